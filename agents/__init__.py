@@ -1,0 +1,1 @@
+"""Baseline agents for the environments, their recorder and runner."""

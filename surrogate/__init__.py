@@ -1,0 +1,1 @@
+"""Surrogates that predict a table from a part of one."""
