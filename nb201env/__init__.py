@@ -1,0 +1,1 @@
+"""A Gymnasium environment over the NAS-Bench-201 search space."""

@@ -136,9 +136,7 @@ def canonical_form(ops: tuple[int, ...], linear_pooling: bool = False) -> Terms:
     return canonical_naming(ops, linear_pooling)[0]
 
 
-def canonical_naming(
-    ops: tuple[int, ...], linear_pooling: bool = False
-) -> tuple[Terms, dict[int, int]]:
+def canonical_naming(ops: tuple[int, ...], linear_pooling: bool = False) -> tuple[Terms, dict[int, int]]:
     """The canonical form, and the name (0, 1, … per kind) it gives to each convolution's edge.
 
     Two architectures of one class compute the same outputs when convolutions of the same kind

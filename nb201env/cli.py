@@ -1,14 +1,15 @@
 """The command-line program ``nb201``.
 
 Every package brings its own sub-commands through the entry-point group ``nb201.commands``: a
-name and a `typer.Typer`. So this module imports none of them, and a sub-command whose extra is
-not installed is listed all the same and answers with the install it needs.
+name, and a function (one command) or a `typer.Typer` (a group of them). So this module imports
+none of them. Modules named there import nothing heavy; what a command needs beyond the core it
+asks `nb201env.extras.require` for.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 
 import typer
 from rich.console import Console
@@ -17,39 +18,26 @@ GROUP = "nb201.commands"
 
 
 def build() -> typer.Typer:
-    """The program with all sub-commands that installed packages bring."""
+    """The program with all sub-commands of the installed packages."""
     app = typer.Typer(
         name="nb201",
         help="Architecture search on NAS-Bench-201 tables.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        add_completion=False,
     )
+    app.callback()(lambda: None)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        app.add_typer(_load(point), name=point.name)
-    return app
-
-
-def _load(point: EntryPoint) -> typer.Typer:
-    try:
-        loaded = point.load()
-    except ImportError as error:
-        return _unavailable(point.name, error)
-    assert isinstance(loaded, typer.Typer), f"{point.value} is not a typer.Typer"
-    return loaded
-
-
-def _unavailable(name: str, error: ImportError) -> typer.Typer:
-    app = typer.Typer(help=f"(not installed: {error})", invoke_without_command=True)
-
-    @app.callback(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-    def explain() -> None:
-        raise ImportError(f"nb201 {name}: {error}")
-
+        command = point.load()
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=point.name)
+        else:
+            app.command(point.name)(command)
     return app
 
 
 def main() -> None:
-    """Run the program; errors of use end in one line and exit code 2."""
+    """Run the program; a mistake in its use ends in one line on stderr and exit code 2."""
     try:
         build()()
     except (ImportError, LookupError, OSError, ValueError) as error:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Manifest = dict[str, Any]
 
-_DTYPES = {
+_DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -64,7 +64,7 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Map
             name: {
                 "dtype": _CODES[array.dtype],
                 "shape": list(array.shape),
-                "sha256": hashlib.sha256(array).hexdigest(),
+                "sha256": _sha256(array),
             }
             for name, array in data.items()
         }
@@ -76,7 +76,7 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Map
         with os.fdopen(handle, "wb") as file:
             file.write(header)
             for name in _order(full["arrays"]):
-                file.write(data[name])
+                file.write(data[name].data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(partial, 0o644)
@@ -128,8 +128,7 @@ class Container:
 
     def damage(self, name: str) -> str:
         """What is wrong with an array's bytes; empty if nothing is."""
-        array = np.ascontiguousarray(self._view(name))
-        if hashlib.sha256(array).hexdigest() == self.manifest["arrays"][name]["sha256"]:
+        if _sha256(self._view(name)) == self.manifest["arrays"][name]["sha256"]:
             return ""
         return f"{self.path}: array {name!r} does not match its sha256; get a fresh copy"
 
@@ -137,12 +136,17 @@ class Container:
         spec = self.manifest["arrays"][name]
         start, end = self._offsets[name]
         raw = self._bytes[self._data_start + start : self._data_start + end]
-        return np.asarray(raw).view(_DTYPES[spec["dtype"]]).reshape(spec["shape"])
+        array: Array = np.asarray(raw).view(_DTYPES[spec["dtype"]]).reshape(spec["shape"])
+        return array
 
 
 def manifest_id(manifest: Manifest) -> str:
     """The id of a file: the sha256 of its manifest, which in turn holds those of the arrays."""
     return hashlib.sha256(_canonical(manifest).encode()).hexdigest()
+
+
+def _sha256(array: Array) -> str:
+    return hashlib.sha256(array.data).hexdigest()
 
 
 def _canonical(value: Any) -> str:

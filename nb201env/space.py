@@ -122,7 +122,7 @@ class Architecture:
             return cls.parse(value)
         if isinstance(value, int | np.integer):
             return cls.from_index(int(value))
-        return cls(tuple(value))  # type: ignore[arg-type]
+        return cls(tuple(value))
 
     @property
     def index(self) -> int:
@@ -146,7 +146,7 @@ class Architecture:
         """This architecture with one edge's op changed."""
         if not 0 <= edge < NUM_EDGES:
             raise ValueError(f"an edge is a number in 0..{NUM_EDGES - 1}; got {edge}")
-        return Architecture(self.ops[:edge] + (op,) + self.ops[edge + 1 :])
+        return Architecture((*self.ops[:edge], op, *self.ops[edge + 1 :]))
 
     def neighbours(self) -> list[Architecture]:
         """The 24 architectures that differ in exactly one edge, in index order per edge."""
@@ -201,7 +201,8 @@ def encode(ops: npt.ArrayLike) -> IntArray:
 
 def decode(index: npt.ArrayLike) -> IntArray:
     """Lexicographic indices, shape [...], to op numbers, shape [..., 6]."""
-    return np.asarray(index, dtype=np.int64)[..., None] // _PLACES % NUM_OPS
+    ops: IntArray = np.asarray(index, dtype=np.int64)[..., None] // _PLACES % NUM_OPS
+    return ops
 
 
 @cache
@@ -248,7 +249,7 @@ def neighbours(index: npt.ArrayLike) -> IntArray:
     others = np.arange(NUM_OPS - 1)
     others = others + (others >= ops)
     changed = index + (others - ops) * _PLACES[:, None]
-    return changed.reshape(*changed.shape[:-2], NUM_EDGES * (NUM_OPS - 1))
+    return np.asarray(changed.reshape(*changed.shape[:-2], NUM_EDGES * (NUM_OPS - 1)))
 
 
 def sample(rng: np.random.Generator, size: int | tuple[int, ...] | None = None) -> IntArray:

