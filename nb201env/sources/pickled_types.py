@@ -1,0 +1,180 @@
+"""What stands for the few classes and functions that official files name.
+
+Nothing here is, or calls, the thing that the file names. A name is turned into a `Global`; when
+the file "calls" it, the function in `CALLS` computes inert data from inert data, or refuses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_DTYPES = {
+    "b1": 1, "i1": 1, "i2": 2, "i4": 4, "i8": 8, "u1": 1, "u2": 2, "u4": 4, "u8": 8, "f2": 2, "f4": 4, "f8": 8
+}  # fmt: skip
+MOST_NUMBERS = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A class or function that a file names; only its name."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """A plain little-endian number type, such as "f8"."""
+
+    code: str
+
+
+@dataclass(slots=True)
+class PickledArray:
+    """A numpy array whose content is still to come."""
+
+    value: np.ndarray[Any, Any] | None = None
+
+
+class Weights:
+    """Stands for trained weights, which are not imported."""
+
+    __slots__ = ()
+
+
+WEIGHTS = Weights()
+
+
+class Refused(ValueError):
+    """The file asks for something that no official file asks for."""
+
+
+def _ordered_dict(args: tuple[Any, ...]) -> dict[Any, Any]:
+    if not args:
+        return {}
+    (pairs,) = args
+    if not (type(pairs) is list and all(type(p) in (list, tuple) and len(p) == 2 for p in pairs)):
+        raise Refused("OrderedDict of something that is not a list of pairs")
+    return {check_key(key): value for key, value in pairs}
+
+
+def _set(args: tuple[Any, ...]) -> set[Any]:
+    (items,) = args or ([],)
+    if type(items) not in (list, tuple) or not all(type(item) in (int, str) for item in items):
+        raise Refused("a set of something that is not numbers and texts")
+    return set(items)
+
+
+def _dtype(args: tuple[Any, ...]) -> DType:
+    code = args[0] if args else None
+    if type(code) is not str or code.lstrip("<|=") not in _DTYPES:
+        raise Refused(f"numpy type {str(code)[:20]!r}; only plain little-endian numbers are read")
+    return DType(code.lstrip("<|="))
+
+
+def _scalar(args: tuple[Any, ...]) -> Any:
+    if len(args) != 2 or type(args[0]) is not DType or type(args[1]) is not bytes:
+        raise Refused("a numpy number that is not a type and its bytes")
+    if len(args[1]) != _DTYPES[args[0].code]:
+        raise Refused(f"a numpy number of type {args[0].code} in {len(args[1])} bytes")
+    return np.frombuffer(args[1], dtype="<" + args[0].code)[0].item()
+
+
+def _encode(args: tuple[Any, ...]) -> bytes:
+    if len(args) != 2 or type(args[0]) is not str or args[1] != "latin1":
+        raise Refused("an encoding that is not latin1")
+    try:
+        return args[0].encode("latin1")
+    except UnicodeEncodeError:
+        raise Refused("bytes that are not latin1") from None
+
+
+def _reconstruct(_args: tuple[Any, ...]) -> PickledArray:
+    return PickledArray()
+
+
+def _weights(_args: tuple[Any, ...]) -> Weights:
+    return WEIGHTS
+
+
+def set_dtype(_dtype: DType, state: Any) -> None:
+    """Check the state of a numpy type: a byte order, and none of the fields of a record.
+
+    Raises:
+        Refused: If it is anything else.
+    """
+    if type(state) is not tuple or len(state) < 7 or state[1] not in ("<", "|", "="):
+        raise Refused("a numpy type that is not little-endian")
+    if any(type(x) is tuple or type(x) is dict for x in state):
+        raise Refused("a numpy type with fields")
+
+
+def set_array(array: PickledArray, state: Any) -> None:
+    """Fill a numpy array from its state: version, shape, type, order, bytes.
+
+    Raises:
+        Refused: If the parts do not fit each other.
+    """
+    if type(state) is not tuple or len(state) != 5:
+        raise Refused("a numpy array without shape, type and bytes")
+    _, shape, dtype, fortran, data = state
+    if type(dtype) is not DType or type(data) is not bytes:
+        raise Refused("a numpy array of something that is not plain numbers")
+    if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 8:
+        raise Refused("a numpy array without a shape")
+    count = math.prod(shape)
+    if count > MOST_NUMBERS or count * _DTYPES[dtype.code] != len(data):
+        raise Refused(f"a numpy array of {count} numbers in {len(data)} bytes")
+    array.value = np.frombuffer(data, dtype="<" + dtype.code).reshape(shape, order="F" if fortran else "C")
+
+
+def check_key(key: Any) -> Any:
+    """A dictionary key: a text, a number, or a flat tuple of them (nothing that is slow to hash).
+
+    Raises:
+        Refused: If it is anything else.
+    """
+    kind = type(key)
+    if kind is str or kind is int:
+        return key
+    if kind is tuple and len(key) <= 4 and all(type(part) in (str, int) for part in key):
+        return key
+    raise Refused(f"a dictionary key that is a {kind.__name__}")
+
+
+Call = Callable[[tuple[Any, ...]], Any]
+NDARRAY = Global("numpy", "ndarray")
+NUMBERS: dict[Global, Call | None] = {
+    Global("collections", "OrderedDict"): _ordered_dict,
+    Global("builtins", "set"): _set,
+    Global("__builtin__", "set"): _set,
+    Global("numpy", "dtype"): _dtype,
+    Global("numpy.core.multiarray", "scalar"): _scalar,
+    Global("numpy._core.multiarray", "scalar"): _scalar,
+    Global("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    Global("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    Global("_codecs", "encode"): _encode,
+    NDARRAY: None,
+}
+"""All that files of numbers name; None for names that are only ever arguments."""
+
+_STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+WITH_WEIGHTS: dict[Global, Call | None] = (
+    NUMBERS
+    | {Global("torch", f"{name}Storage"): None for name in _STORAGES}
+    | {
+        Global("torch._utils", "_rebuild_tensor"): _weights,
+        Global("torch._utils", "_rebuild_tensor_v2"): _weights,
+        Global("torch._utils", "_rebuild_parameter"): _weights,
+        Global("torch.storage", "_load_from_bytes"): _weights,
+    }
+)
+"""The same, plus what files with trained weights name; the weights are passed over."""

@@ -1,0 +1,311 @@
+"""Reading pickles without executing them.
+
+Python's own unpickler calls what the file tells it to call. This one is a small interpreter of
+the opcodes that the official files use. It knows numbers, texts, bytes, lists, tuples, sets and
+dictionaries; the few classes that official files name have inert stand-ins
+(`nb201env.sources.pickled_types`), and any other name, opcode or construction is refused with a
+`SourceError` that says which. Memory stays bounded: `MOST_ITEMS` opcodes per architecture,
+`LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of `nb201env.sources.streams`.
+
+Most of an official file is long runs of "key, float". `nb201env.sources.runs` reads those at
+once; with ``fast=False`` every opcode is read on its own, and the result is the same.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from pickletools import code2op
+from typing import Any
+
+from nb201env.sources import runs
+from nb201env.sources.errors import SourceError
+from nb201env.sources.memo import Forgotten, Memo
+from nb201env.sources.pickled_types import (
+    NUMBERS,
+    WEIGHTS,
+    Call,
+    DType,
+    Global,
+    PickledArray,
+    Refused,
+    check_key,
+    set_array,
+    set_dtype,
+)
+from nb201env.sources.streams import Stream, from_bytes
+
+MOST_ITEMS = 2_000_000
+LONGEST_TEXT = 1 << 16
+LONGEST_BYTES = 1 << 28
+_FLOAT = struct.Struct(">d")
+_INT = struct.Struct("<i")
+_U16 = struct.Struct("<H")
+_U32 = struct.Struct("<I")
+
+
+def loads(data: bytes, *, file: str, allowed: Mapping[Global, Call | None] = NUMBERS) -> Any:
+    """Read one pickle from memory; see `Unpickler`."""
+    return Unpickler(from_bytes(file, data), allowed=allowed).load()
+
+
+class Unpickler:
+    """Reads one pickle.
+
+    Args:
+        stream: Where the bytes come from.
+        allowed: The classes and functions the file may name, with their stand-ins.
+        on_dict: Called with every dictionary after items were put into it. If it returns True,
+            it has emptied the dictionary, an architecture is done, and what was read so far is
+            forgotten but for its texts.
+        tensors: Whether references to a torch container's tensors may occur (and are passed over).
+        fast: Read runs of numbers at once.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        allowed: Mapping[Global, Call | None] = NUMBERS,
+        on_dict: Callable[[dict[Any, Any]], bool] | None = None,
+        tensors: bool = False,
+        fast: bool = True,
+    ) -> None:
+        self._in = stream
+        self._allowed = allowed
+        self._on_dict = on_dict
+        self._tensors = tensors
+        self._fast = fast
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo = Memo((str, Global, DType))
+        self._items = 0
+
+    def load(self) -> Any:
+        """The value.
+
+        Raises:
+            SourceError: If the file is damaged, or asks for anything that official files don't.
+        """
+        try:
+            return self._run()
+        except (Refused, Forgotten) as error:
+            raise self._in.error(f"refused: {error}") from None
+        except (IndexError, ValueError, TypeError, struct.error) as error:
+            if isinstance(error, SourceError):
+                raise
+            raise self._in.error("not, or no longer, a pickle; get a fresh copy") from error
+
+    def _run(self) -> Any:
+        stream, stack, steps = self._in, self._stack, _STEPS
+        while True:
+            if stream.pos + runs.LOOKAHEAD > len(stream.data):
+                stream.want(runs.LOOKAHEAD)
+            if stream.pos >= len(stream.data):
+                raise stream.error("the file ends in the middle; get a fresh copy")
+            code = stream.data[stream.pos]
+            if self._fast and code in runs.STARTS and (read := runs.read(stream, self._memo)):
+                stack.extend(read)
+                self._count(len(read))
+                continue
+            stream.pos += 1
+            if code == _STOP:
+                break
+            self._count(1)
+            step = steps.get(code)
+            if step is None:
+                raise Refused(f"opcode {_name(code)}; no official file uses it")
+            step(self)
+        if len(stack) != 1 or self._marks:
+            raise Refused("a pickle that leaves more than one value")
+        return stack[0]
+
+    def _count(self, items: int) -> None:
+        self._items += items
+        if self._items > MOST_ITEMS:
+            raise Refused(f"more than {MOST_ITEMS} items in one architecture")
+
+    # -- one opcode each ---------------------------------------------------------------------
+
+    def _skip(self, count: int) -> None:
+        self._in.take(count)
+
+    def _push_int(self, layout: struct.Struct) -> None:
+        self._stack.append(layout.unpack(self._in.take(layout.size))[0])
+
+    def _long(self) -> None:
+        size = self._in.take(1)[0]
+        if size > 16:
+            raise Refused(f"a whole number of {size} bytes")
+        self._stack.append(int.from_bytes(self._in.take(size), "little", signed=True))
+
+    def _size(self, layout: struct.Struct, most: int, what: str) -> int:
+        size: int = layout.unpack(self._in.take(layout.size))[0]
+        if size > most:
+            raise Refused(f"{what} of {size} bytes")
+        return size
+
+    def _text(self, layout: struct.Struct) -> None:
+        data = self._in.take(self._size(layout, LONGEST_TEXT, "a text"))
+        self._stack.append(str(data, "utf-8", "surrogatepass"))
+
+    def _bytes(self, layout: struct.Struct) -> None:
+        self._stack.append(self._in.take(self._size(layout, LONGEST_BYTES, "a byte string")))
+
+    def _pop(self) -> Any:
+        if self._marks and len(self._stack) <= self._marks[-1]:
+            raise IndexError
+        return self._stack.pop()
+
+    def _pop_mark(self) -> list[Any]:
+        start = self._marks.pop()
+        items = self._stack[start:]
+        del self._stack[start:]
+        return items
+
+    def _tuple(self, count: int) -> None:
+        items = [self._pop() for _ in range(count)]
+        self._stack.append(tuple(reversed(items)))
+
+    def _top(self, kind: type) -> Any:
+        if type(self._stack[-1]) is not kind:
+            raise Refused(f"items for a {type(self._stack[-1]).__name__} where a {kind.__name__} belongs")
+        return self._stack[-1]
+
+    def _append(self) -> None:
+        item = self._pop()
+        self._top(list).append(item)
+
+    def _appends(self) -> None:
+        items = self._pop_mark()
+        self._top(list).extend(items)
+
+    def _add_items(self) -> None:
+        items = self._pop_mark()
+        if not all(type(item) in (int, str) for item in items):
+            raise Refused("a set of something that is not numbers and texts")
+        self._top(set).update(items)
+
+    def _set_item(self) -> None:
+        value = self._pop()
+        self._fill([self._pop(), value])
+
+    def _fill(self, items: list[Any]) -> None:
+        keys = items[::2]
+        if 2 * len(keys) != len(items):
+            raise Refused("a dictionary key without a value")
+        if not set(map(type, keys)) <= {str, int}:
+            for key in keys:
+                check_key(key)
+        target = self._top(dict)
+        target.update(zip(keys, items[1::2], strict=True))
+        if self._on_dict is not None and self._on_dict(target):
+            self._memo.seal()
+            self._items = 0
+
+    def _get(self, number: int) -> None:
+        self._stack.append(self._memo[number])
+
+    def _put(self, number: int) -> None:
+        self._memo.put(number, self._stack[-1])
+
+    def _global(self) -> None:
+        module, name = self._line(), self._line()
+        self._name(module, name)
+
+    def _line(self) -> str:
+        self._in.want(256)
+        end = self._in.data.find(b"\n", self._in.pos, self._in.pos + 256)
+        if end < 0:
+            raise Refused("a name that does not end")
+        line = self._in.take(end - self._in.pos)
+        self._in.take(1)
+        return line.decode("utf-8")
+
+    def _stack_global(self) -> None:
+        name = self._pop()
+        self._name(self._pop(), name)
+
+    def _name(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:
+            raise Refused("a name that is not a text")
+        found = Global(module, name)
+        if found not in self._allowed:
+            raise Refused(f"it names {str(found)[:120]}, which no official file needs")
+        self._stack.append(found)
+
+    def _reduce(self) -> None:
+        args, function = self._pop(), self._pop()
+        call = self._allowed.get(function) if type(function) is Global else None
+        if call is None or type(args) is not tuple:
+            raise Refused("a call of something that is not a known class")
+        self._stack.append(call(args))
+
+    def _build(self) -> None:
+        state = self._pop()
+        target = self._stack[-1]
+        if type(target) is DType:
+            set_dtype(target, state)
+        elif type(target) is PickledArray:
+            set_array(target, state)
+        elif not (target is WEIGHTS or (type(target) is dict and type(state) is dict)):
+            raise Refused(f"a state for a {type(target).__name__}")
+        # The attributes of an OrderedDict (torch's `_metadata`) are no numbers; they are dropped.
+
+    def _tensor(self) -> None:
+        if not self._tensors:
+            raise Refused("a reference to something outside the pickle")
+        self._pop()
+        self._stack.append(WEIGHTS)
+
+
+def _name(code: int) -> str:
+    op = code2op.get(chr(code))
+    return op.name if op else f"0x{code:02x}"
+
+
+Step = Callable[[Unpickler], None]
+_STOP = ord(".")
+_STEPS: dict[int, Step] = {
+    ord(code): step
+    for code, step in {
+        "\x80": lambda vm: vm._skip(1),
+        "\x95": lambda vm: vm._skip(8),
+        "N": lambda vm: vm._stack.append(None),
+        "\x88": lambda vm: vm._stack.append(True),
+        "\x89": lambda vm: vm._stack.append(False),
+        "K": lambda vm: vm._stack.append(vm._in.take(1)[0]),
+        "M": lambda vm: vm._push_int(_U16),
+        "J": lambda vm: vm._push_int(_INT),
+        "\x8a": Unpickler._long,
+        "G": lambda vm: vm._push_int(_FLOAT),
+        "\x8c": lambda vm: vm._text(struct.Struct("B")),
+        "X": lambda vm: vm._text(_U32),
+        "C": lambda vm: vm._bytes(struct.Struct("B")),
+        "B": lambda vm: vm._bytes(_U32),
+        "]": lambda vm: vm._stack.append([]),
+        "}": lambda vm: vm._stack.append({}),
+        ")": lambda vm: vm._stack.append(()),
+        "\x8f": lambda vm: vm._stack.append(set()),
+        "(": lambda vm: vm._marks.append(len(vm._stack)),
+        "t": lambda vm: vm._stack.append(tuple(vm._pop_mark())),
+        "\x85": lambda vm: vm._tuple(1),
+        "\x86": lambda vm: vm._tuple(2),
+        "\x87": lambda vm: vm._tuple(3),
+        "a": Unpickler._append,
+        "e": Unpickler._appends,
+        "s": Unpickler._set_item,
+        "u": lambda vm: vm._fill(vm._pop_mark()),
+        "\x90": Unpickler._add_items,
+        "q": lambda vm: vm._put(vm._in.take(1)[0]),
+        "r": lambda vm: vm._put(_U32.unpack(vm._in.take(4))[0]),
+        "\x94": lambda vm: vm._memo.append(vm._stack[-1]),
+        "h": lambda vm: vm._get(vm._in.take(1)[0]),
+        "j": lambda vm: vm._get(_U32.unpack(vm._in.take(4))[0]),
+        "c": Unpickler._global,
+        "\x93": Unpickler._stack_global,
+        "R": Unpickler._reduce,
+        "b": Unpickler._build,
+        "Q": Unpickler._tensor,
+    }.items()
+}
