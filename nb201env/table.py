@@ -133,6 +133,31 @@ class Table:
             self._columns[key] = self._load(column, epochs)
         return self._columns[key]
 
+    def everything(self, column: str) -> FloatArray:
+        """A whole column as it was recorded, by lexicographic index, NaN where missing.
+
+        Unlike `values` it covers all epochs, and is not kept in memory. Columns that accumulate
+        over epochs (``train_seconds``) come as the seconds of each epoch, without the epoch axis
+        where all epochs took equally long.
+
+        Returns:
+            float64 [15625], [15625, runs] or [15625, runs, epochs].
+        """
+        values = _decode(self.container.array(column), self._spec(column))
+        return values[self.container.array("row")] if "row" in self.container else values
+
+    def record(self, architecture: ArchitectureLike, column: str) -> FloatArray:
+        """One architecture's part of `everything`, without reading the others'.
+
+        Returns:
+            float64 [], [runs] or [runs, epochs].
+        """
+        row = index_of(architecture)
+        spec = self._spec(column)
+        if "row" in self.container:
+            row = int(self.container.array("row")[row])
+        return _decode(self.container.array(column)[row : row + 1], spec)[0]
+
     def accuracy(self, *, split: str, epochs: int, run: Run) -> FloatArray:
         """The accuracy of every architecture, a fraction in [0, 1]; float64 [15625].
 
@@ -188,11 +213,9 @@ class Table:
         index = index_of(architecture)
         accuracy = accuracies[index]
         if accuracy != accuracy:
-            held = [s for s, a in zip(self.seeds, self.runs(split=split, epochs=epochs)[index], strict=True)
-                    if not np.isnan(a)]  # fmt: skip
             raise NotRecorded(
                 f"{self.name} has no run {run!r} of {Architecture.from_index(index)}; "
-                f"its recorded seeds are {held or 'none'}"
+                f"its recorded seeds are {self._held(index, split, epochs) or 'none'}"
             )
         return Result(accuracy, seconds[index])
 
@@ -205,12 +228,11 @@ class Table:
         if problems:
             return problems
         for column in self.columns:
-            for epoch in self.recorded_epochs(column) or (None,):
-                values = self.values(column, epochs=epoch)
-                if column.endswith("_accuracy") and bool((values > 1).any()):
-                    problems.append(f"{self.name}: column {column!r} exceeds 1 at epoch {epoch}")
-                if bool((values < 0).any()):
-                    problems.append(f"{self.name}: column {column!r} is negative at epoch {epoch}")
+            values = self.everything(column)
+            if column.endswith("_accuracy") and bool((values > 1).any()):
+                problems.append(f"{self.name}: column {column!r} exceeds 1{self._first(column, values > 1)}")
+            if bool((values < 0).any()):
+                problems.append(f"{self.name}: column {column!r} is negative{self._first(column, values < 0)}")
         return problems
 
     def to_pandas(self) -> DataFrame:
@@ -240,11 +262,26 @@ class Table:
 
     # -- inside ------------------------------------------------------------------------------
 
+    def _held(self, index: int, split: str, epochs: int) -> list[int]:
+        values = self.runs(split=split, epochs=epochs)[index]
+        if values.ndim == 0:
+            return []
+        return [seed for seed, value in zip(self.seeds, values, strict=True) if not np.isnan(value)]
+
     def _spec(self, column: str) -> dict[str, Any]:
         specs: dict[str, dict[str, Any]] = self.manifest["columns"]
         if column not in specs:
             raise NotRecorded(f"{self.name} does not record {column!r}; it has {', '.join(specs)}")
         return specs[column]
+
+    def _first(self, column: str, wrong: npt.NDArray[np.bool_]) -> str:
+        """Where a column is first wrong, for a message."""
+        index, *rest = np.argwhere(wrong)[0].tolist()
+        where = f" at {Architecture.from_index(index)}"
+        if rest and rest[0] < len(self.seeds):
+            where += f", run {self.seeds[rest[0]]}"
+        epochs = self.recorded_epochs(column)
+        return where + (f", epoch {epochs[rest[1] if len(rest) > 1 else -1]}" if epochs else "")
 
     def _load(self, column: str, epochs: int | None) -> FloatArray:
         spec = self._spec(column)
@@ -255,12 +292,11 @@ class Table:
                 f"{self.name} does not record {column!r} at epochs={epochs}; recorded: {_ranges(recorded)}"
             )
         if raw.ndim == 3 and recorded:
-            raw = raw[:, :, recorded.index(epochs)]
-        values = raw.astype(np.float64)
-        if "missing" in spec:
-            values[raw == spec["missing"]] = np.nan
-        if "scale" in spec:
-            values /= spec["scale"]
+            at = recorded.index(epochs)
+            raw = raw[:, :, : at + 1] if spec.get("accumulates") else raw[:, :, at]
+        values = _decode(raw, spec)
+        if spec.get("accumulates"):
+            values = values.sum(axis=2) if values.ndim == 3 else values * epochs
         if "row" in self.container:
             values = values[self.container.array("row")]
         values.flags.writeable = False
@@ -275,6 +311,16 @@ class Table:
             count = (~np.isnan(values)).sum(axis=1)
             return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))
         return values[:, self.seeds.index(run)]
+
+
+def _decode(raw: Array, spec: Mapping[str, Any]) -> FloatArray:
+    """Stored numbers to float64, NaN where missing."""
+    values = raw.astype(np.float64)
+    if "missing" in spec:
+        values[raw == spec["missing"]] = np.nan
+    if "scale" in spec:
+        values /= spec["scale"]
+    return values
 
 
 def write_table(

@@ -1,0 +1,210 @@
+"""From parts to tables: one table per task and schedule, each column in its smallest exact type.
+
+* Accuracies become counts of correct images where they all are (official percentages are such
+  counts divided, with rounding noise of up to 2e-7 per cent); counts have no noise, so ties stay ties.
+* Losses and seconds stay the official 64-bit numbers.
+* An axis along which nothing changes is dropped: the official seconds are the same for all epochs
+  and runs (NATS-Bench overwrote the measured ones), so one number per architecture is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nb201env.container import Array, Container
+from nb201env.sources.official import describe
+from nb201env.space import SIZE, IntArray
+from nb201env.table import FloatArray, Table, write_table
+from nb201env.tables import SUFFIX
+
+WHOLE = 1e-6
+"""How far, in per cent, an accuracy may be from a whole count of images to be stored as one."""
+
+_COSTS = {"params": ("count", "trainable parameters"), "macs": ("count", "multiply-accumulates per image")}
+
+
+def build(parts: Sequence[Path], folder: Path, provenance: dict[str, Any], prefix: str) -> list[Table]:
+    """Write one table per task and schedule found in the parts.
+
+    Args:
+        parts: Part files.
+        folder: Where to write.
+        provenance: For the manifests.
+        prefix: Put before the tables' names.
+    """
+    found: dict[str, _Found] = {}
+    for path in parts:
+        for name, spec in Container(path).manifest["tables"].items():
+            held = found.setdefault(name, _Found(spec["task"], spec["schedule"]))
+            held.seeds.update(spec["seeds"])
+            for column, epochs in spec["columns"].items():
+                held.columns.setdefault(column, set()).update(epochs)
+    return [_build_one(name, found[name], parts, folder, provenance, prefix) for name in sorted(found)]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the parts hold of one table: its seeds, and its columns' epochs."""
+
+    task: str
+    schedule: int
+    seeds: set[int] = field(default_factory=set)
+    columns: dict[str, set[int]] = field(default_factory=dict)
+
+
+def _build_one(
+    name: str, found: _Found, parts: Sequence[Path], folder: Path, provenance: dict[str, Any], prefix: str
+) -> Table:
+    manifest = describe(found.task, found.schedule)
+    row, rows = _rows(name, parts)
+    gathered = _gather(name, found, parts, row, rows)
+    arrays: dict[str, Array] = {}
+    specs: dict[str, Any] = {}
+    for column in sorted(gathered):
+        images = manifest["task"]["splits"].get(column.partition("_")[0], {}).get("images")
+        if "top5" in column:
+            images = manifest["task"]["splits"]["train"]["images"]
+        values = gathered.pop(column)
+        arrays[column], specs[column] = encode(column, values, sorted(found.columns[column]), images)
+    manifest |= {
+        "name": prefix + name,
+        "seeds": sorted(found.seeds),
+        "columns": specs,
+        "provenance": provenance | {"architectures": min(rows, SIZE) - (row is not None)},
+    }
+    return write_table(folder / f"{prefix}{name}{SUFFIX}", manifest, arrays, row)
+
+
+def _rows(name: str, parts: Iterable[Path]) -> tuple[IntArray | None, int]:
+    """Which row holds each architecture [15625], and how many rows there are.
+
+    A source of all architectures gets one row each, by index (None). Otherwise those it lacks
+    share one last row, which stays empty.
+    """
+    held = np.zeros(SIZE, dtype=bool)
+    for path in parts:
+        part = Container(path)
+        if name in part.manifest["tables"]:
+            held[part.array("index")[part.array(f"{name}/held").any(axis=1)]] = True
+    if held.all():
+        return None, SIZE
+    return np.where(held, np.cumsum(held) - 1, held.sum()), int(held.sum()) + 1
+
+
+def _gather(
+    name: str, found: _Found, parts: Iterable[Path], row: IntArray | None, count: int
+) -> dict[str, FloatArray]:
+    """All columns of one table: float64 [rows, runs] or [rows, runs, epochs]."""
+    seeds = sorted(found.seeds)
+    gathered: dict[str, FloatArray] = {}
+    for path in parts:
+        part = Container(path)
+        spec = part.manifest["tables"].get(name)
+        if spec is None:
+            continue
+        held = part.array(f"{name}/held").any(axis=1)
+        index = part.array("index")[held]
+        rows = index if row is None else row[index]
+        runs = np.searchsorted(seeds, spec["seeds"])
+        for column, recorded in spec["columns"].items():
+            epochs = sorted(found.columns[column])
+            array = part.array(f"{name}/{column}")[held]
+            target = _target(gathered, column, (count, len(seeds), len(epochs)), array.ndim)
+            if target.ndim == 2:
+                target[np.ix_(rows, runs)] = array
+            else:
+                at = np.searchsorted(epochs, recorded)
+                target[np.ix_(rows, runs, at)] = array if array.ndim == 3 else array[:, :, None]
+    return gathered
+
+
+def _target(
+    gathered: dict[str, FloatArray], column: str, shape: tuple[int, int, int], ndim: int
+) -> FloatArray:
+    """The array to fill; it gets an epoch axis as soon as one part has it."""
+    target = gathered.get(column)
+    if target is None:
+        target = np.full(shape[:ndim], np.nan)
+    elif target.ndim < ndim:
+        target = np.repeat(target[:, :, None], shape[2], axis=2)
+    gathered[column] = target
+    return target
+
+
+def encode(
+    column: str, values: FloatArray, epochs: Sequence[int], images: int | None
+) -> tuple[Array, dict[str, Any]]:
+    """A column's array and its description in the manifest.
+
+    Args:
+        column: Its name.
+        values: float64 [rows, runs] or [rows, runs, epochs], NaN where missing; accuracies in
+            per cent, seconds per epoch (without the epoch axis if they are the same for all).
+        epochs: Epochs completed at which the column was recorded; none for costs.
+        images: The number of images of the column's split, if known.
+    """
+    if column.endswith("_accuracy"):
+        return _encode_accuracy(values, epochs, images)
+    if column in _COSTS:
+        return _encode_cost(column, values)
+    if column == "latency_seconds":
+        what = "official latency of a batch of 256 images on a GPU"
+        return _drop_runs(values), {"unit": "s", "what": what}
+    if column.endswith("_seconds"):
+        return _encode_seconds(column, values, list(epochs))
+    return values, {"unit": "nats", "epochs": list(epochs), "what": "mean cross-entropy"}
+
+
+def _encode_accuracy(
+    values: FloatArray, epochs: Sequence[int], images: int | None
+) -> tuple[Array, dict[str, Any]]:
+    what = "top-1 accuracy" if images else "accuracy"
+    if images:
+        counts = np.round(values * (images / 100))
+        if not bool((np.abs(values - counts * (100 / images)) > WHOLE).any()):
+            kind = np.uint16 if images < 65535 else np.uint32
+            missing = int(np.iinfo(kind).max)
+            array = np.where(np.isnan(counts), missing, counts).astype(kind)
+            spec = {"unit": "fraction", "epochs": list(epochs), "scale": images, "missing": missing}
+            return array, spec | {"what": "correct images; divided by scale"}
+    return values, {"unit": "fraction", "epochs": list(epochs), "scale": 100, "what": f"{what} in per cent"}
+
+
+def _encode_cost(column: str, values: FloatArray) -> tuple[Array, dict[str, Any]]:
+    unit, what = _COSTS[column]
+    values = _drop_runs(values)
+    whole = np.round(values)
+    spec = {"unit": unit, "what": what}
+    if bool((np.abs(values - whole) > 0.01).any()):
+        return values, spec
+    return np.where(np.isnan(whole), -1, whole).astype(np.int32), spec | {"missing": -1}
+
+
+def _encode_seconds(column: str, values: FloatArray, epochs: list[int]) -> tuple[Array, dict[str, Any]]:
+    constant = values.ndim == 2
+    if constant:
+        values = _drop_runs(values)
+    if column == "train_seconds":
+        if epochs != list(range(1, len(epochs) + 1)):
+            raise ValueError("train_seconds skip epochs, so they cannot be added up; not imported")
+        what = "training time of one epoch" if constant else "training time of each epoch"
+        spec = {"unit": "s", "epochs": epochs, "accumulates": True}
+        return values, spec | {"what": f"{what}; a query adds up the epochs completed"}
+    what = f"one pass over the {column.removesuffix('_seconds')} split"
+    if constant:
+        return values, {"unit": "s", "what": what}
+    return values, {"unit": "s", "epochs": epochs, "what": f"{what} after each epoch"}
+
+
+def _drop_runs(values: FloatArray) -> FloatArray:
+    """Without the run axis if all recorded runs of every architecture agree; [rows, runs] to [rows]."""
+    low = np.where(np.isnan(values), np.inf, values).min(axis=1)
+    high = np.where(np.isnan(values), -np.inf, values).max(axis=1)
+    if bool((low < high).any()):
+        return values
+    return np.where(np.isinf(low), np.nan, low)

@@ -1,0 +1,71 @@
+"""The torch containers ``NAS-Bench-201-v1_0-e61699.pth`` and ``-v1_1-096897.pth``, without torch.
+
+A ``.pth`` file wraps one pickle. The legacy container (both official files) is a row of pickles: a
+magic number, a protocol number, facts about the machine, the content, the names of its tensors.
+The newer one is a zip with the pickle in ``<name>/data.pkl``. Tensors are passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nb201env.sources.errors import SourceError, show
+from nb201env.sources.nats import read_pickle
+from nb201env.sources.records import Record
+from nb201env.sources.streams import Stream, from_reader, limit_for
+from nb201env.sources.unpickle import Unpickler
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+
+
+def read_pth(path: Path, take: Callable[[Record], None]) -> None:
+    """All architectures of a ``.pth`` file, one after the other.
+
+    Raises:
+        SourceError: If the file is damaged or not what it should be.
+    """
+    with open(path, "rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+    if is_zip:
+        _read_zip(path, take)
+    else:
+        _read_legacy(path, take)
+
+
+def _read_legacy(path: Path, take: Callable[[Record], None]) -> None:
+    with open(path, "rb") as file:
+        stream = from_reader(os.fspath(path), file.read, path.stat().st_size)
+        header: list[Any] = [Unpickler(stream).load() for _ in range(3)]
+        if header[0] != MAGIC:
+            raise SourceError(path, "magic number", f"not a torch file (it starts with {show(header[0])})")
+        if header[1] != PROTOCOL or type(header[2]) is not dict:
+            raise SourceError(path, "protocol", f"{show(header[1])} is not torch's {PROTOCOL}")
+        if header[2].get("little_endian") is not True:
+            raise SourceError(path, "system", "written on a machine with another byte order")
+        read_pickle(stream, take, tensors=True)
+
+
+def _read_zip(path: Path, take: Callable[[Record], None]) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = _content(path, archive)
+            with archive.open(info) as file:
+                read_pickle(_stream(path, info, file.read), take, tensors=True)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
+        raise SourceError(path, "zip", f"damaged ({show(str(error))}); get a fresh copy") from error
+
+
+def _content(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    found = [info for info in archive.infolist() if info.filename.split("/")[-1] == "data.pkl"]
+    if len(found) != 1 or found[0].filename.count("/") != 1:
+        raise SourceError(path, "zip", "not a torch file: it needs exactly one <name>/data.pkl")
+    return found[0]
+
+
+def _stream(path: Path, info: zipfile.ZipInfo, read: Callable[[int], bytes]) -> Stream:
+    return from_reader(f"{path}:{info.filename}", read, limit_for(info.compress_size))
