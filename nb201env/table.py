@@ -232,7 +232,9 @@ class Table:
             if column.endswith("_accuracy") and bool((values > 1).any()):
                 problems.append(f"{self.name}: column {column!r} exceeds 1{self._first(column, values > 1)}")
             if bool((values < 0).any()):
-                problems.append(f"{self.name}: column {column!r} is negative{self._first(column, values < 0)}")
+                problems.append(
+                    f"{self.name}: column {column!r} is negative{self._first(column, values < 0)}"
+                )
         return problems
 
     def to_pandas(self) -> DataFrame:

@@ -91,8 +91,7 @@ TASKS: dict[str, Task] = {
 }
 
 PROTOCOL = (
-    "SGD, Nesterov momentum 0.9, learning rate 0.1, weight decay 5e-4, batch 256; "
-    "width 16, 5 cells per stage"
+    "SGD, Nesterov momentum 0.9, learning rate 0.1, weight decay 5e-4, batch 256; width 16, 5 cells per stage"
 )
 LICENCE = "MIT (numbers, NATS-Bench)"
 CITATION = [

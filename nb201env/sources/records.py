@@ -194,9 +194,7 @@ def _getter(keys: tuple[Any, ...]) -> itemgetter[Any]:
     return itemgetter(*keys)
 
 
-def _by_epoch(
-    run: Run, fields: _Fields, name: str, column: str, keys: tuple[Any, ...], most: float
-) -> int:
+def _by_epoch(run: Run, fields: _Fields, name: str, column: str, keys: tuple[Any, ...], most: float) -> int:
     """Read a dictionary from epochs (or "set@epoch") to numbers, as far as it was recorded.
 
     Returns:

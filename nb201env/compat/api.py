@@ -1,0 +1,357 @@
+"""The methods of ``nats_bench`` 1.8 (and ``nas_201_api`` 2.1) over our tables."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from nb201env.classes import unique_string
+from nb201env.compat import traps
+from nb201env.compat.lookup import all_splits, costs, known, mean_of_held, remap, sorted_rows
+from nb201env.compat.results import ArchResults, ResultsCount, percent
+from nb201env.compat.traps import UNSET, Info, Trap, Unset, trap
+from nb201env.sources.nats import official_strings
+from nb201env.sources.official import SCHEDULES, TASKS
+from nb201env.space import EDGES, OPS, SIZE, Architecture, official_order
+from nb201env.table import FloatArray, NotRecorded, Table
+
+_DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
+Hp = str | int | Unset
+
+
+class NATStopology:
+    """What ``nats_bench.create(..., "tss")`` returns, backed by our tables.
+
+    The same methods with the same arguments give the same numbers: accuracies in per cent, sizes
+    in millions, epochs counted from 0. Accuracies agree to 2e-7 per cent (tables hold counts of
+    correct images, official percentages carry rounding noise); losses and times are equal.
+
+    Where the official answer is a trap (a schedule or a run that nobody asked for, another split's
+    number, an unknown architecture's index), strict mode raises `Trap`; with ``strict=False`` the
+    official behaviour is reproduced.
+
+    Args:
+        tables: The tables to answer from; one per task and schedule.
+        strict: Raise instead of guessing.
+        seed: Draw runs with an own generator; None for Python's global one, as the official API does.
+        verbose: Accepted and ignored.
+    """
+
+    search_space_name = "topology"
+    full_train_epochs = 200
+    full_epochs_in_paper = 200
+    is_topology, is_size = True, False
+    fast_mode, archive_dir, filename = False, None, None
+
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        *,
+        strict: bool = True,
+        seed: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.strict, self.verbose = strict, verbose
+        self.meta_archs = official_strings()
+        self.archstr2index = {text: index for index, text in enumerate(self.meta_archs)}
+        self._rng = None if seed is None else random.Random(seed)
+        self._used_time = 0.0
+        self._tables: dict[int, dict[str, Table]] = {}
+        for table in tables.values():
+            name = str(table.manifest["task"].get("name"))
+            if name in TASKS and table.epochs in (12, 200):
+                if name in self._tables.setdefault(table.epochs, {}):
+                    raise ValueError(f"two tables of {name} with {table.epochs} epochs; give one of them")
+                self._tables[table.epochs][name] = table
+        for epochs, held in self._tables.items():
+            self._tables[epochs] = {name: held[name] for name in TASKS if name in held}
+        if not self._tables:
+            raise ValueError("none of the tables is of an official task and schedule")
+
+    # -- architectures -----------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return SIZE
+
+    def __getitem__(self, index: int) -> str:
+        return self.meta_archs[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.meta_archs)
+
+    def arch(self, index: int) -> str:
+        """The architecture string of an official index."""
+        if not 0 <= index < SIZE:
+            raise ValueError(f"an official index is in 0..{SIZE - 1}; got {index}")
+        return self.meta_archs[index]
+
+    def random(self) -> int:
+        """A random official index."""
+        return (random if self._rng is None else self._rng).randint(0, SIZE - 1)
+
+    def query_index_by_arch(self, arch: Any) -> int:
+        """The official index of a string, an index, or an object with `tostr`."""
+        if isinstance(arch, Architecture):
+            return arch.official_index
+        if isinstance(arch, int | np.integer):
+            if not 0 <= arch < SIZE:
+                raise ValueError(f"an official index is in 0..{SIZE - 1}; got {arch}")
+            return int(arch)
+        text = arch.tostr() if hasattr(arch, "tostr") else arch
+        index = self.archstr2index.get(text, -1) if isinstance(text, str) else -1
+        if index < 0 and self.strict:
+            trap(traps.UNKNOWN, text=text)
+        return index
+
+    def get_unique_str(self, arch: Any) -> str:
+        """The official unique string: equal for isomorphic architectures."""
+        return unique_string(Architecture.parse(self.meta_archs[self.query_index_by_arch(arch)]))
+
+    @staticmethod
+    def str2lists(arch_str: str) -> list[tuple[tuple[str, int], ...]]:
+        """For each node, its inputs as (op, node) pairs."""
+        groups = [group.strip("|").split("|") for group in arch_str.split("+")]
+        return [tuple((op, int(node)) for op, _, node in (x.partition("~") for x in g)) for g in groups]
+
+    @staticmethod
+    def str2matrix(arch_str: str, search_space: tuple[str, ...] = OPS) -> FloatArray:
+        """Op numbers as a lower triangular matrix [4, 4]: row = to node, column = from node."""
+        matrix = np.zeros((4, 4))
+        for (source, target), name in zip(EDGES, Architecture.parse(arch_str).names, strict=True):
+            matrix[target, source] = search_space.index(name)
+        return matrix
+
+    # -- what there is -----------------------------------------------------------------------
+
+    @property
+    def avaliable_hps(self) -> list[str]:
+        """The schedules there are tables for (the official spelling)."""
+        return [str(epochs) for epochs in sorted(self._tables)]
+
+    @property
+    def evaluated_indexes(self) -> set[int]:
+        """The official indices of architectures with results."""
+        held = np.zeros(SIZE, dtype=bool)
+        for tables in self._tables.values():
+            for table in tables.values():
+                column = next(name for name in table.columns if name.endswith("_accuracy"))
+                held |= ~np.isnan(table.everything(column).reshape(SIZE, -1)).all(axis=1)
+        return set(np.flatnonzero(held[official_order()]).tolist())
+
+    @property
+    def used_time(self) -> float:
+        """Seconds on the simulated clock."""
+        return self._used_time
+
+    def reset_time(self) -> None:
+        """Set the simulated clock to zero."""
+        self._used_time = 0.0
+
+    def statistics(self, dataset: str, hp: str | int) -> dict[int, int]:
+        """How many architectures have how many runs."""
+        values = self._table(dataset, self._schedule(hp, "statistics"))
+        column = next(name for name in values.columns if name.endswith("_accuracy"))
+        runs = ~np.isnan(values.everything(column).reshape(SIZE, len(values.seeds), -1)).all(axis=2)
+        return dict(Counter(runs.sum(axis=1)[sorted_rows(self.evaluated_indexes)].tolist()))
+
+    # -- numbers -----------------------------------------------------------------------------
+
+    def query_meta_info_by_index(self, arch_index: int, hp: Hp = UNSET) -> ArchResults:
+        """All trainings of an architecture with one schedule."""
+        epochs = self._schedule(hp, "query_meta_info_by_index")
+        results = ArchResults(
+            Architecture.from_official_index(self.query_index_by_arch(arch_index)),
+            self._tables[epochs],
+            self._rng,
+        )
+        if not results.all_results:
+            raise NotRecorded(f"the tables hold no run of architecture {arch_index} with hp='{epochs}'")
+        return results
+
+    def query_by_index(self, arch_index: int, dataname: str | None = None, hp: Hp = UNSET) -> Any:
+        """All trainings of an architecture, or those on one data set by seed."""
+        results = self.query_meta_info_by_index(arch_index, hp)
+        return results if dataname is None else results.query(dataname)
+
+    def get_more_info(
+        self,
+        index: Any,
+        dataset: str,
+        iepoch: int | None = None,
+        hp: Hp = UNSET,
+        is_random: bool | int | Unset = UNSET,
+    ) -> Info:
+        """Losses, accuracies and seconds on all splits, of one run or as the mean.
+
+        Keys that were not recorded are absent, and say why when they are looked up.
+        """
+        if isinstance(is_random, Unset):
+            if self.strict:
+                trap(traps.NO_RUN, method="get_more_info")
+            is_random = True
+        results = self.query_meta_info_by_index(index, self._schedule(hp, "get_more_info"))
+        if is_random is True:
+            seeds = results.get_dataset_seeds(dataset)
+            is_random = (random if self._rng is None else self._rng).choice(seeds)
+        found, missing = all_splits(results, dataset, iepoch, is_random)
+        if dataset.startswith("cifar10") and dataset != "cifar100":
+            found["comment"] = f"trained on {self._tables_of(results)[dataset].manifest['task']['name']}"
+        return Info(found, missing)
+
+    def get_cost_info(self, index: Any, dataset: str, hp: Hp = UNSET) -> dict[str, Any]:
+        """Multiply-accumulates and parameters (millions), latency and times (seconds)."""
+        results = self.query_meta_info_by_index(index, self._schedule(hp, "get_cost_info"))
+        return results.get_compute_costs(dataset)
+
+    def get_latency(self, index: Any, dataset: str, hp: Hp = UNSET) -> float | None:
+        """Seconds for a batch of 256 images."""
+        latency: float | None = self.get_cost_info(index, dataset, self._schedule(hp, "get_latency"))[
+            "latency"
+        ]
+        return latency
+
+    def simulate_train_eval(
+        self, arch: Any, dataset: str, iepoch: int | None = None, hp: Hp = UNSET, account_time: bool = True
+    ) -> tuple[float, float | None, float, float]:
+        """Train and validate on the simulated clock.
+
+        Returns:
+            Validation accuracy (per cent) of a drawn run, latency, seconds of this training and
+            validation, seconds on the clock.
+        """
+        epochs = self._schedule(hp, "simulate_train_eval")
+        if dataset not in _DATASETS:
+            raise ValueError(f"dataset must be one of {', '.join(_DATASETS)}; got {dataset!r}")
+        index = self.query_index_by_arch(arch)
+        key = "cifar10-valid" if dataset == "cifar10" else dataset
+        info = self.get_more_info(index, key, iepoch, epochs, True)
+        last = info
+        if "valid-accuracy" not in info:
+            if self.strict:
+                recorded = self._table(key, epochs).recorded_epochs("valid_accuracy")
+                trap(traps.VALTEST, dataset=dataset, iepoch=iepoch, hp=repr(str(epochs)),
+                     recorded=f"iepoch={recorded[-1] - 1}" if recorded else "never")  # fmt: skip
+            last = self.get_more_info(index, key, None, epochs, True)
+        accuracy = info["valid-accuracy"] if "valid-accuracy" in info else info["valtest-accuracy"]
+        seconds = known(info, "train-all-time") + known(last, "valid-per-time")
+        # One network, so one latency, whichever part of CIFAR-10 it was trained on.
+        measured_on = dataset if dataset in self._tables[epochs] else key
+        latency = self.get_latency(index, measured_on, epochs)
+        if account_time:
+            self._used_time += seconds
+        return accuracy, latency, seconds, self._used_time
+
+    def find_best(
+        self,
+        dataset: str,
+        metric_on_set: str,
+        flop_max: float | None = None,
+        param_max: float | None = None,
+        hp: Hp = UNSET,
+        enforce_all: bool | None = None,
+    ) -> tuple[int, float]:
+        """The official index with the highest mean accuracy within the limits (millions), and that."""
+        epochs = self._schedule(hp, "find_best")
+        task, split = remap(dataset, metric_on_set)
+        table = self._table(task, epochs)
+        column = f"{split}_accuracy"
+        order = official_order()
+        runs = percent(table.values(column, epochs=epochs), table.manifest["columns"][column])[order]
+        accuracy = runs if runs.ndim == 1 else mean_of_held(runs)
+        for limit, cost_column in ((flop_max, "macs"), (param_max, "params")):
+            if limit is not None:
+                accuracy = np.where(costs(table, cost_column)[order] > limit, np.nan, accuracy)
+        if np.isnan(accuracy).all():
+            return -1, float("nan")
+        best = int(np.nanargmax(accuracy))
+        return best, float(accuracy[best])
+
+    def get_net_config(self, index: Any, dataset: str) -> dict[str, Any]:
+        """The configuration from which the official code builds the network."""
+        architecture = Architecture.from_official_index(self.query_index_by_arch(index))
+        for tables in self._tables.values():
+            if dataset in tables:
+                return ResultsCount(tables[dataset], architecture, tables[dataset].seeds[0]).get_config(None)
+        raise NotRecorded(f"no table of {dataset!r}; there are {', '.join(self._names())}")
+
+    def get_net_param(self, index: Any, dataset: str, seed: int | None, hp: Hp = UNSET) -> Any:
+        """Trained weights, which tables do not hold.
+
+        Raises:
+            Trap: In strict mode; otherwise the answer is None per run, as from the official
+                files without weights.
+        """
+        if self.strict:
+            raise Trap(
+                "get_net_param: trained weights are not imported; only NATS-tss-v1_0-3ffb9-full has them"
+            )
+        return self.query_meta_info_by_index(index, hp).get_net_param(dataset, seed)
+
+    def query_info_str_by_arch(self, arch: Any, hp: Hp = UNSET) -> str:
+        """The numbers of an architecture as a few lines of text."""
+        from nb201env.compat.text import describe
+
+        index = self.query_index_by_arch(arch)
+        results = self.query_meta_info_by_index(index, self._schedule(hp, "query_info_str_by_arch"))
+        return "\n".join(describe(results, f"arch-index={index}"))
+
+    query_by_arch = query_info_str_by_arch
+
+    def show(self, index: int = -1) -> None:
+        """Print the numbers of an architecture, or of all (index -1)."""
+        from nb201env.compat.text import show
+
+        show(self, self._tables, index)
+
+    def reload(self, archive_root: str | None = None, index: int | None = None) -> None:
+        """Nothing to reload: the tables are open, and hold no weights."""
+
+    def clear_params(self, index: int, hp: str | None = None) -> None:
+        """Nothing to clear: tables hold no weights."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._names())})"
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _names(self) -> list[str]:
+        return [table.name for tables in self._tables.values() for table in tables.values()]
+
+    def _tables_of(self, results: ArchResults) -> dict[str, Table]:
+        return self._tables[results.get_total_epoch()]
+
+    def _schedule(self, hp: Hp, method: str) -> int:
+        if isinstance(hp, Unset):
+            if self.strict:
+                trap(traps.NO_SCHEDULE, method=method)
+            hp = "12"
+        epochs = SCHEDULES.get(str(hp))
+        if epochs not in self._tables:
+            raise NotRecorded(f"no table of hp={hp!r}; there are {', '.join(self._names())}")
+        return epochs
+
+    def _table(self, task: str, epochs: int) -> Table:
+        if task not in self._tables[epochs]:
+            raise NotRecorded(
+                f"no table of {task!r} with hp='{epochs}'; there are {', '.join(self._names())}"
+            )
+        return self._tables[epochs][task]
+
+
+class NASBench201API(NATStopology):
+    """The same with the argument names of ``nas_201_api`` 2.1."""
+
+    def find_best(  # type: ignore[override]
+        self,
+        dataset: str,
+        metric_on_set: str,
+        FLOP_max: float | None = None,
+        Param_max: float | None = None,
+        hp: Hp = UNSET,
+    ) -> tuple[int, float]:
+        """See `NATStopology.find_best`."""
+        return super().find_best(dataset, metric_on_set, FLOP_max, Param_max, hp)

@@ -1,0 +1,52 @@
+"""The few lines of text that the official API prints for an architecture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nb201env.compat.results import ArchResults
+from nb201env.sources.official import TASKS
+from nb201env.table import Table
+
+if TYPE_CHECKING:
+    from nb201env.compat.api import NATStopology
+
+
+def describe(results: ArchResults, extra_info: Any = None) -> list[str]:
+    """The lines of `query_info_str_by_arch`: size, latency, and final metrics on each data set."""
+    names = results.get_dataset_names()
+    lines = [results.arch_str, f"datasets : {names}, extra-info : {extra_info}"]
+    for name in names:
+        costs = results.get_compute_costs(name)
+        latency = "None" if costs["latency"] is None else f"{costs['latency'] * 1000:.2f}"
+        lines.append(
+            f"{name:14s} FLOP={costs['flops']:6.2f} M, Params={costs['params']:.3f} MB, latency={latency} ms."
+        )
+        lines.append(f"{name:14s} " + ", ".join(_metrics(results, name)))
+    return lines
+
+
+def _metrics(results: ArchResults, name: str) -> list[str]:
+    sets = {"train": "train"} | {split: official for official, split in TASKS[name].sets.items()}
+    # The official text leaves out the test set of cifar10-valid.
+    splits = ("train", "valid") if name == "cifar10-valid" else ("train", "valid", "test")
+    parts = []
+    for split in splits:
+        if split in sets:
+            found = results.get_metrics(name, sets[split])
+            title = "test " if (name, split) == ("cifar10", "test") else split
+            parts.append(f"{title} : [loss = {found['loss']:.3f} & top1 = {found['accuracy']:.2f}%]")
+    return parts
+
+
+def show(api: NATStopology, tables: dict[int, dict[str, Table]], index: int) -> None:
+    """Print `describe` for every schedule, of one architecture or (index < 0) of all."""
+    held = sorted(api.evaluated_indexes)
+    for number in held if index < 0 else [api.query_index_by_arch(index)]:
+        if number not in held:
+            print(f"The tables hold no run of architecture {number}.")
+            continue
+        print(f"{number:06d} {api.arch(number)}")
+        for epochs in sorted(tables):
+            print(f"{epochs:03d} epochs")
+            print("\n".join(describe(api.query_meta_info_by_index(number, epochs))))
