@@ -1,0 +1,338 @@
+"""``nb201 table``: list, inspect, import, export, verify, query, compare and plot tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from nb201env.commands.output import (
+    percent,
+    print_grid,
+    print_json,
+    progress_bar,
+    read_architecture,
+    read_run,
+    summary,
+)
+from nb201env.space import Architecture
+from nb201env.table import Table, verify_file
+from nb201env.tables import SUFFIX, embedded, find, home, open_table
+
+app = typer.Typer(
+    help="List, inspect, import, export, verify, query, compare and plot tables.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(help="A table's name or path.")]
+Names = Annotated[list[str], typer.Argument(help="Tables by name or path.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Split = Annotated[str, typer.Option(help="train, valid or test.")]
+Epochs = Annotated[int, typer.Option(help="Epochs completed.")]
+
+
+@app.command("list")
+def list_tables(json: Json = False) -> None:
+    """List the tables that can be opened by name: your own, then the embedded ones."""
+    own = sorted(path.stem for path in home().glob(f"*{SUFFIX}")) if home().is_dir() else []
+    found = [summary(open_table(name)) for name in [*own, *(name for name in embedded() if name not in own)]]
+    if json:
+        print_json({"home": str(home()), "tables": found})
+        return
+    rows = [
+        [t["name"], t["dataset"], t["epochs"], ", ".join(map(str, t["seeds"])), len(t["columns"]), t["megabytes"],
+         t["id"][:12]]
+        for t in found
+    ]  # fmt: skip
+    print_grid(["table", "data set", "epochs", "seeds", "columns", "MB", "id"], rows)
+
+
+@app.command()
+def info(table: Name, json: Json = False) -> None:
+    """What a table holds, where it comes from, and whose it is."""
+    opened = open_table(table)
+    manifest = {key: value for key, value in opened.manifest.items() if key != "arrays"}
+    if json:
+        print_json(summary(opened) | {"manifest": manifest})
+        return
+    for key, value in summary(opened).items():
+        if key != "columns":
+            print(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    for key in ("protocol", "licence", "citation"):
+        value = manifest.get(key, "not stated")
+        print(f"{key}: {'; '.join(value) if isinstance(value, list) else value}")
+    for key, value in manifest["provenance"].items():
+        print(f"provenance, {key}: {value}")
+    rows = [
+        [column, spec.get("unit", ""), _ranges(opened.recorded_epochs(column)), spec.get("what", "")]
+        for column, spec in manifest["columns"].items()
+    ]
+    print()
+    print_grid(["column", "unit", "epochs", "what"], rows)
+
+
+def _ranges(epochs: tuple[int, ...]) -> str:
+    return "" if not epochs else str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]}..{epochs[-1]}"
+
+
+@app.command("import")
+def import_source(
+    source: Annotated[Path, typer.Argument(help="An official folder, tar, .pickle.pbz2 or .pth file.")],
+    to: Annotated[Path | None, typer.Option(help="Folder for the tables; by default NB201_HOME.")] = None,
+    prefix: Annotated[str, typer.Option(help="Put before the tables' names.")] = "",
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
+    json: Json = False,
+) -> None:
+    """Import official files: one table per task and schedule.
+
+    An interrupted import goes on where it stopped when the same command is run again.
+    """
+    from nb201env.sources.importer import import_official
+
+    with progress_bar("importing") as progress:
+        tables = import_official(source, to or home(), prefix=prefix, workers=workers, progress=progress)
+    _report(tables, json)
+
+
+@app.command("import-rows")
+def import_rows_command(
+    source: Annotated[Path, typer.Argument(help="A CSV or Parquet file with one row per architecture.")],
+    name: Annotated[str, typer.Option(help="The table's name.")],
+    key: Annotated[str, typer.Option(help="The column of official strings or official indices.")],
+    column: Annotated[list[str], typer.Option(help="FILE_COLUMN=OURS[@EPOCHS][#SEED]; repeat for more.")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100, ImageNet16-120, …")],
+    epochs: Annotated[int, typer.Option(help="The schedule's length.")],
+    unit: Annotated[str, typer.Option(help="Of the file's accuracies: percent or fraction.")],
+    task: Annotated[str | None, typer.Option(help="The task's name; by default the data set's.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder for the table; by default NB201_HOME.")] = None,
+    json: Json = False,
+) -> None:
+    """Import a CSV or Parquet file through a column map."""
+    from nb201env.sources.rows import import_rows
+
+    if unit not in ("percent", "fraction"):
+        raise ValueError(f"--unit is percent or fraction; got {unit!r}")
+    pairs = [text.rpartition("=") for text in column]
+    wrong = [text for text, (left, _, _) in zip(column, pairs, strict=True) if not left]
+    if wrong:
+        raise ValueError(f"--column reads like test_acc=test_accuracy@200; got {wrong[0]!r}")
+    path = _target(to, name)
+    table = import_rows(source, path, key=key, columns={left: right for left, _, right in pairs}, name=name,
+                        dataset=dataset, epochs=epochs, percent=unit == "percent", task=task)  # fmt: skip
+    _report([table], json)
+
+
+@app.command("import-devices")
+def import_devices(
+    source: Annotated[Path, typer.Argument(help="HW-NAS-Bench-v1_0.pickle.")],
+    table: Annotated[str, typer.Option(help="The table to add the devices' latency and energy to.")],
+    name: Annotated[str, typer.Option(help="The new table's name.")],
+    to: Annotated[Path | None, typer.Option(help="Folder for the new table; by default NB201_HOME.")] = None,
+    json: Json = False,
+) -> None:
+    """Copy a table and add HW-NAS-Bench's latency and energy per device."""
+    from nb201env.sources.hw import add_devices
+
+    _report([add_devices(open_table(table), source, _target(to, name), name)], json)
+
+
+def _target(folder: Path | None, name: str) -> Path:
+    folder = folder or home()
+    if not name or Path(name).name != name:
+        raise ValueError(f"a table's name is a file name without its ending; got {name!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}{SUFFIX}"
+
+
+def _report(tables: list[Table], json: bool) -> None:
+    if json:
+        print_json({"tables": [summary(table) for table in tables]})
+        return
+    rows = [
+        [table.name, table.manifest["provenance"].get("architectures", ""), len(table.columns),
+         table.container.path]
+        for table in tables
+    ]  # fmt: skip
+    print_grid(["table", "architectures", "columns", "file"], rows)
+
+
+@app.command()
+def export(
+    tables: Names,
+    out: Annotated[Path, typer.Option(help="A .csv or .parquet file, or a folder in the NATS layout.")],
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
+    json: Json = False,
+) -> None:
+    """Export one table as CSV or Parquet, or any number of them as a folder that nats_bench opens."""
+    from nb201env.sources.export import to_csv, to_nats, to_parquet
+
+    opened = [open_table(name) for name in tables]
+    if out.suffix in (".csv", ".parquet"):
+        if len(opened) > 1:
+            raise ValueError(f"{out.name} holds one table; name one, or a folder for the NATS layout")
+        (to_csv if out.suffix == ".csv" else to_parquet)(opened[0], out)
+        count = 1
+    else:
+        with progress_bar("exporting") as progress:
+            count = to_nats(opened, out, workers=workers, progress=progress)
+    if json:
+        print_json({"out": str(out), "written": count})
+    else:
+        print(f"{out}: {count} {'file' if count == 1 else 'files'} written")
+
+
+@app.command()
+def verify(tables: Names, json: Json = False) -> None:
+    """Read every byte of table files again and report what is wrong (exit code 1 if anything is)."""
+    problems = {name: verify_file(find(name)) for name in tables}
+    if json:
+        print_json({"problems": problems, "ok": not any(problems.values())})
+    else:
+        for name, found in problems.items():
+            print(f"{name}: {'; '.join(found) or 'fine'}")
+    if any(problems.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def query(
+    table: Name,
+    architecture: Annotated[str, typer.Argument(help="An official string, official:6111 or index:4711.")],
+    split: Split,
+    epochs: Epochs,
+    run: Annotated[str, typer.Option(help="A seed, or mean.")],
+    json: Json = False,
+) -> None:
+    """One architecture's accuracy, and what asking costs on the clock."""
+    opened, which = open_table(table), read_architecture(architecture)
+    result = opened.query(which, split=split, epochs=epochs, run=read_run(run))
+    if json:
+        print_json(_names(which) | {"table": opened.name, "table_id": opened.id, "split": split, "epochs": epochs,
+                                    "run": run, "accuracy": result.accuracy, "seconds": result.seconds})  # fmt: skip
+        return
+    print(f"{which}\n{split} accuracy {percent(result.accuracy)} %, {result.seconds:.1f} simulated seconds")
+
+
+def _names(architecture: Architecture) -> dict[str, Any]:
+    return {
+        "architecture": str(architecture),
+        "index": architecture.index,
+        "official_index": architecture.official_index,
+    }
+
+
+@app.command()
+def best(
+    table: Name,
+    split: Split,
+    epochs: Epochs,
+    top: Annotated[int, typer.Option(help="How many.", min=1)] = 1,
+    max_params: Annotated[float | None, typer.Option(help="At most so many parameters (millions).")] = None,
+    max_macs: Annotated[
+        float | None, typer.Option(help="At most so many multiply-accumulates (millions).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The best architectures by mean accuracy over runs."""
+    from nb201env import plots
+
+    opened = open_table(table)
+    accuracy = opened.accuracy(split=split, epochs=epochs, run="mean")
+    sizes = {kind: plots.costs_of(opened, kind)[0] for kind in ("params", "macs")}
+    for kind, limit in (("params", max_params), ("macs", max_macs)):
+        if limit is not None:
+            accuracy = np.where(sizes[kind] <= limit, accuracy, np.nan)
+    order = np.argsort(np.where(np.isnan(accuracy), np.inf, -accuracy), kind="stable")[:top].tolist()
+    found = [
+        _names(Architecture.from_index(index)) | {"accuracy": accuracy[index]}
+        | {f"{kind}_millions": sizes[kind][index] for kind in sizes}
+        for index in order if not np.isnan(accuracy[index])
+    ]  # fmt: skip
+    if json:
+        print_json(
+            {"table": opened.name, "table_id": opened.id, "split": split, "epochs": epochs, "best": found}
+        )
+        return
+    rows = [
+        [percent(f["accuracy"]), f["official_index"], f"{f['params_millions']:.3f}", f"{f['macs_millions']:.1f}",
+         f["architecture"]]
+        for f in found
+    ]  # fmt: skip
+    print_grid([f"{split} %", "official index", "params M", "MACs M", "architecture"], rows)
+
+
+@app.command()
+def compare(
+    a: Name,
+    b: Name,
+    split: Split,
+    epochs: Epochs,
+    split_b: Annotated[str | None, typer.Option(help="The second table's split, if another.")] = None,
+    epochs_b: Annotated[int | None, typer.Option(help="The second table's epochs, if others.")] = None,
+    json: Json = False,
+) -> None:
+    """Rank correlations between two tables, and the regret of trusting one for the other.
+
+    By mean accuracy over runs.
+    """
+    from nb201env import comparison
+
+    one, two = open_table(a), open_table(b)
+    split_b, epochs_b = split_b or split, epochs_b or epochs
+    found = comparison.compare(one.accuracy(split=split, epochs=epochs, run="mean"),
+                               two.accuracy(split=split_b, epochs=epochs_b, run="mean"))  # fmt: skip
+    if json:
+        asked = {"a": one.name, "a_id": one.id, "b": two.name, "b_id": two.id, "split": split, "epochs": epochs,
+                 "split_b": split_b, "epochs_b": epochs_b}  # fmt: skip
+        print_json(asked | found._asdict())
+        return
+    points = "percentage points"
+    print(f"{found.architectures} architectures in both")
+    print(f"Kendall's tau {found.kendall:.4f}, Spearman's rho {found.spearman:.4f}")
+    print(f"Kendall's tau among the best tenth of {two.name}: {found.kendall_top:.4f}")
+    print(
+        f"best on {one.name}: {found.best_a}; on {two.name} it is {100 * found.regret_b:.2f} {points} behind"
+    )
+    print(
+        f"best on {two.name}: {found.best_b}; on {one.name} it is {100 * found.regret_a:.2f} {points} behind"
+    )
+    print(f"mean difference, second minus first: {100 * found.mean_difference:+.2f} {points}")
+
+
+@app.command()
+def plot(
+    tables: Names,
+    out: Annotated[Path, typer.Option(help="The picture (.png, .pdf or .svg).")],
+    split: Split,
+    kind: Annotated[str, typer.Option(help="landscape, ops, ranks or curves.")] = "landscape",
+    cost: Annotated[
+        str, typer.Option(help="For landscape: macs, params, latency, or a device's column.")
+    ] = "macs",
+    architecture: Annotated[list[str] | None, typer.Option(help="For curves; repeat for more.")] = None,
+    json: Json = False,
+) -> None:
+    """Draw tables, after their last recorded epoch, by mean accuracy over runs."""
+    from nb201env import plots
+
+    opened = [open_table(name) for name in tables]
+    if kind != "ranks" and len(opened) > 1:
+        raise ValueError(f"{kind} draws one table; got {len(opened)}")
+    if kind == "landscape":
+        data = plots.landscape(opened[0], out, split=split, cost_kind=cost)
+    elif kind == "ops":
+        data = plots.ops(opened[0], out, split=split)
+    elif kind == "ranks":
+        data = plots.ranks(opened, out, split=split)
+    elif kind == "curves":
+        if not architecture:
+            raise ValueError("curves needs at least one --architecture")
+        data = plots.curves(
+            opened[0], out, split=split, architectures=[read_architecture(x) for x in architecture]
+        )
+    else:
+        raise ValueError(f"--kind is landscape, ops, ranks or curves; got {kind!r}")
+    if json:
+        print_json({"out": str(out), "tables": [table.id for table in opened]} | data)
+    else:
+        print(out)

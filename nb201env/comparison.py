@@ -1,0 +1,110 @@
+"""How far two tables agree: rank correlations, and the regret of trusting one for the other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nb201env.space import Architecture, IntArray
+from nb201env.table import FloatArray, Table
+
+
+def kendall(a: FloatArray, b: FloatArray) -> float:
+    """Kendall's tau-b of two score vectors [n]: concordant minus discordant pairs, ties corrected.
+
+    Counts all pairs in blocks, O(n^2); NaN if one of them is constant. Formula: M. Kendall, The
+    treatment of ties in ranking problems, Biometrika 1945.
+    """
+    a, b = _dense_ranks(a), _dense_ranks(b)
+    balance = untied_a = untied_b = 0
+    for start in range(0, len(a), 256):
+        sign_a = np.sign(a[start : start + 256, None] - a)
+        sign_b = np.sign(b[start : start + 256, None] - b)
+        balance += int((sign_a * sign_b).sum(dtype=np.int64))
+        untied_a += int(np.count_nonzero(sign_a))
+        untied_b += int(np.count_nonzero(sign_b))
+    return float(balance / np.sqrt(untied_a * untied_b)) if untied_a and untied_b else float("nan")
+
+
+def spearman(a: FloatArray, b: FloatArray) -> float:
+    """Spearman's rho of two score vectors [n]: Pearson's correlation of mean ranks."""
+    ranks = [_mean_ranks(values) - (len(values) - 1) / 2 for values in (a, b)]
+    norm = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
+    return float((ranks[0] * ranks[1]).sum() / norm) if norm else float("nan")
+
+
+def _dense_ranks(values: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    ranks = np.unique(values, return_inverse=True)[1]
+    return np.asarray(ranks, dtype=np.int16 if len(values) < 32768 else np.int32)
+
+
+def _mean_ranks(values: FloatArray) -> FloatArray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts + 1) / 2)[inverse])
+
+
+class Comparison(NamedTuple):
+    """Two tables side by side; accuracies and regrets are fractions.
+
+    Attributes:
+        architectures: How many both tables have.
+        kendall, spearman: Rank correlations over all of them.
+        kendall_top: Kendall's tau among the best tenth by the second table.
+        best_a, best_b: The best architecture of each table.
+        regret_a: What the first table loses by taking the second one's best; `regret_b` the reverse.
+        mean_difference: Mean of second minus first.
+    """
+
+    architectures: int
+    kendall: float
+    spearman: float
+    kendall_top: float
+    best_a: Architecture
+    best_b: Architecture
+    regret_a: float
+    regret_b: float
+    mean_difference: float
+
+
+def compare(a: FloatArray, b: FloatArray) -> Comparison:
+    """Compare two accuracies by lexicographic index, float64 [15625], NaN where missing.
+
+    Raises:
+        ValueError: If they have fewer than two architectures in common.
+    """
+    both = np.flatnonzero(~(np.isnan(a) | np.isnan(b)))
+    if len(both) < 2:
+        raise ValueError(f"the tables have {len(both)} architectures in common; two are needed to compare")
+    x, y = a[both], b[both]
+    top = y >= np.quantile(y, 0.9)
+    best_a, best_b = int(x.argmax()), int(y.argmax())
+    return Comparison(
+        architectures=len(both),
+        kendall=kendall(x, y),
+        spearman=spearman(x, y),
+        kendall_top=kendall(x[top], y[top]),
+        best_a=Architecture.from_index(int(both[best_a])),
+        best_b=Architecture.from_index(int(both[best_b])),
+        regret_a=float(x[best_a] - x[best_b]),
+        regret_b=float(y[best_b] - y[best_a]),
+        mean_difference=float((y - x).mean()),
+    )
+
+
+def pareto(cost: FloatArray, accuracy: FloatArray) -> IntArray:
+    """The Pareto front of low cost and high accuracy: positions in rising order of cost.
+
+    NaN in either leaves an entry out. Of equal entries the first is taken.
+    """
+    held = np.flatnonzero(~(np.isnan(cost) | np.isnan(accuracy)))
+    order = held[np.lexsort((-accuracy[held], cost[held]))]
+    best = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order]]))
+    return np.asarray(order[accuracy[order] > best[:-1]])
+
+
+def final_accuracy(table: Table, split: str) -> tuple[FloatArray, int]:
+    """Mean accuracy over runs after the last recorded epoch, float64 [15625], and that epoch."""
+    epochs = table.recorded_epochs(f"{split}_accuracy")[-1]
+    return table.accuracy(split=split, epochs=epochs, run="mean"), epochs

@@ -1,0 +1,254 @@
+"""Figures of tables: the landscape, the ops' effects, ranks across data sets, learning curves.
+
+Needs matplotlib (extra ``plots``). Every function returns the figure's data too, so that nothing
+shown has to be read off a picture.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nb201env import cost
+from nb201env.comparison import final_accuracy, kendall, pareto
+from nb201env.extras import require
+from nb201env.space import EDGES, OPS, SIZE, Architecture, all_ops
+from nb201env.table import FloatArray, NotRecorded, Table
+
+INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ed"
+BLUE, ORANGE, GREEN, RED, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#6b46c1"
+_LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, MUTED)
+OP_NAMES = ("none", "skip", "conv 1×1", "conv 3×3", "pool 3×3")
+
+COSTS = ("macs", "params", "latency")
+"""What the landscape can be drawn against."""
+
+
+def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
+    """A cost by lexicographic index, float64 [15625] in readable units, and its label.
+
+    Args:
+        table: Gives the data set, and the latency.
+        kind: One of `COSTS`, or a column of the table that belongs to the architecture.
+
+    Raises:
+        NotRecorded: If the table has no such column.
+    """
+    if kind == "macs":
+        return cost.macs(np.arange(SIZE), table.dataset) / 1e6, "multiply-accumulates (millions)"
+    if kind == "params":
+        return cost.params(np.arange(SIZE), table.dataset) / 1e6, "parameters (millions)"
+    column = "latency_seconds" if kind == "latency" else kind
+    values = table.values(column)
+    if values.ndim == 2:
+        values = np.nanmean(values, axis=1)
+    if column.endswith("_seconds"):
+        return values * 1e3, f"{column.removesuffix('_seconds').replace('_', ' ')} (ms)"
+    return values, column.replace("_", " ")
+
+
+def landscape(
+    table: Table, path: str | os.PathLike[str], *, split: str, cost_kind: str = "macs"
+) -> dict[str, Any]:
+    """All architectures, accuracy against a cost, with the Pareto front; returns the front."""
+    accuracy, epochs = final_accuracy(table, split)
+    costs, label = costs_of(table, cost_kind)
+    front = pareto(costs, accuracy)
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(8, 5))
+    convolutions = (all_ops() == 3).sum(axis=1)
+    order = np.random.default_rng(0).permutation(SIZE)
+    shown = _spread(costs)
+    dots = axes.scatter(shown[order], 100 * accuracy[order], c=convolutions[order], s=7, alpha=0.55, linewidths=0,
+                        cmap="viridis", vmin=-0.5, vmax=6.5, rasterized=True)  # fmt: skip
+    axes.step(costs[front], 100 * accuracy[front], where="post", color=RED, lw=1.6)
+    axes.plot(
+        costs[front],
+        100 * accuracy[front],
+        "o",
+        color=RED,
+        ms=4.5,
+        mec="white",
+        mew=0.7,
+        label="Pareto front",
+    )
+    best = int(front[-1])
+    axes.annotate(f"best: {100 * accuracy[best]:.2f} %", (costs[best], 100 * accuracy[best]), xytext=(-6, 10),
+                  textcoords="offset points", ha="right", color=RED, fontsize=9)  # fmt: skip
+    bar = figure.colorbar(
+        _solid(dots, plt), ax=axes, boundaries=np.arange(-0.5, 6.6), ticks=range(7), pad=0.02
+    )
+    bar.set_label("3×3 convolutions in the cell", color=INK)
+    bar.outline.set_visible(False)
+    axes.set_xlabel(label)
+    axes.set_ylabel(f"{split} accuracy (%)")
+    low, high = _limits(100 * accuracy)
+    axes.set_ylim(low, high)
+    _finish(axes, _title(table, epochs))
+    below = int((100 * accuracy < low).sum())
+    title = f"{below} architectures below {low:.0f} % are not shown" if below else None
+    axes.legend(frameon=False, loc="lower right", title=title, alignment="right")
+    _save(figure, path, plt)
+    return {"front": [{"architecture": str(Architecture.from_index(int(i))), cost_kind: float(costs[i]),
+                       "accuracy": float(accuracy[i])} for i in front]}  # fmt: skip
+
+
+def ops(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str, Any]:
+    """Each op on each edge: mean accuracy of the architectures that have it, against the mean of all."""
+    accuracy, epochs = final_accuracy(table, split)
+    effects = op_effects(accuracy)
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(8, 4.4))
+    most = float(np.nanmax(np.abs(effects))) * 100
+    image = axes.imshow(100 * effects.T, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
+    for edge in range(len(EDGES)):
+        for op in range(len(OPS)):
+            value = 100 * effects[edge, op]
+            color = "white" if abs(value) > 0.6 * most else INK
+            axes.text(edge, op, f"{value:+.2f}", ha="center", va="center", color=color, fontsize=9.5)
+    axes.set_xticks(range(len(EDGES)), [f"{a} → {b}" for a, b in EDGES])
+    axes.set_yticks(range(len(OPS)), OP_NAMES)
+    axes.set_xlabel("edge (from node → to node; 0 is the input, 3 the output)")
+    axes.tick_params(length=0)
+    bar = figure.colorbar(image, ax=axes, pad=0.02)
+    bar.set_label("percentage points against the mean")
+    bar.outline.set_visible(False)
+    _finish(axes, f"Effect of an op on an edge on {split} accuracy: {_title(table, epochs)}", grid=False)
+    _save(figure, path, plt)
+    return {
+        "effects": {
+            f"{a}->{b}": dict(zip(OPS, effects[e].tolist(), strict=True)) for e, (a, b) in enumerate(EDGES)
+        }
+    }
+
+
+def op_effects(accuracy: FloatArray) -> FloatArray:
+    """Mean accuracy with an op on an edge minus the mean of all; float64 [6 edges, 5 ops]."""
+    held = ~np.isnan(accuracy)
+    chosen = all_ops()[held]
+    return np.array([
+        [accuracy[held][chosen[:, edge] == op].mean() if (chosen[:, edge] == op).any() else np.nan
+         for op in range(len(OPS))]
+        for edge in range(len(EDGES))
+    ]) - accuracy[held].mean()  # fmt: skip
+
+
+def ranks(tables: Sequence[Table], path: str | os.PathLike[str], *, split: str) -> dict[str, Any]:
+    """Ranks of all architectures in each table against those in the first.
+
+    Raises:
+        ValueError: If there are fewer than two tables.
+    """
+    if len(tables) < 2:
+        raise ValueError("ranks compares tables with each other; give at least two")
+    scores = [final_accuracy(table, split) for table in tables]
+    held = ~np.isnan(np.array([score for score, _ in scores])).any(axis=0)
+    positions = [_ranks(score[held]) for score, _ in scores]
+    plt = _pyplot()
+    count = len(tables) - 1
+    figure, grid = plt.subplots(1, count, figsize=(0.6 + 4.9 * count, 4.9), squeeze=False)
+    taus = {}
+    for axes, table, (score, _), position in zip(grid[0], tables[1:], scores[1:], positions[1:], strict=True):
+        tau = taus[table.name] = kendall(scores[0][0][held], score[held])
+        axes.hexbin(positions[0], position, gridsize=55, cmap="Blues", bins="log", mincnt=1, linewidths=0.1)
+        axes.plot([1, held.sum()], [1, held.sum()], color=RED, lw=1, ls=(0, (4, 3)))
+        axes.set_xlabel(f"rank on {tables[0].name}")
+        axes.set_ylabel(f"rank on {table.name}")
+        axes.set_xlim(held.sum(), 1)
+        axes.set_ylim(held.sum(), 1)
+        axes.set_aspect("equal")
+        _finish(axes, f"{split} accuracy, Kendall's τ = {tau:.3f}")
+    _save(figure, path, plt)
+    return {"kendall": taus, "architectures": int(held.sum())}
+
+
+def curves(
+    table: Table, path: str | os.PathLike[str], *, split: str, architectures: Sequence[Architecture]
+) -> dict[str, Any]:
+    """Learning curves: the mean over runs by epoch, and the range of the runs.
+
+    Raises:
+        NotRecorded: If the table has the split's accuracy at one epoch only.
+    """
+    column = f"{split}_accuracy"
+    epochs = table.recorded_epochs(column)
+    if len(epochs) < 2:
+        raise NotRecorded(
+            f"{table.name} records {column!r} at epochs={list(epochs)} only; a curve needs more"
+        )
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(8, 4.8))
+    data = {}
+    for number, architecture in enumerate(architectures):
+        runs = 100 * table.record(architecture, column)
+        runs = runs[~np.isnan(runs).all(axis=1)]
+        if not len(runs):
+            raise NotRecorded(f"{table.name} has no run of {architecture}")
+        color = _LINES[number % len(_LINES)]
+        label = f"{architecture}\n{len(runs)} runs, {runs[:, -1].mean():.2f} % at the end"
+        axes.fill_between(epochs, runs.min(axis=0), runs.max(axis=0), color=color, alpha=0.18, lw=0)
+        axes.plot(epochs, runs.mean(axis=0), color=color, lw=1.6, label=label)
+        data[str(architecture)] = (runs.mean(axis=0) / 100).tolist()
+    axes.set_xlabel("epochs completed")
+    axes.set_ylabel(f"{split} accuracy (%)")
+    _finish(axes, f"{_title(table, epochs[-1])}: mean and range over runs")
+    axes.legend(frameon=False, loc="lower right", fontsize=7.5, labelspacing=0.9)
+    _save(figure, path, plt)
+    return {"epochs": list(epochs), "mean": data}
+
+
+def _ranks(score: FloatArray) -> FloatArray:
+    """Rank 1 for the best; ties by position."""
+    order = np.argsort(-score, kind="stable")
+    positions = np.empty(len(score))
+    positions[order] = np.arange(1, len(score) + 1)
+    return positions
+
+
+def _spread(costs: FloatArray) -> FloatArray:
+    """Costs that take few values, moved a little sideways so that dots don't hide each other."""
+    steps = np.unique(costs[~np.isnan(costs)])
+    if len(steps) > 100:
+        return costs
+    width = 0.35 * float(np.diff(steps).min()) if len(steps) > 1 else 0.0
+    return costs + np.random.default_rng(1).uniform(-width, width, len(costs))
+
+
+def _limits(values: FloatArray) -> tuple[float, float]:
+    """The y axis, without the tail of architectures that learn nothing."""
+    held = values[~np.isnan(values)]
+    low, high = float(np.quantile(held, 0.06)), float(held.max())
+    return low - 0.02 * (high - low), high + 0.07 * (high - low)
+
+
+def _title(table: Table, epochs: int) -> str:
+    return f"{table.name}, {epochs} epochs completed"
+
+
+def _pyplot() -> Any:
+    require("matplotlib", "plots").use("Agg")
+    return require("matplotlib.pyplot", "plots")
+
+
+def _solid(dots: Any, plt: Any) -> Any:
+    """The colours of half-transparent dots, in full, for the colour bar."""
+    return plt.cm.ScalarMappable(norm=dots.norm, cmap=dots.cmap)
+
+
+def _finish(axes: Any, title: str, *, grid: bool = True) -> None:
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=10)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.tick_params(colors=MUTED, labelcolor=INK, length=0 if not grid else 3)
+    if grid:
+        axes.set_axisbelow(True)
+        axes.grid(color=GRID, lw=0.8)
+
+
+def _save(figure: Any, path: str | os.PathLike[str], plt: Any) -> None:
+    figure.tight_layout()
+    figure.savefig(path, dpi=150, facecolor="white")
+    plt.close(figure)
