@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nb201env.space import Architecture, IntArray
 from nb201env.table import FloatArray, Table
@@ -16,11 +17,11 @@ def kendall(a: FloatArray, b: FloatArray) -> float:
     Counts all pairs in blocks, O(n^2); NaN if one of them is constant. Formula: M. Kendall, The
     treatment of ties in ranking problems, Biometrika 1945.
     """
-    a, b = _dense_ranks(a), _dense_ranks(b)
+    ranks_a, ranks_b = _dense_ranks(a), _dense_ranks(b)
     balance = untied_a = untied_b = 0
     for start in range(0, len(a), 256):
-        sign_a = np.sign(a[start : start + 256, None] - a)
-        sign_b = np.sign(b[start : start + 256, None] - b)
+        sign_a = np.sign(ranks_a[start : start + 256, None] - ranks_a)
+        sign_b = np.sign(ranks_b[start : start + 256, None] - ranks_b)
         balance += int((sign_a * sign_b).sum(dtype=np.int64))
         untied_a += int(np.count_nonzero(sign_a))
         untied_b += int(np.count_nonzero(sign_b))
@@ -34,7 +35,7 @@ def spearman(a: FloatArray, b: FloatArray) -> float:
     return float((ranks[0] * ranks[1]).sum() / norm) if norm else float("nan")
 
 
-def _dense_ranks(values: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def _dense_ranks(values: FloatArray) -> npt.NDArray[np.signedinteger[Any]]:
     ranks = np.unique(values, return_inverse=True)[1]
     return np.asarray(ranks, dtype=np.int16 if len(values) < 32768 else np.int32)
 

@@ -62,8 +62,8 @@ def landscape(
     convolutions = (all_ops() == 3).sum(axis=1)
     order = np.random.default_rng(0).permutation(SIZE)
     shown = _spread(costs)
-    dots = axes.scatter(shown[order], 100 * accuracy[order], c=convolutions[order], s=7, alpha=0.55, linewidths=0,
-                        cmap="viridis", vmin=-0.5, vmax=6.5, rasterized=True)  # fmt: skip
+    dots = axes.scatter(shown[order], 100 * accuracy[order], c=convolutions[order], s=7, alpha=0.55,
+                        linewidths=0, cmap="viridis", vmin=-0.5, vmax=6.5, rasterized=True)  # fmt: skip
     axes.step(costs[front], 100 * accuracy[front], where="post", color=RED, lw=1.6)
     axes.plot(
         costs[front],
@@ -129,11 +129,11 @@ def op_effects(accuracy: FloatArray) -> FloatArray:
     """Mean accuracy with an op on an edge minus the mean of all; float64 [6 edges, 5 ops]."""
     held = ~np.isnan(accuracy)
     chosen = all_ops()[held]
-    return np.array([
+    return np.asarray(np.array([
         [accuracy[held][chosen[:, edge] == op].mean() if (chosen[:, edge] == op).any() else np.nan
          for op in range(len(OPS))]
         for edge in range(len(EDGES))
-    ]) - accuracy[held].mean()  # fmt: skip
+    ]) - accuracy[held].mean())  # fmt: skip
 
 
 def ranks(tables: Sequence[Table], path: str | os.PathLike[str], *, split: str) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class Table:
             float64 [15625], [15625, runs] or [15625, runs, epochs].
         """
         values = _decode(self.container.array(column), self._spec(column))
-        return values[self.container.array("row")] if "row" in self.container else values
+        return np.asarray(values[self.container.array("row")]) if "row" in self.container else values
 
     def record(self, architecture: ArchitectureLike, column: str) -> FloatArray:
         """One architecture's part of `everything`, without reading the others'.
@@ -156,7 +156,7 @@ class Table:
         spec = self._spec(column)
         if "row" in self.container:
             row = int(self.container.array("row")[row])
-        return _decode(self.container.array(column)[row : row + 1], spec)[0]
+        return np.asarray(_decode(self.container.array(column)[row : row + 1], spec)[0])
 
     def accuracy(self, *, split: str, epochs: int, run: Run) -> FloatArray:
         """The accuracy of every architecture, a fraction in [0, 1]; float64 [15625].
@@ -302,7 +302,7 @@ class Table:
             raw = raw[:, :, : at + 1] if spec.get("accumulates") else raw[:, :, at]
         values = _decode(raw, spec)
         if spec.get("accumulates"):
-            values = values.sum(axis=2) if values.ndim == 3 else values * epochs
+            values = values.sum(axis=2) if values.ndim == 3 else values * float(epochs or 0)
         if "row" in self.container:
             values = values[self.container.array("row")]
         values.flags.writeable = False

@@ -41,8 +41,8 @@ def list_tables(json: Json = False) -> None:
         print_json({"home": str(home()), "tables": found})
         return
     rows = [
-        [t["name"], t["dataset"], t["epochs"], ", ".join(map(str, t["seeds"])), len(t["columns"]), t["megabytes"],
-         t["id"][:12]]
+        [t["name"], t["dataset"], t["epochs"], ", ".join(map(str, t["seeds"])), len(t["columns"]),
+         t["megabytes"], t["id"][:12]]
         for t in found
     ]  # fmt: skip
     print_grid(["table", "data set", "epochs", "seeds", "columns", "MB", "id"], rows)
@@ -208,8 +208,8 @@ def query(
     opened, which = open_table(table), read_architecture(architecture)
     result = opened.query(which, split=split, epochs=epochs, run=read_run(run))
     if json:
-        print_json(_names(which) | {"table": opened.name, "table_id": opened.id, "split": split, "epochs": epochs,
-                                    "run": run, "accuracy": result.accuracy, "seconds": result.seconds})  # fmt: skip
+        asked = {"table": opened.name, "table_id": opened.id, "split": split, "epochs": epochs, "run": run}
+        print_json(_names(which) | asked | result._asdict())
         return
     print(f"{which}\n{split} accuracy {percent(result.accuracy)} %, {result.seconds:.1f} simulated seconds")
 
@@ -255,8 +255,8 @@ def best(
         )
         return
     rows = [
-        [percent(f["accuracy"]), f["official_index"], f"{f['params_millions']:.3f}", f"{f['macs_millions']:.1f}",
-         f["architecture"]]
+        [percent(f["accuracy"]), f["official_index"], f"{f['params_millions']:.3f}",
+         f"{f['macs_millions']:.1f}", f["architecture"]]
         for f in found
     ]  # fmt: skip
     print_grid([f"{split} %", "official index", "params M", "MACs M", "architecture"], rows)
@@ -283,8 +283,8 @@ def compare(
     found = comparison.compare(one.accuracy(split=split, epochs=epochs, run="mean"),
                                two.accuracy(split=split_b, epochs=epochs_b, run="mean"))  # fmt: skip
     if json:
-        asked = {"a": one.name, "a_id": one.id, "b": two.name, "b_id": two.id, "split": split, "epochs": epochs,
-                 "split_b": split_b, "epochs_b": epochs_b}  # fmt: skip
+        asked = {"a": one.name, "a_id": one.id, "split": split, "epochs": epochs}
+        asked |= {"b": two.name, "b_id": two.id, "split_b": split_b, "epochs_b": epochs_b}
         print_json(asked | found._asdict())
         return
     points = "percentage points"

@@ -75,10 +75,11 @@ class NATStopology:
     # -- architectures -----------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return SIZE
+        return int(SIZE)
 
     def __getitem__(self, index: int) -> str:
-        return self.meta_archs[index]
+        text: str = self.meta_archs[index]
+        return text
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.meta_archs)
@@ -96,7 +97,7 @@ class NATStopology:
     def query_index_by_arch(self, arch: Any) -> int:
         """The official index of a string, an index, or an object with `tostr`."""
         if isinstance(arch, Architecture):
-            return arch.official_index
+            return int(arch.official_index)
         if isinstance(arch, int | np.integer):
             if not 0 <= arch < SIZE:
                 raise ValueError(f"an official index is in 0..{SIZE - 1}; got {arch}")

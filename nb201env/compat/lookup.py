@@ -40,6 +40,11 @@ def all_splits(
 
 
 def known(info: Info, key: str) -> float:
+    """A number that the clock needs.
+
+    Raises:
+        NotRecorded: If it was not recorded.
+    """
     if info[key] is None:
         raise NotRecorded(f"{key!r} was not recorded in this table, so the clock cannot be kept")
     return float(info[key])

@@ -137,7 +137,7 @@ class ResultsCount:
 
     def get_net_param(self, clone: bool = False) -> None:
         """None: tables hold no weights."""
-        return None
+        return
 
     def get_config(self, str2structure: Callable[[str], Any] | None) -> dict[str, Any]:
         """The configuration from which the official code builds the network."""
@@ -355,8 +355,8 @@ def held_seeds(table: Table, architecture: Architecture) -> list[int]:
         if f"{split}_accuracy" in table.columns:
             values = table.record(architecture, f"{split}_accuracy")
             values = values.reshape(len(table.seeds), -1)
-            held = ~np.isnan(values).all(axis=1)
-            return [seed for seed, there in zip(table.seeds, held, strict=True) if there]
+            held = np.flatnonzero((~np.isnan(values)).any(axis=1))
+            return [table.seeds[run] for run in held.tolist()]
     return []
 
 

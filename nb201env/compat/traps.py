@@ -35,8 +35,8 @@ UNKNOWN = (
 )
 VALTEST = (
     "simulate_train_eval: the validation accuracy on {dataset} was not recorded after iepoch={iepoch} of "
-    "hp={hp} (recorded: {recorded}). The official API then returns the accuracy on validation and test images "
-    "together, which leaks the test set; strict=False does so."
+    "hp={hp} (recorded: {recorded}). The official API then returns the accuracy on validation and test "
+    "images together, which leaks the test set; strict=False does so."
 )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -37,6 +38,9 @@ LAYOUTS = {
     "nats-file": "all architectures in one NATS-tss-v1_0-3ffb9.pickle.pbz2",
     "pth": "NAS-Bench-201-v1_0-e61699.pth or NAS-Bench-201-v1_1-096897.pth",
 }
+
+
+_NUMBERS = "NAS-Bench-201 and NATS-Bench topology space, Dong et al."
 
 
 def layout_of(path: Path) -> str:
@@ -99,10 +103,21 @@ def import_official(
         _import_stream(source, layout, work, tell)
         with open(source, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    provenance = {"layout": layout, "source": source.name, "source_sha256": digest}
+    provenance = {"numbers": _NUMBERS, "layout": layout, "source": source.name, "source_sha256": digest}
+    if layout in ("nats-file", "pth"):
+        provenance["md5_agrees_with_name"] = _agrees_with_name(source)
     tables = build(parts.part_paths(work), folder, provenance, prefix)
     shutil.rmtree(work)
     return tables
+
+
+def _agrees_with_name(source: Path) -> bool | None:
+    """Whether the md5 ends as the file's name says ("…-096897.pth"); None for other names."""
+    named = re.fullmatch(r"NA\w+-(?:Bench|tss)[-\w]*-([0-9a-f]{5,6})(?:\.pth|\.pickle\.pbz2)", source.name)
+    if named is None:
+        return None
+    with open(source, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest().endswith(named[1])
 
 
 def _fingerprint(layout: str, source: Path, items: Iterable[Item]) -> str:

@@ -122,7 +122,9 @@ def read_item(item: Item) -> tuple[Record, str]:
         data = file.read(item.size)
     if len(data) < item.size:
         raise SourceError(item.name, "size", "the file became shorter while it was read")
-    values = Unpickler(from_bz2(item.name, data), allowed=WITH_WEIGHTS).load()
+    stream = from_bz2(item.name, data)
+    values = Unpickler(stream, allowed=WITH_WEIGHTS).load()
+    stream.finish()
     record = records.read(values, file=item.name, official_index=item.official_index)
     return record, hashlib.sha256(data).hexdigest()
 
@@ -136,6 +138,7 @@ def read_single(path: Path, take: Callable[[Record], None]) -> None:
     stream, file = open_bz2(path)
     with file:
         read_pickle(stream, take)
+        stream.finish()
 
 
 def read_pickle(stream: Stream, take: Callable[[Record], None], *, tensors: bool = False) -> None:
@@ -185,6 +188,7 @@ def read_meta(path: Path) -> list[str]:
     stream, file = open_bz2(path)
     with file:
         values = Unpickler(stream).load()
+        stream.finish()
     archs = values.get("meta_archs") if type(values) is dict else None
     if type(archs) is not list or archs != official_strings():
         raise SourceError(path, "meta_archs", "not the official list of architectures")

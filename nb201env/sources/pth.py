@@ -55,7 +55,9 @@ def _read_zip(path: Path, take: Callable[[Record], None]) -> None:
         with zipfile.ZipFile(path) as archive:
             info = _content(path, archive)
             with archive.open(info) as file:
-                read_pickle(_stream(path, info, file.read), take, tensors=True)
+                stream = _stream(path, info, file.read)
+                read_pickle(stream, take, tensors=True)
+                stream.finish()
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
         raise SourceError(path, "zip", f"damaged ({show(str(error))}); get a fresh copy") from error
 

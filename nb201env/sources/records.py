@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from operator import itemgetter
@@ -179,8 +178,8 @@ def _evaluations(run: Run, fields: _Fields, task: str, epochs: int) -> None:
     for key, count in read.items():
         held = fields.values.get(key) or {}
         if len(held) != count:
-            known = {text for name in sets for text in _set_keys(name, epochs)}
-            unknown = next((text for text in held if text not in known), None)
+            known_keys = {text for name in sets for text in _set_keys(name, epochs)}
+            unknown = next((text for text in held if text not in known_keys), None)
             raise fields.error(f"{key}/{show(unknown)}", "is no set and epoch of this training")
 
 

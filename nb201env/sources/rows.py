@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from nb201env.container import Array
-from nb201env.cost import DATASETS
 from nb201env.extras import require
 from nb201env.sources.errors import SourceError, show
 from nb201env.space import SIZE, Architecture, official_order
@@ -97,7 +96,7 @@ def import_rows(
     if not targets:
         raise ValueError("the column map is empty; map at least one column, such as acc=valid_accuracy@200")
     raw = read_columns(source, key, list(targets))
-    numbers = {target: values for target, values in zip(targets.values(), raw, strict=True)}
+    numbers = dict(zip(targets.values(), raw, strict=True))
     if len(numbers) < len(targets):
         raise ValueError("two columns of the file are mapped to the same target")
     for target, values in numbers.items():
@@ -113,8 +112,6 @@ def import_rows(
         "provenance": {"layout": "rows", "source": source.name, "columns": dict(columns), "key": key},
         "licence": "as the source's",
     }
-    if dataset not in DATASETS:
-        manifest["task"]["note"] = "no closed-form cost for this data set"
     return write_table(path, manifest, arrays)
 
 
@@ -143,7 +140,7 @@ def _row(source: Path, key: str, line: int, value: Any) -> int:
         if isinstance(value, str) and not value.strip().isdecimal():
             return Architecture.parse(value).index
         index = int(value)
-        if not 0 <= index < SIZE or index != value and not isinstance(value, str):
+        if not 0 <= index < SIZE or (index != value and not isinstance(value, str)):
             raise ValueError(f"an official index is in 0..{SIZE - 1}")
         return int(official_order()[index])
     except (ValueError, TypeError, OverflowError) as error:

@@ -8,9 +8,11 @@ reads the floats. Whatever does not fit exactly is left to the plain interpreter
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nb201env.sources.memo import Memo
 from nb201env.sources.streams import Stream
@@ -55,17 +57,65 @@ def _by_int(stream: Stream) -> list[Any]:
     return _in_turns(units["key"].tolist(), units["value"].tolist())
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A run of texts and floats seen before: all its bytes but those of the floats.
+
+    Official files repeat a few runs 150 times each, so comparing bytes saves taking them apart.
+    """
+
+    size: int
+    structure: npt.NDArray[np.int64]
+    expected: bytes
+    floats: npt.NDArray[np.int64]
+    keys: list[str]
+
+    @classmethod
+    def of(cls, run: bytes, keys: list[str]) -> _Shape:
+        ends = np.cumsum([len(key) + 12 for key in keys])
+        floats = (ends[:, None] - np.arange(8, 0, -1)).ravel()
+        structure = np.delete(np.arange(len(run)), floats)
+        data = np.frombuffer(run, dtype=np.uint8)
+        return cls(len(run), structure, data[structure].tobytes(), floats, keys)
+
+    def read(self, stream: Stream) -> list[float] | None:
+        """The floats, if the run of this shape starts here."""
+        if len(stream.data) - stream.pos < self.size:
+            return None
+        data = np.frombuffer(stream.data, dtype=np.uint8, count=self.size, offset=stream.pos)
+        if data[self.structure].tobytes() != self.expected:
+            return None
+        values: list[float] = data[self.floats].view(">f8").tolist()
+        return values
+
+
+_SHAPES: dict[bytes, list[_Shape]] = {}
+_MOST_STARTS, _MOST_SHAPES = 32, 6
+
+
 def _by_text(stream: Stream, memo: Memo) -> list[Any]:
-    match = _BY_TEXT.match(stream.data, stream.pos)
-    if match is None:
-        return []
-    sizes, texts, floats = zip(*_TEXT_PARTS.findall(match.group()), strict=True)
-    if b"".join(sizes) != bytes(map(len, texts)):
-        return []
-    keys = _texts(texts)
+    size = stream.data[stream.pos + 1] if stream.pos + 1 < len(stream.data) else 0
+    start = stream.data[stream.pos : stream.pos + 2 + size]
+    shapes = _SHAPES.get(start, [])
+    for shape in shapes:
+        values = shape.read(stream)
+        if values is not None:
+            stream.pos += shape.size
+            keys = shape.keys
+            break
+    else:
+        match = _BY_TEXT.match(stream.data, stream.pos)
+        if match is None:
+            return []
+        sizes, texts, floats = zip(*_TEXT_PARTS.findall(match.group()), strict=True)
+        if b"".join(sizes) != bytes(map(len, texts)):
+            return []
+        keys, values = _texts(texts), _floats(floats)
+        stream.pos = match.end()
+        if len(shapes) < _MOST_SHAPES and (shapes or len(_SHAPES) < _MOST_STARTS):
+            _SHAPES.setdefault(start, []).append(_Shape.of(match.group(), keys))
     memo.extend(keys)
-    stream.pos = match.end()
-    return _in_turns(keys, _floats(floats))
+    return _in_turns(keys, values)
 
 
 def _by_long_text(stream: Stream, memo: Memo) -> list[Any]:

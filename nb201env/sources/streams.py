@@ -68,6 +68,15 @@ class Stream:
         self.pos = start + count
         return self.data[start : start + count]
 
+    def finish(self) -> None:
+        """Read to the end, so that a compressed file's checksum is compared.
+
+        Raises:
+            SourceError: If there is anything left, or the checksum differs.
+        """
+        if self.want(1):
+            raise self.error("something follows the end of the data; get a fresh copy")
+
     def error(self, problem: str) -> SourceError:
         """An error about the bytes at the current position."""
         return SourceError(self.file, f"byte {self.offset}", problem)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from pickletools import code2op
+from pickletools import opcodes
 from typing import Any
 
 from nb201env.sources import runs
@@ -260,8 +260,7 @@ class Unpickler:
 
 
 def _name(code: int) -> str:
-    op = code2op.get(chr(code))
-    return op.name if op else f"0x{code:02x}"
+    return next((op.name for op in opcodes if op.code == chr(code)), f"0x{code:02x}")
 
 
 Step = Callable[[Unpickler], None]
