@@ -50,7 +50,9 @@ def one_run(rng: np.random.Generator, index: int, task: str, seed: int, epochs: 
         keys = [f"{name}@{epoch}" for epoch in recorded[name]]
         evals["acc1es"] |= dict(zip(keys, accuracies(rng, len(keys), spec.splits[split].images), strict=True))
         evals["losses"] |= dict(zip(keys, rng.gamma(2, size=len(keys)).tolist(), strict=True))
-        evals["times"] |= {f"{name}@{epoch}": second * spec.splits[split].images / 5e4 for epoch in everything}
+        evals["times"] |= {
+            f"{name}@{epoch}": second * spec.splits[split].images / 5e4 for epoch in everything
+        }
     images = spec.splits["train"].images
     architecture = Architecture.from_official_index(index)
     return {
@@ -107,7 +109,12 @@ def write_pickle(path: Path, values: Any, protocol: int = 4) -> None:
 def write_folder(folder: Path, indices: tuple[int, ...] = INDICES) -> Path:
     """A folder like NATS-tss-v1_0-3ffb9-simple."""
     folder.mkdir(parents=True)
-    meta = {"meta_archs": official_strings(), "total_archs": 15625, "arch2infos": None, "evaluated_indexes": set()}
+    meta = {
+        "meta_archs": official_strings(),
+        "total_archs": 15625,
+        "arch2infos": None,
+        "evaluated_indexes": set(),
+    }
     write_pickle(folder / "meta.pickle.pbz2", meta)
     for index in indices:
         write_pickle(folder / f"{index:06d}.pickle.pbz2", architecture_results(index))

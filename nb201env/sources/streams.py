@@ -47,7 +47,7 @@ class Stream:
             return False
         pieces = [self.data[self.pos :]]
         while missing > 0:
-            piece = self._read(max(missing, WINDOW))
+            piece = self._read(WINDOW)
             if not piece:
                 break
             pieces.append(piece)

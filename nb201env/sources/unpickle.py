@@ -35,7 +35,7 @@ from nb201env.sources.pickled_types import (
 )
 from nb201env.sources.streams import Stream, from_bytes
 
-MOST_ITEMS = 2_000_000
+MOST_ITEMS = 1_000_000
 LONGEST_TEXT = 1 << 16
 LONGEST_BYTES = 1 << 28
 _FLOAT = struct.Struct(">d")

@@ -101,14 +101,16 @@ def test_what_was_not_recorded_is_an_error(official_tables: dict[str, Table]) ->
 
 
 def arrays(table: Table) -> dict[str, Any]:
-    return {name: table.container.array(name).tolist() for name in table.manifest["arrays"]}
+    return {name: table.container.array(name).tobytes() for name in table.manifest["arrays"]}
 
 
 def same_numbers(tables: list[Table], expected: dict[str, Table]) -> bool:
     return {t.name: arrays(t) for t in tables} == {name: arrays(t) for name, t in expected.items()}
 
 
-def test_the_tar_gives_the_same(official_folder: Path, official_tables: dict[str, Table], tmp_path: Path) -> None:
+def test_the_tar_gives_the_same(
+    official_folder: Path, official_tables: dict[str, Table], tmp_path: Path
+) -> None:
     tar = write_tar(official_folder, tmp_path / "set.tar")
     assert same_numbers(import_official(tar, tmp_path / "out", workers=1), official_tables)
 
@@ -145,7 +147,10 @@ def test_weights_are_passed_over(official_tables: dict[str, Table], tmp_path: Pa
     write_pickle(folder / "000011.pickle.pbz2", values)
     (table, *_) = import_official(folder, tmp_path / "out", workers=1)
     column = table.everything("test_accuracy")[by_index(11).index]
-    assert column.tolist() == official_tables[table.name].everything("test_accuracy")[by_index(11).index].tolist()
+    assert (
+        column.tolist()
+        == official_tables[table.name].everything("test_accuracy")[by_index(11).index].tolist()
+    )
 
 
 @pytest.mark.parametrize("zipped", [False, True])
