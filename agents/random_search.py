@@ -49,7 +49,7 @@ def expected_best(table: Table, queries: npt.ArrayLike, *, epochs: int) -> Float
     mean = table.accuracy(split="valid", epochs=epochs, run="mean")
     architecture = np.nonzero(recorded)[0]
     chance = (1.0 / recorded.sum(axis=1)[architecture]) / len(runs)
-    values, group = np.unique(runs[recorded], return_inverse=True)
+    group = np.unique(runs[recorded], return_inverse=True)[1]
     weight = np.bincount(group, chance)
     group_mean = np.bincount(group, chance * mean[architecture]) / weight
     cumulative = np.concatenate([[0.0], np.cumsum(weight)])

@@ -115,7 +115,7 @@ def header(agent: Agent, env: Env, seed: int, name: str, command: str) -> dict[s
     """A trajectory's first line."""
     assert env.spec is not None, "make the environment with gym.make, so that it can be made again"
     table = env.unwrapped.table  # type: ignore[attr-defined]
-    parameters = asdict(agent) if is_dataclass(agent) and not isinstance(agent, type) else {}
+    parameters: dict[str, Any] = asdict(agent) if is_dataclass(agent) and not isinstance(agent, type) else {}
     return {
         "agent": name,
         "hyperparameters": parameters,
@@ -149,7 +149,7 @@ def replay(trajectory: Trajectory) -> list[str]:
     recorded = trajectory.header["table"]
     if table.id != recorded["id"]:
         return [f"the table {recorded['name']} has id {table.id}; recorded was {recorded['id']}"]
-    differences = []
+    differences: list[str] = []
     over = env.reset(seed=trajectory.header["seed"])[1]["search_over"]
     for number, query in enumerate(trajectory.queries, start=1):
         if over:

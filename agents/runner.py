@@ -19,7 +19,7 @@ import nb201env  # noqa: F401  (registers the ids)
 from agents.recorder import record
 from agents.registry import make_agent
 
-Budget = dict[str, float]
+Budget = dict[str, Any]
 OnProgress = Callable[["Search", int], None]
 
 
