@@ -171,8 +171,15 @@ class Table:
         return self._one_run(self.values(f"{split}_accuracy", epochs=epochs), run)
 
     def runs(self, *, split: str, epochs: int) -> FloatArray:
-        """The accuracy of every run; float64 [15625, runs], NaN where a run is missing."""
-        return self.values(f"{split}_accuracy", epochs=epochs)
+        """The accuracy of every run; float64 [15625, runs], NaN where a run is missing.
+
+        Raises:
+            NotRecorded: Also if the table holds means over runs only.
+        """
+        values = self.values(f"{split}_accuracy", epochs=epochs)
+        if values.ndim == 1:
+            raise NotRecorded(f"{self.name} holds no single runs of {split!r}, only their mean; use run='mean'")
+        return values
 
     def run_seconds(self, *, epochs: int) -> FloatArray:
         """What a query costs on the clock, in simulated seconds; float64 [15625, runs].
@@ -269,7 +276,7 @@ class Table:
     # -- inside ------------------------------------------------------------------------------
 
     def _held(self, index: int, split: str, epochs: int) -> list[int]:
-        values = self.runs(split=split, epochs=epochs)[index]
+        values = self.values(f"{split}_accuracy", epochs=epochs)[index]
         if values.ndim == 0:
             return []
         return [seed for seed, value in zip(self.seeds, values, strict=True) if not np.isnan(value)]
@@ -311,11 +318,13 @@ class Table:
     def _per_run(self, values: FloatArray) -> FloatArray:
         if values.ndim == 2:
             return values
-        return np.broadcast_to(values[:, None], (SIZE, len(self.seeds)))
+        return np.broadcast_to(values[:, None], (SIZE, max(len(self.seeds), 1)))
 
     def _one_run(self, values: FloatArray, run: Run) -> FloatArray:
         if run != "mean" and run not in self.seeds:
             raise NotRecorded(f"{self.name} has no run {run!r}; its seeds are {list(self.seeds)}, or 'mean'")
+        if values.ndim == 1:
+            return values
         if run == "mean":
             count = (~np.isnan(values)).sum(axis=1)
             return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))

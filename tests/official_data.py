@@ -80,12 +80,12 @@ def _each_epoch(task: str) -> tuple[str, ...]:
     return ("x-valid",) if task == "cifar10-valid" else ("ori-test",)
 
 
-def architecture_results(index: int) -> OrderedDict[str, Any]:
+def architecture_results(index: int, schedules: tuple[int, ...] = (12, 200)) -> OrderedDict[str, Any]:
     """What the file of one architecture holds."""
     rng = np.random.default_rng(index)
     second = float(rng.uniform(5, 30))
     out: OrderedDict[str, Any] = OrderedDict()
-    for epochs in (12, 200):
+    for epochs in schedules:
         seeds = seeds_of(index, epochs)
         runs = {
             (task, seed): one_run(rng, index, task, seed, epochs, second)

@@ -23,6 +23,7 @@ from nb201env.space import SIZE, official_index_of
 from nb201env.table import FloatArray, Table, write_table
 
 LARGEST = 1 << 28
+MOST_ITEMS = 8_000_000  # three data sets, ten metrics, 15,625 numpy numbers of eight opcodes each
 _UNITS = {"latency": ("latency_seconds", "s"), "energy": ("energy_joules", "J")}
 CITATION = "C. Li et al., HW-NAS-Bench, ICLR 2021"
 
@@ -38,7 +39,7 @@ def read(source: str | os.PathLike[str], dataset: str) -> dict[str, FloatArray]:
     path = Path(source)
     if path.stat().st_size > LARGEST:
         raise SourceError(path, "size", "too large for HW-NAS-Bench")
-    values = loads(path.read_bytes(), file=os.fspath(path))
+    values = loads(path.read_bytes(), file=os.fspath(path), most_items=MOST_ITEMS)
     for field in ("nasbench201", dataset):
         if type(values) is not dict or type(values.get(field)) is not dict:
             raise SourceError(path, field, "is missing; is it HW-NAS-Bench-v1_0.pickle?")

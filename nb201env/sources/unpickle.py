@@ -4,7 +4,7 @@ Python's own unpickler calls what the file tells it to call. This one is a small
 the opcodes that the official files use. It knows numbers, texts, bytes, lists, tuples, sets and
 dictionaries; the few classes that official files name have inert stand-ins
 (`nb201env.sources.pickled_types`), and any other name, opcode or construction is refused with a
-`SourceError` that says which. Memory stays bounded: `MOST_ITEMS` opcodes per architecture,
+`SourceError` that says which. Memory stays bounded: `MOST_ITEMS` values per architecture,
 `LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of `nb201env.sources.streams`.
 
 Most of an official file is long runs of "key, float". `nb201env.sources.runs` reads those at
@@ -36,7 +36,7 @@ from nb201env.sources.pickled_types import (
 from nb201env.sources.streams import Stream, from_bytes
 
 MOST_ITEMS = 1_000_000
-LONGEST_TEXT = 1 << 16
+LONGEST_TEXT = 1 << 24
 LONGEST_BYTES = 1 << 28
 _FLOAT = struct.Struct(">d")
 _INT = struct.Struct("<i")
@@ -44,9 +44,15 @@ _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 
 
-def loads(data: bytes, *, file: str, allowed: Mapping[Global, Call | None] = NUMBERS) -> Any:
+def loads(
+    data: bytes,
+    *,
+    file: str,
+    allowed: Mapping[Global, Call | None] = NUMBERS,
+    most_items: int = MOST_ITEMS,
+) -> Any:
     """Read one pickle from memory; see `Unpickler`."""
-    return Unpickler(from_bytes(file, data), allowed=allowed).load()
+    return Unpickler(from_bytes(file, data), allowed=allowed, most_items=most_items).load()
 
 
 class Unpickler:
@@ -60,6 +66,7 @@ class Unpickler:
             forgotten but for its texts.
         tensors: Whether references to a torch container's tensors may occur (and are passed over).
         fast: Read runs of numbers at once.
+        most_items: How many values it may hold, or with `on_dict`, an architecture may hold.
     """
 
     def __init__(
@@ -70,12 +77,14 @@ class Unpickler:
         on_dict: Callable[[dict[Any, Any]], bool] | None = None,
         tensors: bool = False,
         fast: bool = True,
+        most_items: int = MOST_ITEMS,
     ) -> None:
         self._in = stream
         self._allowed = allowed
         self._on_dict = on_dict
         self._tensors = tensors
         self._fast = fast
+        self._most = most_items
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo = Memo((str, Global, DType))
@@ -122,8 +131,8 @@ class Unpickler:
 
     def _count(self, items: int) -> None:
         self._items += items
-        if self._items > MOST_ITEMS:
-            raise Refused(f"more than {MOST_ITEMS} items in one architecture")
+        if self._items > self._most:
+            raise Refused(f"more than {self._most} values")
 
     # -- one opcode each ---------------------------------------------------------------------
 

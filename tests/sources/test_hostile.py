@@ -64,6 +64,11 @@ def dtype(code: str) -> bytes:
     return DTYPE + text(code) + b"\x89\x88\x87R"
 
 
+def array_of(length: bytes) -> bytes:
+    """A numpy array that says it has this many numbers, and has one."""
+    return PROTO + ARRAY + b"(K\x01" + length + b"\x85" + dtype("f8") + b"\x89C\x08" + bytes(8) + b"tb."
+
+
 def nested_keys() -> bytes:
     """A tuple whose hash takes 2**60 steps, as a dictionary key."""
     doubled = b"K\x01" + b"".join(b"\x94h" + bytes([i]) + b"\x86" for i in range(60))
@@ -107,9 +112,8 @@ def marker(path: Path) -> dict[str, bytes]:
         "numpy.load": PROTO + named("numpy", "load") + text(os.fspath(path)) + b"\x85R.",
         "memmap": PROTO + named("numpy", "memmap") + text(os.fspath(path)) + b"\x85R.",
         "huge number type": PROTO + dtype("V2000000000") + b".",
-        "huge array": PROTO + ARRAY + b"(K\x01\x8a\x06" + (10**12).to_bytes(6, "little") + b"\x85" + dtype("f8")
-        + b"\x89C\x08" + bytes(8) + b"tb.",
-        "negative array": PROTO + ARRAY + b"(K\x01J\xff\xff\xff\xff\x85" + dtype("f8") + b"\x89C\x08" + bytes(8) + b"tb.",
+        "huge array": array_of(b"\x8a\x06" + (10**12).to_bytes(6, "little")),
+        "negative array": array_of(b"J\xff\xff\xff\xff"),
         "absurd memo": PROTO + b"Nr\xff\xff\xff\x7f.",
         "absurd memo, read": PROTO + b"j\xff\xff\xff\x7f.",
         "absurd text": PROTO + b"X\xff\xff\xff\xff" + b"x" * 100 + b".",
@@ -234,13 +238,13 @@ def test_lists_within_lists_cost_nothing(bounded: None) -> None:
 def test_a_decompression_bomb_is_refused(tmp_path: Path, filler: bytes, bounded: None) -> None:
     path = tmp_path / "000011.pickle.pbz2"
     squeeze = bz2.BZ2Compressor()
-    pieces = [squeeze.compress(PROTO + b"](")] + [squeeze.compress(filler * 1_000_000) for _ in range(64)]
+    pieces = [squeeze.compress(PROTO + b"](")] + [squeeze.compress(filler * 1_000_000) for _ in range(16)]
     path.write_bytes(b"".join([*pieces, squeeze.flush()]))
     assert path.stat().st_size < 30_000
     error = refuse(
         lambda: read_item(Item(11, str(path), 0, path.stat().st_size, str(path))), tmp_path / "canary"
     )
-    assert "no official file" in str(error) or "items in one architecture" in str(error)
+    assert "no official file" in str(error) or "more than 1000000 values" in str(error)
 
 
 def test_a_bomb_of_one_long_value_is_refused(tmp_path: Path, bounded: None) -> None:
@@ -518,8 +522,9 @@ def test_ten_thousand_fuzzed_inputs_raise_only_the_documented_error(case: Any) -
     only_the_documented_error(bytes(data[: len(data) - cut]))
 
 
+ATOMS = [st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.floats(), st.text(max_size=80)]
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=80) | st.binary(min_size=1, max_size=80),
+    st.one_of(*ATOMS, st.binary(min_size=1, max_size=80)),
     lambda inner: (
         st.lists(inner, max_size=6)
         | st.tuples(inner, inner)
