@@ -240,12 +240,11 @@ class Table:
             return problems
         for column in self.columns:
             values = self.everything(column)
-            if column.endswith("_accuracy") and bool((values > 1).any()):
-                problems.append(f"{self.name}: column {column!r} exceeds 1{self._first(column, values > 1)}")
-            if bool((values < 0).any()):
-                problems.append(
-                    f"{self.name}: column {column!r} is negative{self._first(column, values < 0)}"
-                )
+            for epoch, here in zip(self.recorded_epochs(column) or (None,), _by_epoch(values), strict=False):
+                if column.endswith("_accuracy") and bool((here > 1).any()):
+                    problems.append(f"{self.name}: column {column!r} exceeds 1 at epoch {epoch}")
+                if bool((here < 0).any()):
+                    problems.append(f"{self.name}: column {column!r} is negative at epoch {epoch}")
         return problems
 
     def to_pandas(self) -> DataFrame:
@@ -286,15 +285,6 @@ class Table:
         if column not in specs:
             raise NotRecorded(f"{self.name} does not record {column!r}; it has {', '.join(specs)}")
         return specs[column]
-
-    def _first(self, column: str, wrong: npt.NDArray[np.bool_]) -> str:
-        """Where a column is first wrong, for a message."""
-        index, *rest = np.argwhere(wrong)[0].tolist()
-        where = f" at {Architecture.from_index(index)}"
-        if rest and rest[0] < len(self.seeds):
-            where += f", run {self.seeds[rest[0]]}"
-        epochs = self.recorded_epochs(column)
-        return where + (f", epoch {epochs[rest[1] if len(rest) > 1 else -1]}" if epochs else "")
 
     def _load(self, column: str, epochs: int | None) -> FloatArray:
         spec = self._spec(column)
@@ -339,6 +329,11 @@ def _decode(raw: Array, spec: Mapping[str, Any]) -> FloatArray:
     if "scale" in spec:
         values /= spec["scale"]
     return values
+
+
+def _by_epoch(values: FloatArray) -> list[FloatArray]:
+    """The epochs of a column [rows, runs, epochs], one by one; other columns as they are."""
+    return list(np.moveaxis(values, 2, 0)) if values.ndim == 3 else [values]
 
 
 def write_table(
