@@ -195,8 +195,8 @@ class NATStopology:
                 trap(traps.NO_RUN, method="get_more_info")
             is_random = True
         results = self.query_meta_info_by_index(index, self._schedule(hp, "get_more_info"))
+        seeds = results.get_dataset_seeds(dataset)
         if is_random is True:
-            seeds = results.get_dataset_seeds(dataset)
             is_random = (random if self._rng is None else self._rng).choice(seeds)
         found, missing = all_splits(results, dataset, iepoch, is_random)
         if dataset.startswith("cifar10") and dataset != "cifar100":

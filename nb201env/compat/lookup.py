@@ -30,9 +30,12 @@ def all_splits(
         except NotRecorded as error:
             missing[split] = str(error)
             continue
+        if metrics["loss"] is None:
+            missing[f"{split}-loss"] = f"the table of {dataset!r} does not record it"
+        else:
+            found[f"{split}-loss"] = metrics["loss"]
         epochs = metrics["iepoch"] + 1
         total = metrics["all_time"]
-        found[f"{split}-loss"] = metrics["loss"]
         found[f"{split}-accuracy"] = metrics["accuracy"]
         found[f"{split}-per-time"] = None if total is None else total / epochs
         found[f"{split}-all-time"] = total

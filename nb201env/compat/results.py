@@ -102,11 +102,17 @@ class ResultsCount:
         return self._by_set("seconds")
 
     def get_train(self, iepoch: int | None = None) -> Metrics:
-        """Loss, accuracy and seconds of training in one epoch (None: the last)."""
+        """Loss, accuracy and seconds of training in one epoch (None: the last).
+
+        A loss or seconds that were not recorded are None.
+
+        Raises:
+            NotRecorded: If the accuracy was not recorded.
+        """
         return self._metrics("train", "train", iepoch)
 
     def get_eval(self, name: str, iepoch: int | None = None) -> Metrics:
-        """Loss, accuracy and seconds of one evaluation set after one epoch (None: the last)."""
+        """The same on one evaluation set after one epoch (None: the last)."""
         name = "x-valid" if name == "valid" else name
         if name not in self._splits:
             raise NotRecorded(f"{self._table.name} has no set {name!r}; it has {', '.join(self.eval_names)}")
@@ -116,10 +122,9 @@ class ResultsCount:
         """Seconds per epoch and in total, for training and for each evaluation set."""
         times: dict[str, float | None] = {}
         for name, split in {"train": "train", **self._splits}.items():
-            seconds = list(self._by_epoch(f"{split}_seconds").values())
-            whole = len(seconds) == self.epochs
-            times[f"T-{name}@epoch"] = sum(seconds) / len(seconds) if whole else None
-            times[f"T-{name}@total"] = sum(seconds) if whole else None
+            _, total = self._seconds(split, self.epochs - 1)
+            times[f"T-{name}@epoch"] = None if total is None else total / self.epochs
+            times[f"T-{name}@total"] = total
         return times
 
     def get_latency(self) -> float:
@@ -162,16 +167,23 @@ class ResultsCount:
         iepoch = self.epochs - 1 if iepoch is None else iepoch
         if not 0 <= iepoch < self.epochs:
             raise ValueError(f"iepoch={iepoch} is not in 0..{self.epochs - 1}; epochs count from 0 here")
-        seconds = self._by_epoch(f"{split}_seconds")
-        times = [seconds[epoch] for epoch in range(iepoch + 1) if epoch in seconds]
-        known = len(times) == iepoch + 1
+        last, total = self._seconds(split, iepoch)
         return {
             "iepoch": iepoch,
-            "loss": self._at(f"{split}_loss", iepoch),
+            "loss": self._by_epoch(f"{split}_loss").get(iepoch),
             "accuracy": self._at(f"{split}_accuracy", iepoch),
-            "cur_time": times[-1] if known else None,
-            "all_time": sum(times) if known else None,
+            "cur_time": last,
+            "all_time": total,
         }
+
+    def _seconds(self, split: str, iepoch: int) -> tuple[float | None, float | None]:
+        """Seconds of one epoch, and of all up to it; None where not recorded."""
+        column = f"{split}_seconds"
+        held = self._by_epoch(column)
+        if split == "train" and held and not self._table.manifest["columns"][column].get("accumulates"):
+            return None, held.get(iepoch)  # recorded as totals already
+        times = [held[epoch] for epoch in range(iepoch + 1) if epoch in held]
+        return (times[-1], sum(times)) if len(times) == iepoch + 1 else (None, None)
 
     def _at(self, column: str, iepoch: int) -> float:
         held = self._by_epoch(column)

@@ -58,5 +58,5 @@ class Info(dict[str, Any]):
         self._why = dict(missing)
 
     def __missing__(self, key: str) -> NoReturn:
-        why = self._why.get(key.partition("-")[0])
+        why = self._why.get(key) or self._why.get(key.partition("-")[0])
         raise NotRecorded(f"{key!r}: {why}" if why else f"no {key!r}; there are {', '.join(self)}")

@@ -117,7 +117,11 @@ def _agrees_with_name(source: Path) -> bool | None:
     if named is None:
         return None
     with open(source, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest().endswith(named[1])
+        return (
+            hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+            .hexdigest()
+            .endswith(named[1])
+        )
 
 
 def _fingerprint(layout: str, source: Path, items: Iterable[Item]) -> str:

@@ -87,7 +87,9 @@ def read(dataset: str) -> tuple[dict[str, Array], str]:
     """
     path = source_file(dataset)
     content = path.read_bytes()
-    records = loads(content, file=path.name, allowed={}, most_items=4_000_000)  # numbers, texts and lists; no class at all
+    records = loads(
+        content, file=path.name, allowed={}, most_items=4_000_000
+    )  # numbers, texts and lists; no class at all
     arrays = {
         key: np.full((SIZE, len(SEEDS)), np.nan) for key in ("val_acc", "train_time", "latency", "model_size")
     }

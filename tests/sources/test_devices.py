@@ -72,7 +72,9 @@ def test_a_table_keeps_its_numbers_and_gains_columns(tmp_path: Path) -> None:
         hw.add_devices(table, path, tmp_path / "u.safetensors", "twice")
 
 
-def test_tables_of_few_architectures_gain_columns_too(tmp_path: Path, official_tables: dict[str, Table]) -> None:
+def test_tables_of_few_architectures_gain_columns_too(
+    tmp_path: Path, official_tables: dict[str, Table]
+) -> None:
     base = official_tables["cifar10-12"]
     table = hw.add_devices(base, write(tmp_path, content(KINDS["floats"])), tmp_path / "t.safetensors", "x")
     assert np.array_equal(table.everything("test_loss"), base.everything("test_loss"), equal_nan=True)

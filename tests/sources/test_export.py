@@ -122,12 +122,22 @@ BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_con
 def rows(tmp_path: Path, text: str, columns: dict[str, str], **changes: object) -> Table:
     path = tmp_path / "rows.csv"
     path.write_text(text)
-    arguments: dict[str, object] = {"key": "arch", "name": "mine", "dataset": "cifar10", "epochs": 200, "percent": True}
+    arguments: dict[str, object] = {
+        "key": "arch",
+        "name": "mine",
+        "dataset": "cifar10",
+        "epochs": 200,
+        "percent": True,
+    }
     return import_rows(path, tmp_path / "rows.safetensors", columns=columns, **(arguments | changes))  # type: ignore[arg-type]
 
 
 def test_a_column_without_a_seed_is_a_mean(tmp_path: Path) -> None:
-    table = rows(tmp_path, f"arch,acc,sec\n{BEST},94.37,100\n", {"acc": "test_accuracy@200", "sec": "train_seconds@200"})
+    table = rows(
+        tmp_path,
+        f"arch,acc,sec\n{BEST},94.37,100\n",
+        {"acc": "test_accuracy@200", "sec": "train_seconds@200"},
+    )
     assert table.query(BEST, split="test", epochs=200, run="mean") == (pytest.approx(0.9437), 100.0)
     assert table.seeds == ()
     with pytest.raises(NotRecorded, match="no run 777"):
