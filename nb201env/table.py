@@ -178,7 +178,7 @@ class Table:
         """
         values = self.values(f"{split}_accuracy", epochs=epochs)
         if values.ndim == 1:
-            raise NotRecorded(f"{self.name} holds no single runs of {split!r}, only their mean; use run='mean'")
+            raise NotRecorded(f"{self.name} holds only the mean over runs of {split!r}; use run='mean'")
         return values
 
     def run_seconds(self, *, epochs: int) -> FloatArray:

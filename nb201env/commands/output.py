@@ -56,10 +56,11 @@ def print_grid(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 @contextmanager
 def progress_bar(what: str, unit: str = "architectures") -> Iterator[Any]:
-    """A progress bar on stderr; yields the function to call with (done, total)."""
+    """A progress bar on stderr, if that is a terminal; yields the function to call with (done, total)."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
                TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -1,0 +1,237 @@
+"""``nb201 table``: every command, its JSON, and what it says to wrong questions."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from nb201env import Table, open_table
+from nb201env.cli import build, main
+from nb201env.space import SIZE
+from tests.official_data import NAME, official_strings, write_tar
+
+BEST = "official:6111"
+ASK = ["--split", "valid", "--epochs", "200"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NB201_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def table(*arguments: Any) -> str:
+    """Run a command that must succeed; its output."""
+    result = CliRunner().invoke(build(), ["table", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return str(result.stdout)
+
+
+def as_json(*arguments: Any) -> Any:
+    return json.loads(table(*arguments, "--json"))
+
+
+def mistake(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> str:
+    """Run the program with a mistake: exit code 2 and one line on stderr, which is returned."""
+    monkeypatch.setattr(sys, "argv", ["nb201", "table", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+def test_list_and_info(home: Path) -> None:
+    names = [t["name"] for t in as_json("list")["tables"]]
+    assert names == ["ImageNet16-120-200", "cifar10-valid-200", "cifar100-200"]
+    assert "cifar10-valid-200" in table("list")
+    info = as_json("info", "cifar100-200")
+    assert info["id"] == open_table("cifar100-200").id
+    assert "NATS-Bench" in info["manifest"]["licence"]
+    shown = table("info", "cifar100-200")
+    for word in ("licence", "citation", "provenance", "valid_accuracy", "777, 888, 999"):
+        assert word in shown
+
+
+def test_query_and_best(home: Path) -> None:
+    found = as_json("query", "cifar10-valid-200", BEST, *ASK, "--run", "mean")
+    expected = open_table("cifar10-valid-200").query(found["architecture"], split="valid", epochs=200, run="mean")
+    assert (found["accuracy"], found["seconds"]) == expected
+    assert (found["official_index"], found["index"]) == (6111, 11667)
+    by_string = as_json("query", "cifar10-valid-200", found["architecture"], *ASK, "--run", 888)
+    by_index = as_json("query", "cifar10-valid-200", "index:11667", *ASK, "--run", 888)
+    assert by_string == by_index
+    assert "91.61 %" in table("query", "cifar10-valid-200", BEST, *ASK, "--run", "mean")
+
+    best = as_json("best", "cifar10-valid-200", *ASK, "--top", 3)["best"]
+    assert [b["official_index"] for b in best][0] == 6111
+    assert best[0]["accuracy"] >= best[1]["accuracy"] >= best[2]["accuracy"]
+    small = as_json("best", "cifar10-valid-200", *ASK, "--max-params", 0.3, "--max-macs", 40)["best"][0]
+    assert small["params_millions"] <= 0.3
+    assert small["macs_millions"] <= 40
+    assert "91.61" in table("best", "cifar10-valid-200", *ASK)
+
+
+def test_compare(home: Path) -> None:
+    found = as_json("compare", "cifar10-valid-200", "cifar100-200", *ASK)
+    assert found["architectures"] == SIZE
+    assert 0.86 < found["kendall"] < 0.88
+    assert found["regret_b"] > 0
+    same = as_json("compare", "cifar100-200", "cifar100-200", *ASK)
+    assert (same["kendall"], same["regret_a"], same["mean_difference"]) == (1.0, 0.0, 0.0)
+    assert "Kendall's tau" in table("compare", "cifar10-valid-200", "cifar100-200", *ASK)
+
+
+def test_verify_finds_a_flipped_byte(home: Path, tmp_path: Path) -> None:
+    assert as_json("verify", "cifar100-200", "cifar10-valid-200")["ok"] is True
+    data = bytearray(open_table("cifar100-200").container.path.read_bytes())
+    data[-7] ^= 4
+    (tmp_path / "bad.safetensors").write_bytes(data)
+    result = CliRunner().invoke(build(), ["table", "verify", str(tmp_path / "bad.safetensors"), "--json"])
+    assert result.exit_code == 1
+    assert "sha256" in result.stdout
+    result = CliRunner().invoke(build(), ["table", "verify", str(tmp_path / "bad.safetensors")])
+    assert result.exit_code == 1
+
+
+def test_import_and_export(home: Path, official_folder: Path, official_tables: dict[str, Table], tmp_path: Path) -> None:
+    tar = write_tar(official_folder, tmp_path / f"{NAME}-simple.tar")
+    found = as_json("import", tar, "--workers", 1)
+    assert len(found["tables"]) == 8
+    assert (home / "cifar100-200.safetensors").is_file()
+    assert open_table("cifar100-200").manifest["provenance"]["architectures"] == 6
+    own = [t["path"] for t in as_json("list")["tables"] if t["name"] == "cifar100-200"]
+    assert own == [str(home / "cifar100-200.safetensors")]
+    assert "cifar100-200" in table("import", official_folder, "--workers", 1, "--to", tmp_path / "other")
+
+    names = [t["name"] for t in found["tables"]]
+    written = as_json("export", *names, "--out", tmp_path / "nats", "--workers", 2)
+    assert written["written"] == 6
+    for ending in ("csv", "parquet"):
+        assert "1 file" in table("export", "cifar100-200", "--out", tmp_path / f"x.{ending}")
+
+
+def test_import_rows_and_devices(home: Path, tmp_path: Path) -> None:
+    lines = [f"{text},{90 + i % 9}.5,{i}" for i, text in enumerate(official_strings())]
+    (tmp_path / "x.csv").write_text("\n".join(["arch,acc,sec", *lines]))
+    arguments = ["import-rows", tmp_path / "x.csv", "--name", "mine", "--key", "arch", "--column",
+                 "acc=valid_accuracy@200", "--column", "sec=train_seconds@200", "--dataset", "cifar10",
+                 "--epochs", 200, "--unit", "percent", "--task", "cifar10-valid"]  # fmt: skip
+    assert as_json(*arguments)["tables"][0]["name"] == "mine"
+    assert as_json("query", "mine", "official:8", *ASK, "--run", "mean")["accuracy"] == 0.985
+    metrics = {"x_latency": np.linspace(1, 2, SIZE).tolist()}
+    (tmp_path / "hw.pickle").write_bytes(pickle.dumps({"nasbench201": {"cifar10": metrics}}))
+    arguments = ["import-devices", tmp_path / "hw.pickle", "--table", "mine", "--name", "mine-hw"]
+    assert "x_latency_seconds" in as_json(*arguments)["tables"][0]["columns"]
+    out = tmp_path / "x.png"
+    drawn = as_json("plot", "mine-hw", "--out", out, "--split", "valid", "--cost", "x_latency_seconds")
+    assert out.stat().st_size > 10_000
+    assert drawn["front"]
+
+
+@pytest.mark.parametrize("kind", ["landscape", "ops", "ranks", "curves"])
+def test_plots_are_drawn_with_their_data(
+    home: Path, official_tables: dict[str, Table], tmp_path: Path, kind: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    out = tmp_path / f"{kind}.png"
+    if kind == "curves":
+        curves = official_tables["cifar10-valid-200"].container.path
+        arguments = [curves, "--architecture", BEST, "--architecture", "official:11"]
+    elif kind == "ranks":
+        arguments = ["cifar10-valid-200", "cifar100-200", "ImageNet16-120-200"]
+    else:
+        arguments = ["cifar10-valid-200"]
+    data = as_json("plot", *arguments, "--out", out, "--kind", kind, "--split", "valid")
+    assert out.read_bytes().startswith(b"\x89PNG")
+    if kind == "landscape":
+        accuracies = [point["accuracy"] for point in data["front"]]
+        macs = [point["macs"] for point in data["front"]]
+        assert accuracies == sorted(accuracies)
+        assert macs == sorted(macs)
+        assert max(accuracies) == open_table("cifar10-valid-200").optimum(split="valid", epochs=200)[1]
+    if kind == "ops":
+        assert data["effects"]["0->3"]["nor_conv_3x3"] > 0 > data["effects"]["0->3"]["none"]
+    if kind == "ranks":
+        assert 0.8 < data["kendall"]["ImageNet16-120-200"] < data["kendall"]["cifar100-200"] < 0.9
+    if kind == "curves":
+        assert len(data["epochs"]) == 200
+        assert len(data["mean"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["info", "nowhere"], "no table 'nowhere'"),
+        (["query", "cifar100-200", "6111", *ASK, "--run", "mean"], "official:6111"),
+        (["query", "cifar100-200", "official:15625", *ASK, "--run", "mean"], "15624"),
+        (["query", "cifar100-200", "|x~0|", *ASK, "--run", "mean"], "node groups"),
+        (["query", "cifar100-200", BEST, *ASK, "--run", "best"], "a seed or 'mean'"),
+        (["query", "cifar100-200", BEST, *ASK, "--run", "5"], "its seeds are"),
+        (["query", "cifar100-200", BEST, "--split", "test", "--epochs", "200", "--run", "mean"], "test_accuracy"),
+        (["best", "cifar100-200", "--split", "valid", "--epochs", "12"], "recorded: 200"),
+        (["import", "nowhere"], "no file or folder"),
+        (["export", "cifar100-200", "--out", "x/y"], "NATS layout needs"),
+        (["export", "cifar100-200", "cifar10-valid-200", "--out", "x.csv"], "holds one table"),
+        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--kind", "pie"], "landscape, ops"),
+        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--kind", "ranks"], "at least two"),
+        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--kind", "curves"], "--architecture"),
+        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--cost", "size"], "'size'"),
+        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--kind", "curves", "--architecture", BEST],
+         "a curve needs more"),
+        (["plot", "cifar100-200", "cifar10-valid-200", "--out", "x.png", "--split", "valid"], "draws one table"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_line(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], words: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    error = mistake(capsys, monkeypatch, *arguments)
+    assert error.startswith("error: ")
+    assert words in error
+    assert len(error.splitlines()) == 1
+    assert not list(tmp_path.glob("x*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"--unit": "points"}, "percent or fraction"),
+        ({"--name": "a/b"}, "file name"),
+        ({"--column": "acc"}, "test_acc=test_accuracy@200"),
+    ],
+)
+def test_mistakes_in_rows_get_one_line(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    changes: dict[str, str], words: str,
+) -> None:  # fmt: skip
+    options = {"--name": "x", "--key": "a", "--column": "acc=valid_accuracy@200", "--dataset": "cifar10",
+               "--epochs": "200", "--unit": "percent"} | changes  # fmt: skip
+    arguments = [part for pair in options.items() for part in pair]
+    assert words in mistake(capsys, monkeypatch, "import-rows", tmp_path / "x.csv", *arguments)
+
+
+def test_required_options_have_no_silent_default(home: Path) -> None:
+    for arguments in (["query", "cifar100-200", BEST, "--split", "valid", "--epochs", "200"],
+                      ["best", "cifar100-200", "--epochs", "200"], ["compare", "cifar100-200", "cifar10-valid-200"],
+                      ["plot", "cifar100-200", "--out", "x.png"]):  # fmt: skip
+        result = CliRunner().invoke(build(), ["table", *arguments])
+        assert result.exit_code == 2
+        assert "Missing option" in result.output
+
+
+def test_the_module_imports_nothing_heavy() -> None:
+    import subprocess
+
+    code = "import sys, nb201env.commands.table; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pandas", "matplotlib", "pyarrow", "torch", "scipy", "nats_bench"} & set(loaded)
