@@ -48,7 +48,9 @@ def test_the_front_is_what_nothing_beats(pairs: list[tuple[int, int]]) -> None:
     front = pareto(cost, accuracy)
     points = {(cost[i], accuracy[i]) for i in front}
     for i in range(len(cost)):
-        beaten = ((cost <= cost[i]) & (accuracy >= accuracy[i]) & ((cost < cost[i]) | (accuracy > accuracy[i]))).any()
+        beaten = (
+            (cost <= cost[i]) & (accuracy >= accuracy[i]) & ((cost < cost[i]) | (accuracy > accuracy[i]))
+        ).any()
         assert ((cost[i], accuracy[i]) in points) == (not beaten)
     assert (np.diff(cost[front]) > 0).all()
 

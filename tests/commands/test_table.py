@@ -19,6 +19,7 @@ from tests.official_data import NAME, official_strings, write_tar
 
 BEST = "official:6111"
 ASK = ["--split", "valid", "--epochs", "200"]
+DRAW = ["plot", "cifar100-200", "--out", "x.png", "--split", "valid"]
 
 
 @pytest.fixture
@@ -63,7 +64,9 @@ def test_list_and_info(home: Path) -> None:
 
 def test_query_and_best(home: Path) -> None:
     found = as_json("query", "cifar10-valid-200", BEST, *ASK, "--run", "mean")
-    expected = open_table("cifar10-valid-200").query(found["architecture"], split="valid", epochs=200, run="mean")
+    expected = open_table("cifar10-valid-200").query(
+        found["architecture"], split="valid", epochs=200, run="mean"
+    )
     assert (found["accuracy"], found["seconds"]) == expected
     assert (found["official_index"], found["index"]) == (6111, 11667)
     by_string = as_json("query", "cifar10-valid-200", found["architecture"], *ASK, "--run", 888)
@@ -72,7 +75,7 @@ def test_query_and_best(home: Path) -> None:
     assert "91.61 %" in table("query", "cifar10-valid-200", BEST, *ASK, "--run", "mean")
 
     best = as_json("best", "cifar10-valid-200", *ASK, "--top", 3)["best"]
-    assert [b["official_index"] for b in best][0] == 6111
+    assert best[0]["official_index"] == 6111
     assert best[0]["accuracy"] >= best[1]["accuracy"] >= best[2]["accuracy"]
     small = as_json("best", "cifar10-valid-200", *ASK, "--max-params", 0.3, "--max-macs", 40)["best"][0]
     assert small["params_millions"] <= 0.3
@@ -102,7 +105,9 @@ def test_verify_finds_a_flipped_byte(home: Path, tmp_path: Path) -> None:
     assert result.exit_code == 1
 
 
-def test_import_and_export(home: Path, official_folder: Path, official_tables: dict[str, Table], tmp_path: Path) -> None:
+def test_import_and_export(
+    home: Path, official_folder: Path, official_tables: dict[str, Table], tmp_path: Path
+) -> None:
     tar = write_tar(official_folder, tmp_path / f"{NAME}-simple.tar")
     found = as_json("import", tar, "--workers", 1)
     assert len(found["tables"]) == 8
@@ -176,18 +181,18 @@ def test_plots_are_drawn_with_their_data(
         (["query", "cifar100-200", "|x~0|", *ASK, "--run", "mean"], "node groups"),
         (["query", "cifar100-200", BEST, *ASK, "--run", "best"], "a seed or 'mean'"),
         (["query", "cifar100-200", BEST, *ASK, "--run", "5"], "its seeds are"),
-        (["query", "cifar100-200", BEST, "--split", "test", "--epochs", "200", "--run", "mean"], "test_accuracy"),
+        (["query", "cifar100-200", BEST, *ASK, "--split", "test", "--run", "mean"], "test_accuracy"),
         (["best", "cifar100-200", "--split", "valid", "--epochs", "12"], "recorded: 200"),
         (["import", "nowhere"], "no file or folder"),
         (["export", "cifar100-200", "--out", "x/y"], "NATS layout needs"),
         (["export", "cifar100-200", "cifar10-valid-200", "--out", "x.csv"], "holds one table"),
-        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--kind", "pie"], "landscape, ops"),
-        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--kind", "ranks"], "at least two"),
-        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--kind", "curves"], "--architecture"),
-        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--cost", "size"], "'size'"),
-        (["plot", "cifar100-200", "--out", "x.png", "--split", "valid", "--kind", "curves", "--architecture", BEST],
+        ([*DRAW, "--kind", "pie"], "landscape, ops"),
+        ([*DRAW, "--kind", "ranks"], "at least two"),
+        ([*DRAW, "--kind", "curves"], "--architecture"),
+        ([*DRAW, "--cost", "size"], "'size'"),
+        ([*DRAW, "--kind", "curves", "--architecture", BEST],
          "a curve needs more"),
-        (["plot", "cifar100-200", "cifar10-valid-200", "--out", "x.png", "--split", "valid"], "draws one table"),
+        ([*DRAW, "cifar10-valid-200"], "draws one table"),
     ],
 )  # fmt: skip
 def test_mistakes_get_one_line(
@@ -222,7 +227,8 @@ def test_mistakes_in_rows_get_one_line(
 
 def test_required_options_have_no_silent_default(home: Path) -> None:
     for arguments in (["query", "cifar100-200", BEST, "--split", "valid", "--epochs", "200"],
-                      ["best", "cifar100-200", "--epochs", "200"], ["compare", "cifar100-200", "cifar10-valid-200"],
+                      ["best", "cifar100-200", "--epochs", "200"],
+                      ["compare", "cifar100-200", "cifar10-valid-200"],
                       ["plot", "cifar100-200", "--out", "x.png"]):  # fmt: skip
         result = CliRunner().invoke(build(), ["table", *arguments])
         assert result.exit_code == 2
@@ -233,5 +239,7 @@ def test_the_module_imports_nothing_heavy() -> None:
     import subprocess
 
     code = "import sys, nb201env.commands.table; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"pandas", "matplotlib", "pyarrow", "torch", "scipy", "nats_bench"} & set(loaded)

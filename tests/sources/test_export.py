@@ -193,8 +193,10 @@ def test_files_that_are_not_text_are_refused(tmp_path: Path) -> None:
         if name.endswith("parquet"):
             pytest.importorskip("pyarrow")
         with pytest.raises(SourceError, match=name):
-            import_rows(tmp_path / name, tmp_path / "t", key="arch", columns={"acc": "valid_accuracy@200"}, name="x",
-                        dataset="cifar10", epochs=200, percent=True)  # fmt: skip
+            import_rows(
+                tmp_path / name, tmp_path / "t", key="arch", columns={"acc": "valid_accuracy@200"},
+                name="x", dataset="cifar10", epochs=200, percent=True,
+            )  # fmt: skip
 
 
 def test_parquet_columns_must_be_numbers(tmp_path: Path) -> None:
