@@ -103,7 +103,12 @@ def import_official(
         _import_stream(source, layout, work, tell)
         with open(source, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    provenance: dict[str, Any] = {"numbers": _NUMBERS, "layout": layout, "source": source.name, "source_sha256": digest}
+    provenance: dict[str, Any] = {
+        "numbers": _NUMBERS,
+        "layout": layout,
+        "source": source.name,
+        "source_sha256": digest,
+    }
     if layout in ("nats-file", "pth"):
         provenance["md5_agrees_with_name"] = _agrees_with_name(source)
     tables = build(parts.part_paths(work), folder, provenance, prefix)
