@@ -83,7 +83,7 @@ def landscape(
     )
     bar.set_label("3×3 convolutions in the cell", color=INK)
     bar.outline.set_visible(False)
-    axes.set_xlabel(label)
+    axes.set_xlabel(label if shown is costs else f"{label}; dots spread sideways")
     axes.set_ylabel(f"{split} accuracy (%)")
     low, high = _limits(100 * accuracy)
     axes.set_ylim(low, high)

@@ -7,6 +7,7 @@ Three tables come with the package, converted from public numbers by
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +26,11 @@ def home() -> Path:
     """Where a user's own tables live: ``NB201_HOME``, else the platform's data directory."""
     if "NB201_HOME" in os.environ:
         return Path(os.environ["NB201_HOME"])
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "nb201"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "nb201"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nb201"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nb201"
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:

@@ -243,3 +243,44 @@ def test_the_module_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"pandas", "matplotlib", "pyarrow", "torch", "scipy", "nats_bench"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("linux", {}, ".local/share/nb201"),
+        ("linux", {"XDG_DATA_HOME": "/data"}, "/data/nb201"),
+        ("darwin", {}, "Library/Application Support/nb201"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/nb201"),
+        ("win32", {}, "AppData/Local/nb201"),
+        ("linux", {"NB201_HOME": "/mine"}, "/mine"),
+    ],
+)
+def test_tables_live_in_the_platforms_data_directory(
+    monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], expected: str
+) -> None:
+    from nb201env.tables import home
+
+    for name in ("NB201_HOME", "XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert home() == Path.home() / expected
+
+
+def test_an_environment_runs_on_an_imported_table(home: Path, tmp_path: Path) -> None:
+    import gymnasium as gym
+
+    lines = [f"{i},{i / SIZE},{i + 1}" for i in range(SIZE)]
+    (tmp_path / "x.csv").write_text("\n".join(["row,acc,sec", *lines]))
+    table("import-rows", tmp_path / "x.csv", "--name", "mine", "--key", "row", "--column",
+          "acc=valid_accuracy@200#777", "--column", "sec=train_seconds@200", "--dataset", "cifar10", "--epochs",
+          200, "--unit", "fraction")  # fmt: skip
+    for name in ("mine", str(home / "mine.safetensors")):
+        env = gym.make("NB201-cifar10-v0", table=name, actions="pick", run=777)
+        env.reset(seed=0)
+        _, reward, terminated, _, info = env.step(np.array([3, 3, 3, 1, 3, 2]))
+        assert terminated
+        assert reward == 6111 / SIZE
+        assert info["seconds"] == 6112.0
