@@ -275,8 +275,8 @@ def test_an_environment_runs_on_an_imported_table(home: Path, tmp_path: Path) ->
     lines = [f"{i},{i / SIZE},{i + 1}" for i in range(SIZE)]
     (tmp_path / "x.csv").write_text("\n".join(["row,acc,sec", *lines]))
     columns = ["--column", "acc=valid_accuracy@200#777", "--column", "sec=train_seconds@200"]
-    table("import-rows", tmp_path / "x.csv", "--name", "mine", "--key", "row", *columns, "--dataset", "cifar10",
-          "--epochs", 200, "--unit", "fraction")  # fmt: skip
+    task = ["--dataset", "cifar10", "--epochs", 200, "--unit", "fraction"]
+    table("import-rows", tmp_path / "x.csv", "--name", "mine", "--key", "row", *columns, *task)
     for name in ("mine", str(home / "mine.safetensors")):
         env = gym.make("NB201-cifar10-v0", table=name, actions="pick", run=777)
         env.reset(seed=0)
