@@ -11,7 +11,7 @@ import numpy as np
 
 from nb201env.classes import unique_string
 from nb201env.compat import traps
-from nb201env.compat.lookup import all_splits, costs, known, mean_of_held, remap, sorted_rows
+from nb201env.compat.lookup import all_splits, costs, known, mean_of_held, remap, runs_held, sorted_rows
 from nb201env.compat.results import ArchResults, ResultsCount, percent
 from nb201env.compat.traps import UNSET, Info, Trap, Unset, trap
 from nb201env.sources.nats import official_strings
@@ -139,8 +139,7 @@ class NATStopology:
         held = np.zeros(SIZE, dtype=bool)
         for tables in self._tables.values():
             for table in tables.values():
-                column = next(name for name in table.columns if name.endswith("_accuracy"))
-                held |= ~np.isnan(table.everything(column).reshape(SIZE, -1)).all(axis=1)
+                held |= runs_held(table).any(axis=1)
         return set(np.flatnonzero(held[official_order()]).tolist())
 
     @property
@@ -155,9 +154,8 @@ class NATStopology:
     def statistics(self, dataset: str, hp: str | int) -> dict[int, int]:
         """How many architectures have how many runs."""
         values = self._table(dataset, self._schedule(hp, "statistics"))
-        column = next(name for name in values.columns if name.endswith("_accuracy"))
-        runs = ~np.isnan(values.everything(column).reshape(SIZE, len(values.seeds), -1)).all(axis=2)
-        return dict(Counter(runs.sum(axis=1)[sorted_rows(self.evaluated_indexes)].tolist()))
+        runs = runs_held(values).sum(axis=1)
+        return dict(Counter(runs[sorted_rows(self.evaluated_indexes)].tolist()))
 
     # -- numbers -----------------------------------------------------------------------------
 

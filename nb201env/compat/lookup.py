@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nb201env import cost
 from nb201env.compat.results import ArchResults
@@ -86,6 +87,13 @@ def costs(table: Table, column: str) -> FloatArray:
     agree = np.nanmax(values, axis=1) - np.nanmin(values, axis=1) < 1e-5
     right = values[:, table.seeds.index(888)] if 888 in table.seeds else mean_of_held(values)
     return np.where(agree, mean_of_held(values), right)
+
+
+def runs_held(table: Table) -> npt.NDArray[np.bool_]:
+    """Which runs there are, by lexicographic index: bool [15625, runs], or [15625, 1] for means."""
+    column = next(name for name in table.columns if name.endswith("_accuracy"))
+    values = table.values(column, epochs=table.recorded_epochs(column)[-1])
+    return np.asarray(~np.isnan(values.reshape(SIZE, -1)))
 
 
 def sorted_rows(official: set[int]) -> IntArray:

@@ -63,7 +63,7 @@ def write_part(path: Path, records: Sequence[Record], sha256: Sequence[str] = ()
 
     The arrays are ``<task>-<epochs>/<column>`` [architectures, runs] or [architectures, runs,
     epochs], NaN where a run has no such number; seconds lose the epoch axis where they are the same
-    for all epochs. ``held`` says which runs there are.
+    for all epochs of the schedule. ``held`` says which runs there are.
 
     Args:
         path: Where to write.
@@ -80,7 +80,8 @@ def write_part(path: Path, records: Sequence[Record], sha256: Sequence[str] = ()
         epochs = _union_of_epochs(run for held in runs for run in held.values())
         for column, recorded in epochs.items():
             stacked = _stack(runs, seeds, column, recorded)
-            arrays[f"{name}/{column}"] = _one_epoch(stacked) if column.endswith("_seconds") else stacked
+            every = column.endswith("_seconds") and len(recorded) == schedule
+            arrays[f"{name}/{column}"] = _one_epoch(stacked) if every else stacked
         tables[name] = {
             "task": task,
             "schedule": schedule,

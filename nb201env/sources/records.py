@@ -145,6 +145,8 @@ def _run(results: _Fields, task: str, seed: int, epochs: int) -> Run:
         count = _by_epoch(run, fields, name, column, tuple(range(epochs)), most)
         if len(fields.values.get(name) or ()) != count:
             raise fields.error(name, f"has epochs outside 0..{epochs - 1}")
+        if column == "train_seconds" and count not in (0, epochs):
+            raise fields.error(name, f"has {count} of {epochs} epochs, so they cannot be added up")
     _evaluations(run, fields, task, epochs)
     _costs(run, fields)
     return run

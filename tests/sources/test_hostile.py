@@ -406,6 +406,7 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("unknown set name", lambda v: run(v, eval_names=["secret"]), "cifar100/777/eval_names"),
     ("losses as list", lambda v: run(v, train_losses=[0.5] * 200), "cifar100/777/train_losses"),
     ("negative time", lambda v: entry(v, "train_times", 0, -5.0), "cifar100/777/train_times"),
+    ("a time missing", lambda v: without(v, "train_times", 7), "cifar100/777/train_times"),
     ("params as text", lambda v: run(v, params="0.1"), "cifar100/777/params"),
     ("params missing", lambda v: run(v, params=None), "cifar100/777/params"),
     ("absurd flops", lambda v: run(v, flop=1e300), "cifar100/777/flop"),
@@ -430,6 +431,11 @@ def run(values: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def entry(values: dict[str, Any], field: str, key: Any, value: Any) -> dict[str, Any]:
     values["200"]["all_results"]["cifar100", 777][field][key] = value
+    return values
+
+
+def without(values: dict[str, Any], field: str, key: Any) -> dict[str, Any]:
+    del values["200"]["all_results"]["cifar100", 777][field][key]
     return values
 
 

@@ -183,6 +183,20 @@ def test_times_that_were_really_measured_keep_their_axes(tmp_path: Path) -> None
     assert table.everything("train_seconds").shape == (15625, 2, 200)
 
 
+def test_a_pass_timed_once_is_not_taken_for_all_epochs(tmp_path: Path) -> None:
+    values = architecture_results(11)
+    for run in values["200"]["all_results"].values():
+        run["eval_times"] = {key: x for key, x in run["eval_times"].items() if key.endswith("@199")}
+    folder = write_folder(tmp_path / "set", ())
+    write_pickle(folder / "000011.pickle.pbz2", values)
+    tables = {t.name: t for t in import_official(folder, tmp_path / "out", workers=1)}
+    table = tables["cifar10-valid-200"]
+    assert table.recorded_epochs("valid_seconds") == (200,)
+    with pytest.raises(NotRecorded, match="epochs=12; recorded: 200"):
+        table.seconds(epochs=12, run=777)
+    assert tables["cifar10-valid-12"].recorded_epochs("valid_seconds") == ()
+
+
 def test_missing_times_and_latency_stay_missing(tmp_path: Path) -> None:
     values = architecture_results(11)
     for held in values.values():
