@@ -146,6 +146,10 @@ def _target(folder: Path | None, name: str) -> Path:
 
 
 def _report(tables: list[Table], json: bool) -> None:
+    if any(table.manifest["provenance"].get("md5_agrees_with_name") is False for table in tables):
+        typer.echo(
+            "warning: the file's md5 is not the one in its name; it is not the official file", err=True
+        )
     if json:
         print_json({"tables": [summary(table) for table in tables]})
         return

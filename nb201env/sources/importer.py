@@ -90,30 +90,36 @@ def import_official(
     tell = progress or (lambda done, total: None)
     folder.mkdir(parents=True, exist_ok=True)
     if layout in ("nats-folder", "nats-tar"):
-        items = nats.folder_items(source) if layout == "nats-folder" else nats.tar_items(source)
-        if layout == "nats-folder" and (source / "meta.pickle.pbz2").is_file():
-            nats.read_meta(source / "meta.pickle.pbz2")
-        work = folder / f".import-{_fingerprint(layout, source, items)}"
-        work.mkdir(exist_ok=True)
-        digest = _import_items(items, work, workers or os.cpu_count() or 1, tell)
+        work, facts = _import_many(source, layout, folder, workers or os.cpu_count() or 1, tell)
     else:
-        work = folder / f".import-{_fingerprint(layout, source, [])}"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
-        _import_stream(source, layout, work, tell)
-        with open(source, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    provenance: dict[str, Any] = {
-        "numbers": _NUMBERS,
-        "layout": layout,
-        "source": source.name,
-        "source_sha256": digest,
-    }
-    if layout in ("nats-file", "pth"):
-        provenance["md5_agrees_with_name"] = _agrees_with_name(source)
+        work, facts = _import_single(source, layout, folder, tell)
+    provenance = {"numbers": _NUMBERS, "layout": layout, "source": source.name} | facts
     tables = build(parts.part_paths(work), folder, provenance, prefix)
     shutil.rmtree(work)
     return tables
+
+
+def _import_many(
+    source: Path, layout: str, folder: Path, workers: int, tell: Progress
+) -> tuple[Path, dict[str, Any]]:
+    """Parts of a folder or tar, kept from an earlier try or new; their folder, and facts for the manifest."""
+    items = nats.folder_items(source) if layout == "nats-folder" else nats.tar_items(source)
+    if (source / "meta.pickle.pbz2").is_file():
+        nats.read_meta(source / "meta.pickle.pbz2")
+    work = folder / f".import-{_fingerprint(layout, source, items)}"
+    work.mkdir(exist_ok=True)
+    return work, {"source_sha256": _import_items(items, work, workers, tell)}
+
+
+def _import_single(source: Path, layout: str, folder: Path, tell: Progress) -> tuple[Path, dict[str, Any]]:
+    """The same for one file of all architectures, which is always read from the start."""
+    work = folder / f".import-{_fingerprint(layout, source, [])}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    _import_stream(source, layout, work, tell)
+    with open(source, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return work, {"source_sha256": digest, "md5_agrees_with_name": _agrees_with_name(source)}
 
 
 def _agrees_with_name(source: Path) -> bool | None:

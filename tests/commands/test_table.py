@@ -117,6 +117,10 @@ def test_import_and_export(
     assert own == [str(home / "cifar100-200.safetensors")]
     assert "cifar100-200" in table("import", official_folder, "--workers", 1, "--to", tmp_path / "other")
 
+    renamed = tmp_path / "NAS-Bench-201-v1_0-e61699.pth"
+    renamed.write_bytes(b"")
+    assert CliRunner().invoke(build(), ["table", "import", str(renamed)]).exit_code == 1
+
     names = [t["name"] for t in found["tables"]]
     written = as_json("export", *names, "--out", tmp_path / "nats", "--workers", 2)
     assert written["written"] == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -273,3 +274,11 @@ def test_an_architecture_under_another_index_is_found(tmp_path: Path) -> None:
     )
     with pytest.raises(SourceError):
         import_official(tmp_path / "y.pickle.pbz2", tmp_path / "out")
+
+
+def test_a_files_md5_is_compared_with_its_name(tmp_path: Path) -> None:
+    ending = hashlib.md5(b"content").hexdigest()[-6:]
+    for name, expected in ((f"NAS-Bench-201-v1_1-{ending}.pth", True), ("NAS-Bench-201-v1_0-000000.pth", False),
+                           (f"{NAME}.pickle.pbz2", False), ("mine.pth", None)):  # fmt: skip
+        (tmp_path / name).write_bytes(b"content")
+        assert importer._agrees_with_name(tmp_path / name) is expected
