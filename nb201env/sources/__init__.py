@@ -4,7 +4,7 @@
 | --- | --- |
 | `importer` | any official layout to tables: parts, processes, progress, going on after an interruption |
 | `nats`, `pth` | where the layouts keep an architecture's results |
-| `unpickle`, `pickled_types`, `memo`, `runs`, `streams` | reading pickles without executing them, in bounded memory |
+| `unpickle`, `pickled_types`, `memo`, `runs`, `streams` | reading pickles without executing them |
 | `records`, `official` | checking an architecture's results field by field; what the official names mean |
 | `parts`, `build` | results of some architectures on disk; from those to tables |
 | `rows`, `hw` | CSV and Parquet through a column map; HW-NAS-Bench's devices |

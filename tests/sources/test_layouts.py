@@ -278,7 +278,12 @@ def test_an_architecture_under_another_index_is_found(tmp_path: Path) -> None:
 
 def test_a_files_md5_is_compared_with_its_name(tmp_path: Path) -> None:
     ending = hashlib.md5(b"content").hexdigest()[-6:]
-    for name, expected in ((f"NAS-Bench-201-v1_1-{ending}.pth", True), ("NAS-Bench-201-v1_0-000000.pth", False),
-                           (f"{NAME}.pickle.pbz2", False), ("mine.pth", None)):  # fmt: skip
+    expectations = {
+        f"NAS-Bench-201-v1_1-{ending}.pth": True,
+        "NAS-Bench-201-v1_0-000000.pth": False,
+        f"{NAME}.pickle.pbz2": False,
+        "mine.pth": None,
+    }
+    for name, expected in expectations.items():
         (tmp_path / name).write_bytes(b"content")
         assert importer._agrees_with_name(tmp_path / name) is expected
