@@ -42,6 +42,7 @@ def relabelled(results: dict[str, Any], index: int) -> OrderedDict[str, Any]:
             | {
                 "arch_config": run["arch_config"] | {"arch_str": text},
                 "train_times": OrderedDict(run["train_times"]),
+                **{field: own_keys(run[field]) for field in ("eval_acc1es", "eval_losses", "eval_times")},
                 "params": np.float64(run["params"]),
                 "latency": [np.float64(x) for x in run["latency"]],
             }
@@ -49,6 +50,11 @@ def relabelled(results: dict[str, Any], index: int) -> OrderedDict[str, Any]:
         }
         out[schedule] = held | {"arch_index": index, "arch_str": text, "all_results": runs}
     return out
+
+
+def own_keys(values: dict[str, float]) -> dict[str, float]:
+    """The same with keys that no other dictionary shares: the originals spell each one out, too."""
+    return {key[:1] + key[1:]: value for key, value in values.items()}
 
 
 def write(out: Path, samples: list[Path], index: int) -> None:

@@ -53,6 +53,14 @@ class Memo:
             raise Forgotten("refers back to a value of an earlier architecture")
         return self._atoms[atom]
 
+    def many(self, numbers: list[int]) -> list[Any]:
+        """The values of several numbers."""
+        first = self._sealed
+        if min(numbers) >= first and max(numbers) < len(self):
+            recent = self._recent
+            return [recent[number - first] for number in numbers]
+        return [self[number] for number in numbers]
+
     def put(self, number: int, value: Any) -> None:
         """Give a value a number: the next one, or a recent one again.
 

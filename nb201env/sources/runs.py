@@ -138,7 +138,7 @@ def _by_number(stream: Stream, memo: Memo) -> list[Any]:
     if match is None:
         return []
     short, long, floats = zip(*_NUMBER_PARTS.findall(match.group()), strict=True)
-    keys = [memo[int.from_bytes(s or n, "little")] for s, n in zip(short, long, strict=True)]
+    keys = memo.many([int.from_bytes(s or n, "little") for s, n in zip(short, long, strict=True)])
     stream.pos = match.end()
     return _in_turns(keys, _floats(floats))
 
