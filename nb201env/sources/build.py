@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nb201env.container import Array, Container
 from nb201env.sources.official import describe
@@ -63,6 +64,7 @@ def _build_one(
     manifest = describe(found.task, found.schedule)
     row, rows = _rows(name, parts)
     gathered = _gather(name, found, parts, row, rows)
+    held = gathered.pop("held") == 1
     arrays: dict[str, Array] = {}
     specs: dict[str, Any] = {}
     for column in sorted(gathered):
@@ -70,6 +72,8 @@ def _build_one(
         if "top5" in column:
             images = manifest["task"]["splits"]["train"]["images"]
         values = gathered.pop(column)
+        if values.ndim == 2:
+            values = _drop_runs(values, held)
         arrays[column], specs[column] = encode(column, values, sorted(found.columns[column]), images)
     manifest |= {
         "name": prefix + name,
@@ -101,7 +105,7 @@ def _gather(
 ) -> dict[str, FloatArray]:
     """All columns of one table: float64 [rows, runs] or [rows, runs, epochs]."""
     seeds = sorted(found.seeds)
-    gathered: dict[str, FloatArray] = {}
+    gathered = {"held": np.zeros((count, len(seeds)))}
     for path in parts:
         part = Container(path)
         spec = part.manifest["tables"].get(name)
@@ -111,6 +115,7 @@ def _gather(
         index = part.array("index")[held]
         rows = index if row is None else row[index]
         runs = np.searchsorted(seeds, spec["seeds"])
+        gathered["held"][np.ix_(rows, runs)] = part.array(f"{name}/held")[held]
         for column, recorded in spec["columns"].items():
             epochs = sorted(found.columns[column])
             array = part.array(f"{name}/{column}")[held]
@@ -143,7 +148,7 @@ def encode(
 
     Args:
         column: Its name.
-        values: float64 [rows, runs] or [rows, runs, epochs], NaN where missing; accuracies in
+        values: float64 [rows], [rows, runs] or [rows, runs, epochs], NaN where missing; accuracies in
             per cent, seconds per epoch (without the epoch axis if they are the same for all).
         epochs: Epochs completed at which the column was recorded; none for costs.
         images: The number of images of the column's split, if known.
@@ -154,7 +159,7 @@ def encode(
         return _encode_cost(column, values)
     if column == "latency_seconds":
         what = "official latency of a batch of 256 images on a GPU"
-        return _drop_runs(values), {"unit": "s", "what": what}
+        return values, {"unit": "s", "what": what}
     if column.endswith("_seconds"):
         return _encode_seconds(column, values, list(epochs))
     return values, {"unit": "nats", "epochs": list(epochs), "what": "mean cross-entropy"}
@@ -177,7 +182,6 @@ def _encode_accuracy(
 
 def _encode_cost(column: str, values: FloatArray) -> tuple[Array, dict[str, Any]]:
     unit, what = _COSTS[column]
-    values = _drop_runs(values)
     whole = np.round(values)
     spec = {"unit": unit, "what": what}
     if bool((np.abs(values - whole) > 0.01).any()):
@@ -186,9 +190,7 @@ def _encode_cost(column: str, values: FloatArray) -> tuple[Array, dict[str, Any]
 
 
 def _encode_seconds(column: str, values: FloatArray, epochs: list[int]) -> tuple[Array, dict[str, Any]]:
-    constant = values.ndim == 2
-    if constant:
-        values = _drop_runs(values)
+    constant = values.ndim < 3
     if column == "train_seconds":
         what = "training time of one epoch" if constant else "training time of each epoch"
         spec = {"unit": "s", "epochs": epochs, "accumulates": True}
@@ -199,10 +201,15 @@ def _encode_seconds(column: str, values: FloatArray, epochs: list[int]) -> tuple
     return values, {"unit": "s", "epochs": epochs, "what": f"{what} after each epoch"}
 
 
-def _drop_runs(values: FloatArray) -> FloatArray:
-    """Without the run axis if all recorded runs of every architecture agree; [rows, runs] to [rows]."""
-    low = np.where(np.isnan(values), np.inf, values).min(axis=1)
-    high = np.where(np.isnan(values), -np.inf, values).max(axis=1)
-    if bool((low < high).any()):
+def _drop_runs(values: FloatArray, held: npt.NDArray[np.bool_]) -> FloatArray:
+    """Without the run axis if all runs of every architecture agree; [rows, runs] to [rows].
+
+    A run that lacks the number while another run of the architecture has it is no agreement.
+    """
+    missing = np.isnan(values)
+    low = np.where(missing, np.inf, values).min(axis=1)
+    high = np.where(missing, -np.inf, values).max(axis=1)
+    some_lack_it = (missing & held).any(axis=1) & ~missing.all(axis=1)
+    if bool((low < high).any()) or bool(some_lack_it.any()):
         return values
     return np.where(np.isinf(low), np.nan, low)

@@ -21,6 +21,8 @@ from nb201env.space import SIZE, Architecture, official_order
 from nb201env.table import FloatArray
 
 MOST_EPOCHS = 200
+NOISE = 1e-6
+"""How far above 100 per cent the rounding noise of official percentages may reach."""
 
 
 @dataclass(slots=True)
@@ -216,8 +218,8 @@ def _by_epoch(run: Run, fields: _Fields, name: str, column: str, keys: tuple[Any
         wrong = next(number for number in numbers if type(number) not in (float, int))
         raise fields.error(name, f"expected numbers, got {show(wrong)}")
     array = _array(numbers, fields, name)
-    if most != np.inf and not (array.min() >= 0 and array.max() <= most + 1e-9):
-        worst = array[~((array >= 0) & (array <= most + 1e-9))][0]
+    if most != np.inf and not (array.min() >= 0 and array.max() <= most + NOISE):
+        worst = array[~((array >= 0) & (array <= most + NOISE))][0]
         raise fields.error(name, f"{worst} is out of range 0..{most:g}")
     run.series[column], run.epochs[column] = array, recorded
     return len(numbers)
@@ -236,9 +238,11 @@ def _costs(run: Run, fields: _Fields) -> None:
     if latency is None or latency == []:
         return
     latency = fields.get("latency", list)
-    if len(latency) > 1000 or not all(type(x) is float and 0 < x < 1e6 for x in latency):
+    if len(latency) > 1000 or not all(type(x) in (float, int) and abs(x) < 1e6 for x in latency):
         raise fields.error("latency", "expected a list of seconds")
-    run.series["latency_seconds"] = np.array(sum(latency) / len(latency))
+    seconds = sum(latency) / len(latency)
+    if seconds > 0:  # the official API, too, takes anything else for "not measured"
+        run.series["latency_seconds"] = np.array(seconds)
 
 
 def _array(numbers: Any, fields: _Fields, name: str) -> FloatArray:

@@ -235,6 +235,21 @@ def test_processes_and_one_process_write_the_same_bytes(
     assert not list(tmp_path.glob(".import-*"))
 
 
+def test_noise_around_100_per_cent_is_a_full_count(tmp_path: Path) -> None:
+    values = architecture_results(11)
+    run = values["200"]["all_results"]["cifar10-valid", 777]
+    run["train_acc1es"] |= {199: 100 + 2e-8, 198: 100 - 2e-8}
+    run["latency"] = [-1.0]
+    folder = write_folder(tmp_path / "set", ())
+    write_pickle(folder / "000011.pickle.pbz2", values)
+    tables = {t.name: t for t in import_official(folder, tmp_path / "out", workers=1)}
+    table = tables["cifar10-valid-200"]
+    assert table.record(by_index(11), "train_accuracy")[0, -2:].tolist() == [1.0, 1.0]
+    assert np.isnan(table.values("latency_seconds")[by_index(11).index]).tolist() == [True, False]
+    assert tables["cifar10-200"].values("latency_seconds").ndim == 1
+    assert table.verify() == []
+
+
 def test_a_prefix_keeps_sets_apart(official_folder: Path, tmp_path: Path) -> None:
     tables = import_official(official_folder, tmp_path, prefix="v1.0-", workers=1)
     assert {table.name for table in tables} == {f"v1.0-{name}" for name in TABLES}
