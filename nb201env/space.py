@@ -196,7 +196,7 @@ def _checked(index: int, what: str) -> int:
 
 def encode(ops: npt.ArrayLike) -> IntArray:
     """Op numbers, shape [..., 6], to lexicographic indices, shape [...]."""
-    return np.asarray(ops, dtype=np.int64) @ _PLACES
+    return np.asarray(np.asarray(ops, dtype=np.int64) @ _PLACES)
 
 
 def decode(index: npt.ArrayLike) -> IntArray:
@@ -230,7 +230,7 @@ def _official_ranks() -> IntArray:
 
 def official_index_of(index: npt.ArrayLike) -> IntArray:
     """Lexicographic indices to official indices, any shape."""
-    return _official_ranks()[np.asarray(index)]
+    return np.asarray(_official_ranks()[np.asarray(index)])
 
 
 @cache
@@ -247,9 +247,8 @@ def neighbours(index: npt.ArrayLike) -> IntArray:
     index = np.asarray(index, dtype=np.int64)[..., None, None]
     ops = decode(index[..., 0, 0])[..., None]
     others = np.arange(NUM_OPS - 1)
-    others = others + (others >= ops)
-    changed = index + (others - ops) * _PLACES[:, None]
-    return np.asarray(changed.reshape(*changed.shape[:-2], NUM_EDGES * (NUM_OPS - 1)))
+    changed: IntArray = index + (others + (others >= ops) - ops) * _PLACES[:, None]
+    return changed.reshape(*changed.shape[:-2], NUM_EDGES * (NUM_OPS - 1))
 
 
 def sample(rng: np.random.Generator, size: int | tuple[int, ...] | None = None) -> IntArray:

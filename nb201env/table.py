@@ -149,15 +149,19 @@ class Table:
         """The accuracy of every run; float64 [15625, runs], NaN where a run is missing."""
         return self.values(f"{split}_accuracy", epochs=epochs)
 
-    def seconds(self, *, epochs: int, run: Run) -> FloatArray:
-        """What a query costs on the clock, in simulated seconds; float64 [15625].
+    def run_seconds(self, *, epochs: int) -> FloatArray:
+        """What a query costs on the clock, in simulated seconds; float64 [15625, runs].
 
         The training time up to that epoch plus, where it was recorded, one validation pass.
         """
-        total = self._one_run(self.values("train_seconds", epochs=epochs), run)
+        total = self._per_run(self.values("train_seconds", epochs=epochs))
         if "valid_seconds" in self.columns:
-            total = total + self._one_run(self.values("valid_seconds", epochs=epochs), run)
+            total = total + self._per_run(self.values("valid_seconds", epochs=epochs))
         return total
+
+    def seconds(self, *, epochs: int, run: Run) -> FloatArray:
+        """`run_seconds` of one run, or their mean; float64 [15625]."""
+        return self._one_run(self.run_seconds(epochs=epochs), run)
 
     def optimum(self, *, split: str, epochs: int) -> tuple[Architecture, float]:
         """The best architecture by mean accuracy over runs, and that mean."""
@@ -266,11 +270,14 @@ class Table:
         values.flags.writeable = False
         return values
 
+    def _per_run(self, values: FloatArray) -> FloatArray:
+        if values.ndim == 2:
+            return values
+        return np.broadcast_to(values[:, None], (SIZE, len(self.seeds)))
+
     def _one_run(self, values: FloatArray, run: Run) -> FloatArray:
         if run != "mean" and run not in self.seeds:
             raise NotRecorded(f"{self.name} has no run {run!r}; its seeds are {list(self.seeds)}, or 'mean'")
-        if values.ndim == 1:
-            return values
         if run == "mean":
             count = (~np.isnan(values)).sum(axis=1)
             return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))

@@ -1,0 +1,144 @@
+"""Drawings of a cell: text, SVG for notebooks, and an RGB image; numpy only.
+
+All take six op numbers in edge order, where 5 stands for an edge that is still undecided.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nb201env.space import EDGES, OPS
+
+LABELS = ("none", "skip", "1x1", "3x3", "pool", "?")
+COLOURS = ("#d5d9de", "#7a8794", "#2f7ed8", "#d1495b", "#3a9d6e", "#e9c46a")
+
+# Where the four nodes stand on a 360 x 200 canvas, and how far each edge bends (pixels; the
+# long edges 0→2, 1→3 and 0→3 pass around the nodes between).
+_NODES = ((40, 100), (133, 100), (226, 100), (320, 100))
+_BENDS = (0, -62, 0, 100, 62, 0)
+_WIDTH, _HEIGHT = 360, 200
+
+
+def text(ops: tuple[int, ...]) -> str:
+    """A table of the edges, and for each node what flows into it."""
+    names = (*OPS, "?")
+    lines = []
+    for node in (1, 2, 3):
+        inputs = [
+            f"{names[op]}({'input' if source == 0 else f'node {source}'})"
+            for (source, target), op in zip(EDGES, ops, strict=True)
+            if target == node and op != 0
+        ]
+        label = "output" if node == 3 else f"node {node}"
+        lines.append(f"{label} = {' + '.join(inputs) or '0'}")
+    return "\n".join(lines)
+
+
+def svg(ops: tuple[int, ...]) -> str:
+    """The cell as an SVG picture with its own fonts and colours."""
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif" font-size="12" text-anchor="middle">',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
+    ]
+    for edge, op in enumerate(ops):
+        (x0, y0), (cx, cy), (x1, y1) = _curve(edge)
+        dash = ' stroke-dasharray="4 4"' if op in (0, 5) else ""
+        parts.append(
+            f'<path d="M{x0} {y0}Q{cx} {cy} {x1} {y1}" fill="none" stroke="{COLOURS[op]}" '
+            f'stroke-width="3"{dash}/>'
+        )
+    for edge, op in enumerate(ops):
+        x, y = _middle(edge)
+        parts.append(
+            f'<rect x="{x - 17}" y="{y - 9}" width="34" height="18" rx="4" fill="white" '
+            f'stroke="{COLOURS[op]}"/><text x="{x}" y="{y + 4}">{LABELS[op]}</text>'
+        )
+    for node, (x, y) in enumerate(_NODES):
+        parts.append(
+            f'<circle cx="{x}" cy="{y}" r="13" fill="#2b3440"/>'
+            f'<text x="{x}" y="{y + 4}" fill="white">{("in", "1", "2", "out")[node]}</text>'
+        )
+    return "".join(parts) + "</svg>"
+
+
+def image(ops: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """The cell as an RGB image, uint8 [200, 360, 3]."""
+    canvas = np.full((_HEIGHT, _WIDTH, 3), 255, dtype=np.uint8)
+    for edge, op in enumerate(ops):
+        _stroke(canvas, edge, op)
+    for edge, op in enumerate(ops):
+        x, y = _middle(edge)
+        _box(canvas, x, y, _rgb(op))
+        _write(canvas, LABELS[op], x, y, (43, 52, 64))
+    for node, (x, y) in enumerate(_NODES):
+        _disc(canvas, x, y, 13, (43, 52, 64))
+        _write(canvas, ("in", "1", "2", "out")[node], x, y, (255, 255, 255))
+    return canvas
+
+
+def _curve(edge: int) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
+    """Start, control point and end of an edge's quadratic curve."""
+    source, target = EDGES[edge]
+    (x0, y0), (x1, y1) = _NODES[source], _NODES[target]
+    return (x0, y0), ((x0 + x1) / 2, y0 + 1.7 * _BENDS[edge]), (x1, y1)
+
+
+def _middle(edge: int) -> tuple[int, int]:
+    (x0, y0), (cx, cy), (x1, y1) = _curve(edge)
+    return round((x0 + 2 * cx + x1) / 4), round((y0 + 2 * cy + y1) / 4)
+
+
+def _rgb(op: int) -> tuple[int, ...]:
+    return tuple(int(COLOURS[op][i : i + 2], 16) for i in (1, 3, 5))
+
+
+def _stroke(canvas: npt.NDArray[np.uint8], edge: int, op: int) -> None:
+    start, control, end = (np.array(point) for point in _curve(edge))
+    t = np.linspace(0, 1, 400)[:, None]
+    points = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+    if op in (0, 5):  # dashed, as in the SVG
+        steps = np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T)
+        points = points[np.cumsum(steps) // 5 % 2 == 0]
+    offsets = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 2)
+    pixels = (np.round(points)[:, None] + offsets).reshape(-1, 2).astype(int)
+    canvas[np.clip(pixels[:, 1], 0, _HEIGHT - 1), np.clip(pixels[:, 0], 0, _WIDTH - 1)] = _rgb(op)
+
+
+def _box(canvas: npt.NDArray[np.uint8], x: int, y: int, colour: tuple[int, ...]) -> None:
+    canvas[y - 9 : y + 10, x - 17 : x + 18] = colour
+    canvas[y - 8 : y + 9, x - 16 : x + 17] = 255
+
+
+def _disc(canvas: npt.NDArray[np.uint8], x: int, y: int, radius: int, colour: tuple[int, ...]) -> None:
+    rows, columns = np.ogrid[:_HEIGHT, :_WIDTH]
+    canvas[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = colour
+
+
+# A 5 x 7 dot font for the letters that occur in LABELS and in the nodes' names.
+_FONT = {
+    "1": "..#...##....#....#....#....#...###.",
+    "2": ".###.#...#....#...#...#...#...#####",
+    "3": "####.....#....#.###.....#....#####.",
+    "?": ".###.#...#....#...#...#.........#..",
+    "e": "...........###.#...######.....####.",
+    "i": "..#.........##....#....#....#...###",
+    "k": "#....#....#..#.#.#..##...#.#..#..#.",
+    "l": ".##....#....#....#....#....#...###.",
+    "n": "..........####.#...##...##...##...#",
+    "o": "...........###.#...##...##...#.###.",
+    "p": "..........####.#...##...#####.#....",
+    "s": "...........#####.....###.....#####.",
+    "t": ".#....#...####..#....#....#..#..##.",
+    "u": "..........#...##...##...##..##.##.#",
+    "x": "..........#...#.#.#...#...#.#.#...#",
+}
+
+
+def _write(canvas: npt.NDArray[np.uint8], label: str, x: int, y: int, colour: tuple[int, ...]) -> None:
+    left = x - (6 * len(label) - 1) // 2
+    for position, letter in enumerate(label):
+        dots = np.array([dot == "#" for dot in _FONT[letter]]).reshape(7, 5)
+        rows, columns = np.nonzero(dots)
+        canvas[y - 3 + rows, left + 6 * position + columns] = colour

@@ -1,0 +1,137 @@
+"""What an environment answers: accuracy, reward and cost of every architecture and run.
+
+Computed once per table and options, shared by all environments of a process, and the same
+arrays for the single and the vector environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nb201env import cost
+from nb201env.envs.options import Limit, Options
+from nb201env.space import SIZE, IntArray
+from nb201env.table import FloatArray, NotRecorded, Run, Table
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """All answers, by lexicographic index and slot; the slots of a row are its recorded runs.
+
+    Attributes:
+        slots: How many runs each architecture has; int64 [15625].
+        accuracy: Fractions; float64 [15625, S], rows filled from the left.
+        reward: What the agent gets; float64 [15625, S].
+        seconds: What the query costs, in simulated seconds; float64 [15625, S].
+        label: The run of each slot, "777" or "mean"; object [15625, S].
+        optimum: The table's best mean accuracy.
+    """
+
+    slots: IntArray
+    accuracy: FloatArray
+    reward: FloatArray
+    seconds: FloatArray
+    label: npt.NDArray[np.object_]
+    optimum: float
+
+    @cached_property
+    def lists(self) -> Lists:
+        """The same as plain lists, from which Python takes one number faster than from arrays."""
+        return Lists(
+            self.accuracy.shape[1],
+            self.slots.tolist(),
+            self.accuracy.ravel().tolist(),
+            self.reward.ravel().tolist(),
+            self.seconds.ravel().tolist(),
+            self.label.ravel().tolist(),
+        )
+
+
+class Lists(NamedTuple):
+    """`Answers`, flattened: entry ``index * width + slot``."""
+
+    width: int
+    slots: list[int]
+    accuracy: list[float]
+    reward: list[float]
+    seconds: list[float]
+    label: list[str]
+
+
+def answers(table: Table, options: Options) -> Answers:
+    """Prepare the answers, once per table and options.
+
+    Raises:
+        NotRecorded: If the table lacks something that the options ask for.
+    """
+    return _answers(table, options.run, options.epochs or table.epochs, options.reward, options.limit)
+
+
+@lru_cache(maxsize=32)
+def _answers(table: Table, run: str | int, epochs: int, reward: str, limit: Limit | None) -> Answers:
+    optimum = table.optimum(split="valid", epochs=epochs)[1]
+    if run == "sample":
+        accuracy = table.runs(split="valid", epochs=epochs)
+        seconds = table.run_seconds(epochs=epochs)
+        labels = [str(seed) for seed in table.seeds]
+    else:
+        one: Run = run if isinstance(run, int) else "mean"
+        accuracy = table.accuracy(split="valid", epochs=epochs, run=one)[:, None]
+        seconds = table.seconds(epochs=epochs, run=one)[:, None]
+        labels = [str(run)]
+    recorded = ~np.isnan(accuracy)
+    slots = recorded.sum(axis=1)
+    if not slots.all():
+        raise NotRecorded(
+            f"{table.name} has no run {run!r} for {int((slots == 0).sum()):,} of "
+            f"{SIZE:,} architectures; its seeds are {list(table.seeds)}; use run='sample' or 'mean'"
+        )
+    order = np.argsort(~recorded, axis=1, kind="stable")
+    accuracy = np.take_along_axis(accuracy, order, axis=1)
+    return Answers(
+        slots=slots,
+        accuracy=accuracy,
+        reward=_reward(table, accuracy, optimum, reward, limit),
+        seconds=np.take_along_axis(seconds, order, axis=1),
+        label=np.array(labels, dtype=object)[order],
+        optimum=optimum,
+    )
+
+
+def _reward(
+    table: Table, accuracy: FloatArray, optimum: float, reward: str, limit: Limit | None
+) -> FloatArray:
+    if reward == "regret":
+        return accuracy - optimum
+    if limit is None:
+        return accuracy
+    return _limited(accuracy, costs(table, limit.on)[:, None], limit)
+
+
+def _limited(accuracy: FloatArray, price: FloatArray, limit: Limit) -> FloatArray:
+    if limit.how == "hard":
+        return np.where(price <= limit.max, accuracy, 0.0)
+    return np.asarray(accuracy * (price / limit.max) ** limit.exponent)
+
+
+def costs(table: Table, name: str) -> FloatArray:
+    """A cost of every architecture: the table's own column, or the closed form; float64 [15625].
+
+    Args:
+        table: The table, which names the data set.
+        name: "params", "macs" or "latency_seconds".
+
+    Raises:
+        NotRecorded: If the table has no such column and there is no closed form.
+    """
+    if name in table.columns:
+        return table.values(name)
+    closed_forms = {"params": cost.params, "macs": cost.macs}
+    if name in closed_forms and table.dataset in cost.DATASETS:
+        return closed_forms[name](np.arange(SIZE), table.dataset).astype(np.float64)
+    raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")

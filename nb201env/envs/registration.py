@@ -1,0 +1,23 @@
+"""The environments' ids."""
+
+from __future__ import annotations
+
+from gymnasium.envs.registration import register
+
+TABLES: dict[str, str] = {
+    "NB201-cifar10-v0": "cifar10-valid-200",
+    "NB201-cifar100-v0": "cifar100-200",
+    "NB201-ImageNet16-120-v0": "ImageNet16-120-200",
+}
+"""Each id and the embedded table behind it."""
+
+
+def register_all() -> None:
+    """Make the ids known to Gymnasium."""
+    for env_id, table in TABLES.items():
+        register(
+            id=env_id,
+            entry_point="nb201env.envs.single:NB201Env",
+            vector_entry_point="nb201env.envs.vector:NB201VectorEnv",
+            kwargs={"table": table},
+        )

@@ -1,0 +1,325 @@
+"""The environment: build, pick or edit a cell, and get its tabulated accuracy."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.error import ResetNeeded
+
+from nb201env import drawing
+from nb201env.envs import draws
+from nb201env.envs.answers import answers
+from nb201env.envs.options import RENDER_MODES, Options
+from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
+from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, ArchitectureLike, all_ops, all_strings, encode, index_of
+from nb201env.table import Table
+from nb201env.tables import open_table
+
+Info = dict[str, Any]
+Observation = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+StepResult = tuple[Observation, SupportsFloat, bool, bool, Info]
+
+NO_ACCURACY = -1.0
+"""Stands in `info` for the accuracy where no query was answered."""
+
+_NO_QUERY: Info = {
+    "architecture": "",
+    "run": "",
+    "accuracy": NO_ACCURACY,
+    "seconds": 0.0,
+    "clock": 0.0,
+    "queries": 0,
+    "search_over": False,
+}
+_BLANK = np.full(NUM_EDGES, UNDECIDED)
+
+
+class NB201Env(gym.Env[Observation, Any]):
+    """Build a NAS-Bench-201 cell; the reward is its tabulated accuracy.
+
+    ## Description
+
+    A cell has 4 nodes and 6 edges; each edge carries one of 5 operations, so there are 15,625
+    cells. The agent chooses the operations. A finished cell is looked up in a *table*: the result
+    of a real training of that network, with one of the seeds that were trained. No episode trains
+    anything, so a step takes about a microsecond.
+
+    Looking a cell up is a *query*. A query costs simulated seconds: what that training took
+    on the table's hardware. The environment keeps the sum, the *clock*, for a whole *search*,
+    which spans many episodes: from one seeded reset to the next.
+
+    ## Action Space
+
+    Chosen by `actions`:
+
+    | `actions` | space | one step |
+    | --- | --- | --- |
+    | `"build"` | `Discrete(5)` | sets the operation of the next edge; an episode has six steps |
+    | `"pick"` | `MultiDiscrete([5 5 5 5 5 5])` | sets all six; an episode has one step |
+    | `"edit"` | `Discrete(30)` | action `5 * edge + operation` changes one edge of a finished random cell |
+
+    Operations: 0 `none`, 1 `skip_connect`, 2 `nor_conv_1x1`, 3 `nor_conv_3x3`, 4 `avg_pool_3x3`.
+    Edges: 0→1, 0→2, 1→2, 0→3, 1→3, 2→3. `action_masks()` says which actions change the cell.
+
+    ## Observation Space
+
+    Chosen by `observations`:
+
+    | `observations` | space | meaning |
+    | --- | --- | --- |
+    | `"ops"` | `MultiDiscrete([6 6 6 6 6 6])`, int64 | the operation of each edge; 5 is undecided |
+    | `"onehot"` | `Box(0, 1, (36,), float32)` | the same, six numbers per edge |
+
+    ## Rewards
+
+    0 until a cell is finished, then, chosen by `reward`:
+
+    * `"accuracy"`: the validation accuracy of one run, a fraction in [0, 1]. With `limit` it also
+      depends on what the network costs: `{"on": "params", "max": 500000, "how": "hard"}` gives 0
+      above the limit; `"how": "weighted", "exponent": -0.07` gives
+      accuracy · (cost / max)^exponent. `"on"` is `"params"`, `"macs"` (counts) or
+      `"latency_seconds"`.
+    * `"regret"`: that accuracy minus the table's best mean accuracy; negative, or slightly
+      positive for a lucky run.
+
+    With `actions="edit"` the reward of a step is the gain over the cell before.
+
+    ## Episode End
+
+    `"build"` and `"pick"` terminate when the cell is finished; `"edit"` truncates after
+    `max_edits` steps. When the budget is spent the search is over: `info["search_over"]` is true,
+    no query is answered any more and every further step truncates with reward 0. A seeded reset
+    starts a new search.
+
+    ## Information
+
+    The same keys at every step and reset:
+
+    | key | meaning |
+    | --- | --- |
+    | `architecture` | the official string of the cell just queried; `""` if none was |
+    | `run` | the run that answered: its seed as text, or `"mean"`; `""` if none |
+    | `accuracy` | its validation accuracy, a fraction; -1 if none |
+    | `seconds` | what the query cost, in simulated seconds |
+    | `clock` | simulated seconds spent in this search |
+    | `queries` | queries paid for in this search |
+    | `search_over` | whether the budget is spent |
+
+    Test accuracy is not reachable from an environment.
+
+    ## Arguments
+
+    * `table`: name of a table ("cifar10-valid-200") or path of a table file.
+    * `actions`, `observations`, `reward`, `limit`: as above.
+    * `run` (`"sample"`): which training answers a query: one of the recorded ones, drawn with the
+      environment's seed; `"mean"`, their mean; or a seed, such as 777.
+    * `epochs` (None): epochs completed; None is the schedule's end.
+    * `budget_queries`, `budget_seconds` (None): the search's budget; whichever is spent first ends it.
+    * `overshoot` (`"allow"`): whether the query that exceeds `budget_seconds` is still answered;
+      `"drop"` ends the search without answering it.
+    * `repeats` (`"pay"`): a repeated query costs again, and may be answered by another run;
+      `"free"`: it costs nothing and has the same answer.
+    * `max_edits` (20): steps of an episode with `actions="edit"`.
+    * `render_mode` (None): `"ansi"` (text) or `"rgb_array"` draw the cell.
+
+    `reset(options={"architecture": ...})` chooses the cell from which an `"edit"` episode starts.
+
+    ## Version History
+
+    * v0: first version.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 4,
+    }
+
+    def __init__(
+        self, table: str | Table = "cifar10-valid-200", render_mode: str | None = None, **options: Any
+    ) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise ValueError(f"render_mode must be one of {RENDER_MODES} or None; got {render_mode!r}")
+        self.render_mode = render_mode
+        self.options = Options.of(options)
+        self.table = open_table(table) if isinstance(table, str) else table
+        self.action_space = action_space(self.options.actions)
+        self.observation_space = observation_space(self.options.observations)
+        self._answers = answers(self.table, self.options).lists
+        self._strings = all_strings()
+        self._act = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
+        self._one_hot = self.options.observations == "onehot"
+        self._editing = self.options.actions == "edit"
+        self._free = self.options.repeats == "free"
+        self._drop = self.options.overshoot == "drop"
+        self._max_queries = self.options.budget_queries or float("inf")
+        self._max_seconds = self.options.budget_seconds or float("inf")
+        self._ops: npt.NDArray[np.int64] = _BLANK.copy()
+        self._steps = -1  # steps taken in this episode; -1: a reset is needed
+        self._index = 0  # the finished cell, or what is built of it so far
+        self._score = 0.0
+        self._key = -1  # none yet
+        self._new_search()
+
+    # -- the environment's contract ----------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Start an episode; with a seed also a new search (clock, budget and draws start afresh)."""
+        if seed is not None or self._key < 0:
+            super().reset(seed=seed)
+            self._key = draws.new_key(self.np_random)
+            self._new_search()
+        start = start_option(options, self.options.actions) if options else None
+        self._ops = _BLANK.copy()
+        self._steps = self._index = 0
+        info = self._begin_edit(start) if self._editing else self._quiet_info.copy()
+        return self._observe(), info
+
+    def step(self, action: Any) -> StepResult:
+        """Take one action; see the class."""
+        if self._steps < 0:
+            raise ResetNeeded("the episode has ended: call reset() before the next step()")
+        if self._over:
+            self._steps = -1
+            return self._observe(), 0.0, False, True, self._quiet_info.copy()
+        return self._act(action)
+
+    def render(self) -> Any:
+        """The cell as text or as an RGB image, uint8 [height, width, 3]."""
+        if self.render_mode == "ansi":
+            return drawing.text(tuple(self._ops.tolist()))
+        if self.render_mode == "rgb_array":
+            return drawing.image(tuple(self._ops.tolist()))
+        raise ValueError("nothing to render: pass render_mode='ansi' or 'rgb_array' to gym.make")
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """Which actions change the cell, as MaskablePPO and `Discrete.sample(mask=)` want them."""
+        if self.options.actions == "edit":
+            return edit_mask(self._ops)
+        return np.ones(NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS, dtype=np.bool_)
+
+    # -- the three ways to act ---------------------------------------------------------------
+
+    def _build(self, action: Any) -> StepResult:
+        try:
+            op = _OP_NUMBERS[action]
+        except (KeyError, TypeError):
+            op = _number(action, _OP_NUMBERS)
+        step = self._steps
+        self._ops[step] = op
+        self._index = self._index * NUM_OPS + op
+        if step < NUM_EDGES - 1:
+            self._steps = step + 1
+            return self._observe(), 0.0, False, False, self._quiet_info.copy()
+        return self._finish()
+
+    def _pick(self, action: Any) -> StepResult:
+        self._ops = _ops_of(action)
+        self._index = int(encode(self._ops))
+        return self._finish()
+
+    def _finish(self) -> StepResult:
+        self._steps = -1
+        info = self._query(self._index)
+        answered = info["architecture"] != ""
+        return self._observe(), self._score if answered else 0.0, answered, not answered, info
+
+    def _begin_edit(self, start: int | None) -> Info:
+        drawn = draws.draw(self._key, self._episodes, draws.START, SIZE)
+        self._episodes += 1
+        self._index = drawn if start is None else start
+        self._ops = all_ops()[self._index].copy()
+        self._score = 0.0
+        return self._quiet_info.copy() if self._over else self._query(self._index)
+
+    def _edit(self, action: Any) -> StepResult:
+        edge, op = divmod(_number(action, _EDIT_NUMBERS), NUM_OPS)
+        before = self._score
+        index = self._index + (op - int(self._ops[edge])) * NUM_OPS ** (NUM_EDGES - 1 - edge)
+        info = self._query(index)
+        answered = info["architecture"] != ""
+        if answered:
+            self._index = index
+            self._ops[edge] = op
+        self._steps += 1
+        truncated = not answered or self._steps >= self.options.max_edits
+        if truncated:
+            self._steps = -1
+        return self._observe(), self._score - before, False, truncated, info
+
+    # -- the search: clock, budget, draws ----------------------------------------------------
+
+    def _new_search(self) -> None:
+        self._clock = 0.0
+        self._queries = self._draws = self._episodes = 0
+        self._over = False
+        self._seen: set[int] = set()
+        self._quiet_info = _NO_QUERY.copy()  # the info of a step without a query
+
+    def _query(self, index: int) -> Info:
+        """Answer a query, or end the search if the budget does not cover it."""
+        at = self._answers
+        place = index * at.width
+        if at.width > 1:
+            counter = index if self._free else self._draws
+            place += draws.draw(self._key, counter, draws.RUN, at.slots[index])
+            self._draws += 1
+        repeated = self._free and index in self._seen
+        seconds = 0.0 if repeated else at.seconds[place]
+        quiet = self._quiet_info
+        if self._drop and self._clock + seconds > self._max_seconds:
+            quiet["search_over"] = self._over = True
+            return quiet.copy()
+        if not repeated:
+            self._clock += seconds
+            self._queries += 1
+            if self._free:
+                self._seen.add(index)
+        self._over = self._queries >= self._max_queries or self._clock >= self._max_seconds
+        self._score = at.reward[place]
+        quiet["clock"], quiet["queries"], quiet["search_over"] = self._clock, self._queries, self._over
+        info = quiet.copy()
+        info["architecture"] = self._strings[index]
+        info["run"] = at.label[place]
+        info["accuracy"] = at.accuracy[place]
+        info["seconds"] = seconds
+        return info
+
+    def _observe(self) -> Observation:
+        return one_hot(self._ops) if self._one_hot else self._ops.copy()
+
+
+_OP_NUMBERS = {n: n for n in range(NUM_OPS)}
+_EDIT_NUMBERS = {n: n for n in range(NUM_EDGES * NUM_OPS)}
+
+
+def _number(action: Any, allowed: dict[int, int]) -> int:
+    """The action as a plain int, from an int, a numpy integer or an array of one integer."""
+    array = np.asarray(action)
+    if array.size == 1 and array.dtype.kind in "iu" and array.item() in allowed:
+        return int(array.item())
+    raise ValueError(f"the action must be one integer in 0..{len(allowed) - 1}; got {action!r}")
+
+
+def _ops_of(action: Any) -> npt.NDArray[np.int64]:
+    ops = np.asarray(action)
+    if ops.shape != (NUM_EDGES,) or ops.dtype.kind not in "iu" or not ((ops >= 0) & (ops < NUM_OPS)).all():
+        raise ValueError(
+            f"the action must be {NUM_EDGES} integers in 0..{NUM_OPS - 1}, one per edge; got {action!r}"
+        )
+    return ops.astype(np.int64)
+
+
+def start_option(options: dict[str, Any], actions: str) -> int:
+    """The index of the architecture that `reset` was asked to start from."""
+    if set(options) != {"architecture"} or actions != "edit":
+        raise ValueError(
+            "reset options: only {'architecture': ...}, and only with actions='edit'; "
+            f"got {options!r} with actions={actions!r}"
+        )
+    start: ArchitectureLike = options["architecture"]
+    return index_of(start)

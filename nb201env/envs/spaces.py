@@ -1,0 +1,44 @@
+"""Action and observation spaces, shared by the single and the vector environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from nb201env.space import NUM_EDGES, NUM_OPS
+
+UNDECIDED = NUM_OPS
+"""The number that stands in an observation for an edge without an op yet."""
+STATES = NUM_OPS + 1
+
+
+def action_space(actions: str) -> spaces.Discrete | spaces.MultiDiscrete:
+    """The action space of a way to act; see `NB201Env`."""
+    if actions == "pick":
+        return spaces.MultiDiscrete([NUM_OPS] * NUM_EDGES)
+    return spaces.Discrete(NUM_OPS if actions == "build" else NUM_EDGES * NUM_OPS)
+
+
+def observation_space(observations: str) -> spaces.Space[Any]:
+    """The observation space of an encoding; see `NB201Env`."""
+    if observations == "ops":
+        return spaces.MultiDiscrete([STATES] * NUM_EDGES)
+    return spaces.Box(0.0, 1.0, (NUM_EDGES * STATES,), np.float32)
+
+
+_ONE_HOT = np.eye(STATES, dtype=np.float32)
+
+
+def one_hot(ops: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Op numbers or `UNDECIDED`, [..., 6], to a float32 array [..., 36]: six numbers per edge."""
+    encoded: npt.NDArray[np.float32] = _ONE_HOT[ops].reshape(*ops.shape[:-1], NUM_EDGES * STATES)
+    return encoded
+
+
+def edit_mask(ops: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the 30 edits change the cell: op numbers [..., 6] to bool [..., 30]."""
+    changes: npt.NDArray[np.bool_] = ops[..., None] != np.arange(NUM_OPS)
+    return changes.reshape(*ops.shape[:-1], NUM_EDGES * NUM_OPS)

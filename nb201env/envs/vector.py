@@ -1,0 +1,276 @@
+"""The environment for many cells at once, in numpy; equal to `NB201Env` bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from nb201env.envs import draws
+from nb201env.envs.options import Options
+from nb201env.envs.search import Reply, SearchBatch
+from nb201env.envs.single import Observation, start_option
+from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
+from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
+from nb201env.table import FloatArray, Table
+from nb201env.tables import open_table
+
+BoolArray = npt.NDArray[np.bool_]
+Infos = dict[str, Any]
+VectorStep = tuple[Observation, FloatArray, BoolArray, BoolArray, Infos]
+
+
+class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
+    """`num_envs` copies of `NB201Env` that step together; what `gym.make_vec` returns.
+
+    With seed s it does, bit for bit, what `num_envs` single environments with the seeds
+    s, s + 1, … do; each copy has its own search, clock and budget. All keyword arguments of
+    `NB201Env` apply; it does not render. `info` holds an array per key; a finished episode's
+    last observation and info stand under "final_obs" (an array, zero where none ended) and
+    "final_info", with masks "_final_obs" and "_final_info".
+
+    Args:
+        num_envs: How many copies.
+        table: Name or path of a table.
+        autoreset_mode: "SameStep" (default; a finished copy restarts within the same step),
+            "NextStep" (it spends its next step on the restart: one step in seven is empty) or
+            "Disabled" (call ``reset(options={"reset_mask": done})``). Or the enum.
+        **options: As for `NB201Env`.
+
+    Raises:
+        ValueError, TypeError: If an argument is wrong; the message names the mend.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # type: ignore[misc]
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        table: str | Table = "cifar10-valid-200",
+        autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
+        render_mode: None = None,
+        **options: Any,
+    ) -> None:
+        if render_mode is not None:
+            raise ValueError("the vector environment does not render; use gym.make for one that does")
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1; got {num_envs}")
+        self.num_envs = num_envs
+        self.options = Options.of(options)
+        self.table = open_table(table) if isinstance(table, str) else table
+        self.single_action_space = action_space(self.options.actions)
+        self.single_observation_space = observation_space(self.options.observations)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.metadata = {"autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
+        self._advance = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
+        self._one_hot = self.options.observations == "onehot"
+        self._everyone: IntArray = np.arange(num_envs)
+        self._ops: IntArray = np.full((num_envs, NUM_EDGES), UNDECIDED)
+        self._steps: IntArray = np.full(num_envs, -1)
+        self._index: IntArray = np.zeros(num_envs, dtype=np.int64)
+        self._score: FloatArray = np.zeros(num_envs)
+        self._search = SearchBatch(num_envs, self.table, self.options)
+        self._keyed = False
+
+    # -- the vector environment's contract ---------------------------------------------------
+
+    def reset(
+        self,
+        *,
+        seed: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Observation, Infos]:
+        """Start an episode in every copy, or in those of ``options["reset_mask"]``.
+
+        Args:
+            seed: One seed (the copies get seed, seed + 1, …) or one per copy; copies with a
+                seed start a new search.
+            options: "reset_mask", bool [num_envs]; "architecture" as in `NB201Env.reset`.
+        """
+        options = dict(options or {})
+        mask = _checked_mask(options.pop("reset_mask", None), self.num_envs)
+        start = start_option(options, self.options.actions) if options else None
+        who = np.flatnonzero(mask)
+        self._seed(seed, who)
+        reply = self._restart(who, start)
+        return self._observe(), self._search.info(reply, mask)
+
+    def step(self, actions: Any) -> VectorStep:
+        """Take one action in every copy; see `NB201Env`."""
+        actions = self._checked_actions(actions)
+        fresh = self._steps < 0
+        if not fresh.any():
+            return self._step(self._everyone, actions)
+        if self.autoreset_mode != AutoresetMode.NEXT_STEP or not self._keyed:
+            raise ResetNeeded(
+                f"{int(fresh.sum())} of {self.num_envs} copies need a reset before the next step: "
+                "reset(options={'reset_mask': done}), or make_vec(..., autoreset_mode='SameStep')"
+            )
+        return self._step(np.flatnonzero(~fresh), actions, restart=np.flatnonzero(fresh))
+
+    def action_masks(self) -> BoolArray:
+        """Which actions change each cell; bool [num_envs, actions]."""
+        if self.options.actions == "edit":
+            return edit_mask(self._ops)
+        width = NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS
+        return np.ones((self.num_envs, width), dtype=np.bool_)
+
+    # -- one step ----------------------------------------------------------------------------
+
+    def _step(self, who: IntArray, actions: IntArray, restart: IntArray | None = None) -> VectorStep:
+        """Step the copies `who`; restart others (NEXT_STEP) or those that end (SAME_STEP)."""
+        n = self.num_envs
+        reward = np.zeros(n)
+        terminated, truncated = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+        reply = self._search.silence()
+        over = self._search.over
+        if over.any():
+            gone = who[over[who]]
+            truncated[gone] = True
+            self._steps[gone] = -1
+            who = who[~over[who]]
+        if len(who):
+            self._advance(who, actions, reward, terminated, truncated, reply)
+        if restart is not None:
+            self._restart(restart, None, reply)
+        done = terminated | truncated
+        if self.autoreset_mode != AutoresetMode.SAME_STEP or not done.any():
+            return self._observe(), reward, terminated, truncated, self._search.info(reply)
+        return self._observe_and_restart(done, reply, (reward, terminated, truncated))
+
+    def _observe_and_restart(
+        self, done: BoolArray, reply: Reply, result: tuple[FloatArray, BoolArray, BoolArray]
+    ) -> VectorStep:
+        final_obs = self._observe()
+        final_obs[~done] = 0
+        final_info = self._search.info(reply, done)
+        reply.clear(done)
+        self._restart(np.flatnonzero(done), None, reply)
+        info = self._search.info(reply)
+        info |= {"final_obs": final_obs, "_final_obs": done, "final_info": final_info, "_final_info": done}
+        return self._observe(), *result, info
+
+    def _build(
+        self, who: IntArray, actions: IntArray, reward: FloatArray,
+        terminated: BoolArray, truncated: BoolArray, reply: Reply,
+    ) -> None:  # fmt: skip
+        actions, steps = actions[who], self._steps[who]
+        self._ops.reshape(-1)[who * NUM_EDGES + steps] = actions
+        self._index[who] = self._index[who] * NUM_OPS + actions
+        self._steps[who] = steps + 1
+        finished = who[steps == NUM_EDGES - 1]
+        if len(finished):
+            self._finish(finished, reward, terminated, truncated, reply)
+
+    def _pick(
+        self, who: IntArray, actions: IntArray, reward: FloatArray,
+        terminated: BoolArray, truncated: BoolArray, reply: Reply,
+    ) -> None:  # fmt: skip
+        self._ops[who] = actions[who]
+        self._index[who] = encode(actions[who])
+        self._finish(who, reward, terminated, truncated, reply)
+
+    def _finish(
+        self, who: IntArray, reward: FloatArray, terminated: BoolArray, truncated: BoolArray, reply: Reply
+    ) -> None:
+        score, answered = self._search.query(who, self._index[who], reply)
+        reward[who] = np.where(answered, score, 0.0)
+        terminated[who] = answered
+        truncated[who] = ~answered
+        self._steps[who] = -1
+
+    def _edit(
+        self, who: IntArray, actions: IntArray, reward: FloatArray,
+        terminated: BoolArray, truncated: BoolArray, reply: Reply,
+    ) -> None:  # fmt: skip
+        edge, op = actions[who] // NUM_OPS, actions[who] % NUM_OPS
+        index = self._index[who] + (op - self._ops[who, edge]) * NUM_OPS ** (NUM_EDGES - 1 - edge)
+        score, answered = self._search.query(who, index, reply)
+        changed = who[answered]
+        self._index[changed] = index[answered]
+        self._ops[changed, edge[answered]] = op[answered]
+        reward[changed] = score[answered] - self._score[changed]
+        self._score[changed] = score[answered]
+        self._steps[who] += 1
+        truncated[who] = ~answered | (self._steps[who] >= self.options.max_edits)
+        self._steps[who[truncated[who]]] = -1
+
+    def _restart(self, who: IntArray, start: int | None, reply: Reply | None = None) -> Reply:
+        """Begin an episode in the copies `who`; with actions="edit" that is a query too."""
+        reply = self._search.silence() if reply is None else reply
+        self._steps[who] = 0
+        if self.options.actions != "edit":
+            self._ops[who] = UNDECIDED
+            self._index[who] = 0
+            return reply
+        drawn = self._search.draw_starts(who)
+        self._index[who] = drawn if start is None else start
+        self._ops[who] = all_ops()[self._index[who]]
+        self._score[who] = 0.0
+        asking = who[~self._search.over[who]]
+        score, answered = self._search.query(asking, self._index[asking], reply)
+        self._score[asking[answered]] = score[answered]
+        return reply
+
+    # -- small parts -------------------------------------------------------------------------
+
+    def _seed(self, seed: int | list[int | None] | None, who: IntArray) -> None:
+        if seed is None and self._keyed:
+            return
+        if isinstance(seed, int | np.integer):
+            seeds: list[int | None] = [int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = [None] * self.num_envs if seed is None else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"need one seed per copy: num_envs={self.num_envs}, got {len(seeds)} seeds")
+        if seed is None:
+            self._search.begin(who, draws.new_keys(self.np_random, len(who)))
+        else:
+            self._seed_each(seeds, who)
+        self._keyed = True
+
+    def _seed_each(self, seeds: list[int | None], who: IntArray) -> None:
+        chosen = np.array(
+            [i for i in who.tolist() if seeds[i] is not None or not self._keyed], dtype=np.int64
+        )
+        keys = [draws.new_key(seeding.np_random(seeds[i])[0]) for i in chosen.tolist()]
+        self._search.begin(chosen, np.array(keys, dtype=np.uint64))
+
+    def _observe(self) -> Observation:
+        return one_hot(self._ops) if self._one_hot else self._ops.copy()
+
+    def _checked_actions(self, actions: Any) -> IntArray:
+        array = np.asarray(actions)
+        picks = self.options.actions == "pick"
+        shape = (self.num_envs, NUM_EDGES) if picks else (self.num_envs,)
+        below = NUM_EDGES * NUM_OPS if self.options.actions == "edit" else NUM_OPS
+        if array.shape != shape or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= below:
+            raise ValueError(
+                f"actions must be integers in 0..{below - 1} of shape {shape}; "
+                f"got {array.dtype} of shape {array.shape}: {actions!r:.80}"
+            )
+        return array.astype(np.int64, copy=False)
+
+
+def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        names = ", ".join(repr(m.value) for m in AutoresetMode)
+        raise ValueError(f"autoreset_mode must be one of {names}; got {mode!r}") from None
+
+
+def _checked_mask(mask: Any, num_envs: int) -> BoolArray:
+    if mask is None:
+        return np.ones(num_envs, dtype=np.bool_)
+    checked: BoolArray = np.asarray(mask)
+    if checked.shape != (num_envs,) or checked.dtype != np.bool_ or not checked.any():
+        raise ValueError(f"reset_mask must be bool of shape ({num_envs},) with at least one True")
+    return checked
