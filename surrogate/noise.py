@@ -18,25 +18,24 @@ class NoiseModel:
     """The distribution of runs around an architecture's mean.
 
     A run is mean + deviation(architecture) x shape, on the scale of the target. The variance of the
-    deviation is learnt from the sample variances of the training architectures' runs; the shape is
-    the pooled distribution of their standardised deviations, made symmetric, as quantiles.
+    deviation is learnt from the sample variances of the training architectures' runs. The shapes are
+    their standardised deviations, pooled: whole curves where the runs are learning curves, so that
+    a run which lies low at one epoch lies low at the next as real ones do.
 
     Args:
         encoding: An encoding's name; one that is equal within canonical classes.
         target: The scale; the one of the accuracy's `SurrogateRegressor`.
-        seed: For the boosted trees.
+        seed: For the boosted trees and for thinning the pool.
 
     Attributes:
-        variance_: The fitted `VarianceModel`.
-        quantiles_: Standardised deviations at evenly spaced probabilities, float64 [129].
+        variance_: The fitted `VarianceModel`, of the last epoch.
+        shapes_: The pool, float64 [shapes, epochs]; used with both signs.
     """
 
-    QUANTILES = 129
+    MOST_SHAPES = 512
     FEWEST = 5
 
-    def __init__(
-        self, encoding: str = "paths+graph", target: str = "log_error", seed: int = 0
-    ) -> None:
+    def __init__(self, encoding: str = "paths+graph", target: str = "log_error", seed: int = 0) -> None:
         self.encoding = encoding
         self.target = target
         self.seed = seed
@@ -46,13 +45,13 @@ class NoiseModel:
 
         Args:
             X: Op numbers, integer [n, 6].
-            runs: Accuracies, float64 [n, runs], NaN where a run is missing.
+            runs: Accuracies, float64 [n, runs] or [n, runs, epochs], NaN where a run is missing.
 
         Raises:
             ValueError: If fewer than 5 architectures have two runs.
         """
-        t = find_target(self.target).forward(runs)
-        count = (~np.isnan(t)).sum(axis=1)
+        t = find_target(self.target).forward(runs if runs.ndim == 3 else runs[:, :, None])
+        count = (~np.isnan(t[:, :, -1])).sum(axis=1)
         several = count > 1
         if several.sum() < self.FEWEST:
             raise ValueError(
@@ -63,44 +62,58 @@ class NoiseModel:
         deviation = t - np.nanmean(t, axis=1, keepdims=True)
         freedom = (count - 1).astype(np.float64)
         features = make(self.encoding).transform(np.asarray(X)[several])
-        sample_variance = np.nansum(deviation**2, axis=1) / freedom
+        sample_variance = np.nansum(deviation[:, :, -1] ** 2, axis=1) / freedom
         self.variance_ = VarianceModel(seed=self.seed).fit(features, sample_variance, freedom)
-        self.quantiles_ = self._shape(deviation, count, self.variance_.predict(features))
+        self.shapes_ = self._pool(deviation, count, self.variance_.predict(features))
         return self
 
-    def _shape(self, deviation: FloatArray, count: FloatArray, variance: FloatArray) -> FloatArray:
+    def _pool(self, deviation: FloatArray, count: npt.NDArray[np.int64], variance: FloatArray) -> FloatArray:
         # Deviations from the mean of n runs are sqrt(1 - 1/n) too small.
-        unit = deviation / np.sqrt(variance * (1 - 1 / count))[:, None]
-        pooled = unit[~np.isnan(unit)]
-        middle = (np.arange(self.QUANTILES) + 0.5) / self.QUANTILES
-        return np.asarray(np.quantile(np.concatenate([pooled, -pooled]), middle))
+        unit = deviation / np.sqrt(variance * (1 - 1 / count))[:, None, None]
+        pool = unit.reshape(-1, unit.shape[-1])
+        pool = pool[~np.isnan(pool).any(axis=1)]
+        if len(pool) <= self.MOST_SHAPES:
+            return pool
+        if pool.shape[1] > 1:
+            return np.random.default_rng(self.seed).permutation(pool)[: self.MOST_SHAPES]
+        middles = (np.arange(self.MOST_SHAPES) + 0.5) / self.MOST_SHAPES
+        return np.asarray(np.quantile(pool, middles, axis=0))
 
     def deviation(self, X: npt.ArrayLike) -> FloatArray:
-        """The standard deviation between runs on the scale of the target, float64 [n]."""
+        """The standard deviation between runs at the last epoch, on the scale of the target; [n]."""
         self._check_fitted()
-        return np.sqrt(self.variance_.predict(make(self.encoding).transform(X)) * float(self.quantiles_.var()))
+        return self._roots(X) * float(np.sqrt(np.mean(self.shapes_[:, -1] ** 2)))
 
     def draw(self, X: npt.ArrayLike, runs: int, rng: np.random.Generator) -> FloatArray:
-        """Random deviations of runs from their architecture's mean, on the scale; float64 [n, runs]."""
+        """Random deviations from the architecture's mean, on the scale; float64 [n, runs, epochs]."""
         self._check_fitted()
-        variance = self.variance_.predict(make(self.encoding).transform(X))
-        shape = rng.choice(self.quantiles_, size=(len(variance), runs))
-        return np.asarray(shape * np.sqrt(variance)[:, None])
+        roots = self._roots(X)
+        which = rng.integers(len(self.shapes_), size=(len(roots), runs))
+        sign = rng.choice([-1.0, 1.0], size=(len(roots), runs, 1))
+        return np.asarray(sign * self.shapes_[which] * roots[:, None, None])
 
-    def sample(self, X: npt.ArrayLike, mean: FloatArray, runs: int, rng: np.random.Generator) -> FloatArray:
+    def sample(
+        self, X: npt.ArrayLike, mean: FloatArray, runs: int, rng: np.random.Generator, *, centred: bool
+    ) -> FloatArray:
         """Accuracies of imagined runs.
 
         Args:
             X: Op numbers, integer [n, 6].
-            mean: The predicted accuracies, float64 [n].
+            mean: The predicted accuracies, float64 [n], or [n, epochs].
             runs: How many runs of each.
             rng: The source of randomness.
+            centred: Shift each architecture's runs so that they scatter around `mean` as real runs
+                do around their own mean; else each run is drawn by itself.
 
         Returns:
-            Fractions in [0, 1], float64 [n, runs].
+            Fractions in [0, 1], float64 [n, runs] or [n, runs, epochs].
         """
-        scale = find_target(self.target)
-        return np.clip(scale.inverse(scale.forward(mean)[:, None] + self.draw(X, runs, rng)), 0.0, 1.0)
+        scale, curves = find_target(self.target), mean.ndim == 2
+        drawn = self.draw(X, runs, rng)
+        drawn = drawn - drawn.mean(axis=1, keepdims=True) if centred else drawn
+        t = scale.forward(mean if curves else mean[:, None])[:, None, :]
+        accuracy = np.clip(scale.inverse(t + drawn), 0.0, 1.0)
+        return accuracy if curves else accuracy[:, :, 0]
 
     # -- as plain values, for saving -----------------------------------------------------------
 
@@ -109,11 +122,14 @@ class NoiseModel:
         return {"encoding": self.encoding, "target": self.target, "seed": self.seed}
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any], variance: VarianceModel, quantiles: FloatArray) -> NoiseModel:
+    def of(cls, settings: Mapping[str, Any], variance: VarianceModel, shapes: FloatArray) -> NoiseModel:
         """A fitted model from its parts."""
         model = cls(**settings)
-        model.variance_, model.quantiles_ = variance, quantiles
+        model.variance_, model.shapes_ = variance, shapes
         return model
+
+    def _roots(self, X: npt.ArrayLike) -> FloatArray:
+        return np.sqrt(self.variance_.predict(make(self.encoding).transform(X)))
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "variance_"):
