@@ -28,7 +28,8 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # no
         target: The scale of the curves.
 
     Attributes:
-        pca_: The components, as scikit-learn keeps them.
+        mean_: The mean training curve on the scale, float64 [epochs].
+        components_: The principal components, float64 [components, epochs].
         regressors_: One fitted `SurrogateRegressor` per component.
     """
 
@@ -57,8 +58,9 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # no
             raise ValueError(f"curves are complete and of shape [n, epochs]; got shape {list(y.shape)}")
         scale.check(y)
         t = scale.forward(y)
-        self.pca_ = PCA(min(self.n_components, *t.shape), svd_solver="full").fit(t)
-        self.regressors_ = [self._one().fit(X, part) for part in self.pca_.transform(t).T]
+        pca = PCA(min(self.n_components, *t.shape), svd_solver="full").fit(t)
+        self.mean_, self.components_ = pca.mean_, pca.components_
+        self.regressors_ = [self._one().fit(X, part) for part in pca.transform(t).T]
         return self
 
     def predict(self, X: npt.ArrayLike) -> FloatArray:
@@ -66,8 +68,17 @@ class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # no
         check_is_fitted(self, "regressors_")
         parts = np.stack([regressor.predict(X) for regressor in self.regressors_], axis=1)
         # Not BLAS: its sums may differ from row to row in the last bit, and classes must be equal.
-        t = self.pca_.mean_ + (parts[:, :, None] * self.pca_.components_).sum(axis=1)
+        t = self.mean_ + (parts[:, :, None] * self.components_).sum(axis=1)
         return find_target(self.target).inverse(t)
+
+    @classmethod
+    def of(
+        cls, mean: FloatArray, components: FloatArray, regressors: list[SurrogateRegressor], target: str
+    ) -> CurveRegressor:
+        """A fitted model from its parts."""
+        model = cls(regressors[0], len(regressors), target)
+        model.mean_, model.components_, model.regressors_ = mean, components, regressors
+        return model
 
     def _one(self) -> SurrogateRegressor:
         settings: dict[str, Any] = self.regressor.get_params() if self.regressor else {}
