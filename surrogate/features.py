@@ -172,7 +172,9 @@ def _each_conv(convs: tuple[Term, ...]) -> Features:
     sums = [term for term in convs if len(term[3]) > 1]
     return features | {
         "convs_of_some_pool": sum(any(part[0] == "pool" for part in term[3]) for term in convs),
-        "convs_of_pools_only": sum(all(part[0] in ("pool", "constant") for part in term[3]) for term in convs),
+        "convs_of_pools_only": sum(
+            all(part[0] in ("pool", "constant") for part in term[3]) for term in convs
+        ),
         "convs_of_a_sum": len(sums),
         "conv3x3_of_a_sum": sum(term[1] == CONV3X3 for term in sums),
     }

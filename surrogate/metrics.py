@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from nb201env.space import IntArray
 from surrogate.features import FloatArray
 
 SPARSE_STEP = 0.001
@@ -28,7 +29,7 @@ def sparse_kendall_tau(truth: FloatArray, predicted: FloatArray) -> float:
     return kendall_tau(np.round(truth / SPARSE_STEP), np.round(predicted / SPARSE_STEP))
 
 
-def best(values: FloatArray, count: int) -> FloatArray:
+def best(values: FloatArray, count: int) -> IntArray:
     """The positions of the greatest values, best first; ties go to the lower position."""
     return np.argsort(-values, kind="stable")[:count]
 

@@ -81,7 +81,9 @@ def measure(table: Table, job: Job, *, split: str, epochs: int) -> dict[str, flo
     return result
 
 
-def _noise(runs: FloatArray, train: IntArray, rest: IntArray, mean: FloatArray, seed: int) -> dict[str, float]:
+def _noise(
+    runs: FloatArray, train: IntArray, rest: IntArray, mean: FloatArray, seed: int
+) -> dict[str, float]:
     if runs.shape[1] < 2 or ((~np.isnan(runs[train])).sum(axis=1) > 1).sum() < NoiseModel.FEWEST:
         return {}
     model = NoiseModel(seed=seed).fit(all_ops()[train], runs[train])

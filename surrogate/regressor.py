@@ -96,12 +96,13 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         Raises:
             ValueError: If an argument has the wrong shape or range.
         """
-        X, y = validate_data(self, X, y, y_numeric=True)
+        checked, values = validate_data(self, X, y, y_numeric=True)
         self._check_numbers()
         scale = find_target(self.target)
-        scale.check(y)
-        features, groups = self._features(X), self._groups(X)
-        t = scale.forward(np.asarray(y, dtype=np.float64))
+        values = np.asarray(values, dtype=np.float64)
+        scale.check(values)
+        features, groups = self._features(checked), self._groups(checked)
+        t = scale.forward(values)
         self.center_, self.scale_ = float(t.mean()), float(t.std()) or 1.0
         self._fit_members(features, (t - self.center_) / self.scale_, groups)
         return self
