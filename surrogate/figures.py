@@ -86,8 +86,8 @@ def _calibration(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
         by_size = table["models"][SURROGATE]
         for colour, level in zip(_COLOURS, LEVELS, strict=False):
             covered = [scores[f"coverage_{100 * level:.0f}"]["mean"] for scores in by_size.values()]
-            axes.plot([int(n) for n in by_size], covered, "o-", color=colour, label=f"{100 * level:.0f} % interval",
-                      markersize=4)  # fmt: skip
+            label = f"{100 * level:.0f} % interval"
+            axes.plot([int(n) for n in by_size], covered, "o-", color=colour, label=label, markersize=4)
             axes.axhline(level, color=colour, linestyle=":", linewidth=1)
         axes.set(xscale="log", ylim=(0, 1.02), title=table["name"], xlabel="training architectures")
     panels[0].set_ylabel("held-out architectures inside")

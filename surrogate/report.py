@@ -135,7 +135,8 @@ def _head(summary: Summary) -> str:
     return (
         "# Fidelity of the surrogate\n\n"
         "How far predictions may be trusted that stand in for a table. Written by "
-        f"`{summary['command']}` with {versions}; the numbers behind it lie in `fidelity.json`. Do not edit.\n\n"
+        f"`{summary['command']}` with {versions}; the numbers behind it lie in "
+        "`fidelity.json`. Do not edit.\n\n"
         "Every model is trained on N random architectures and scored on **all** others, against the mean "
         "over seeds; figures are means over the random splits. Encodings and settings were chosen on "
         "CIFAR-10 validation accuracy alone, on other splits than these, and left as they are for the other "
@@ -157,7 +158,10 @@ def _table_section(table: Mapping[str, Any]) -> str:
 
 def _ceiling_text(table: Mapping[str, Any]) -> str:
     ceilings = table["ceilings"]
-    text = f"Split {table['split']!r}, {table['epochs']} epochs, table id `{table['id'][:12]}`. The noise ceiling: "
+    text = (
+        f"Split {table['split']!r}, {table['epochs']} epochs, table id `{table['id'][:12]}`. "
+        "The noise ceiling: "
+    )
     parts = []
     if "seed_tau" in ceilings:
         parts.append(
@@ -248,10 +252,11 @@ def _search_section(searches: Mapping[str, Any], figures: Mapping[str, str]) -> 
 
 def _agent_table(fidelity: Mapping[str, Any]) -> str:
     rows = [
-        [name, str(one["searches_table"]), *(f"{100 * one[key][-1]:.2f}" for key in
-         ("table_mean", "surrogate_mean", "found_mean")), f"{100 * one['inside']:.0f} %", f"{one['p_value']:.2f}"]
+        [name, str(one["searches_table"])]
+        + [f"{100 * one[key][-1]:.2f}" for key in ("table_mean", "surrogate_mean", "found_mean")]
+        + [f"{100 * one['inside']:.0f} %", f"{one['p_value']:.2f}"]
         for name, one in fidelity["agents"].items()
-    ]  # fmt: skip
+    ]
     heads = ["agent", "searches", "final regret on table (points)", "on surrogate", "found",
              "queries inside the band", "p"]  # fmt: skip
     return _table(heads, rows)
