@@ -104,7 +104,7 @@ _ROWS: tuple[tuple[str, str, Show], ...] = (
 )
 
 
-def markdown(summary: Summary, figures: Mapping[str, str]) -> str:
+def markdown(summary: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     """The report as Markdown.
 
     Args:
@@ -130,7 +130,7 @@ _CALIBRATION = (
 )
 
 
-def _head(summary: Summary) -> str:
+def _head(summary: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
     return (
         "# Fidelity of the surrogate\n\n"

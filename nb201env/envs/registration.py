@@ -8,8 +8,9 @@ TABLES: dict[str, str] = {
     "NB201-cifar10-v0": "cifar10-valid-200",
     "NB201-cifar100-v0": "cifar100-200",
     "NB201-ImageNet16-120-v0": "ImageNet16-120-200",
+    "NB201-cifar10-surrogate-v0": "cifar10-valid-200-surrogate",
 }
-"""Each id and the embedded table behind it."""
+"""Each id and the embedded table behind it; the one of an id that says surrogate holds predictions."""
 
 
 def register_all() -> None:
