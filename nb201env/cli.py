@@ -44,3 +44,7 @@ def main() -> None:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,20 +25,23 @@ def test_official_order_has_the_published_hash() -> None:
 
 
 @pytest.mark.parametrize(
-    ("official_index", "string"),
-    [  # asserted in the official sources
-        (0, "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"),
-        (9, "|avg_pool_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"),
-        (123, "|avg_pool_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"),
-        (1651, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"),
-        (1462, "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"),
-        (1835, "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"),
+    ("official_index", "ops"),
+    [  # the first three are asserted in the official sources
+        (0, "pool 1x1 skip 1x1 skip skip"),
+        (9, "pool none none skip none 3x3"),
+        (123, "pool pool 1x1 none pool 3x3"),
+        (1651, "none none none none none none"),
+        (1462, "3x3 3x3 3x3 3x3 3x3 3x3"),
+        (1835, "skip skip skip skip skip skip"),
     ],
-)  # fmt: skip
-def test_known_official_indices(official_index: int, string: str) -> None:
+)
+def test_known_official_indices(official_index: int, ops: str) -> None:
     architecture = Architecture.from_official_index(official_index)
-    assert str(architecture) == string
-    assert Architecture.parse(string) == architecture
+    short = {"none": "none", "skip": "skip_connect", "pool": "avg_pool_3x3"}
+    names = [short.get(op, f"nor_conv_{op}") for op in ops.split()]
+    assert architecture.names == tuple(names)
+    assert str(architecture) == "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*names)
+    assert Architecture.parse(str(architecture)) == architecture
     assert architecture.official_index == official_index
 
 

@@ -8,14 +8,16 @@ TABLES: dict[str, str] = {
     "NB201-cifar10-v0": "cifar10-valid-200",
     "NB201-cifar100-v0": "cifar100-200",
     "NB201-ImageNet16-120-v0": "ImageNet16-120-200",
-    "NB201-cifar10-surrogate-v0": "cifar10-valid-200-surrogate",
 }
-"""Each id and the embedded table behind it; the one of an id that says surrogate holds predictions."""
+"""Each id and the embedded table behind it."""
+
+SURROGATES: dict[str, str] = {"NB201-cifar10-surrogate-v0": "cifar10-valid-200-surrogate"}
+"""Ids that say surrogate, and the embedded tables of predictions behind them."""
 
 
 def register_all() -> None:
     """Make the ids known to Gymnasium."""
-    for env_id, table in TABLES.items():
+    for env_id, table in (TABLES | SURROGATES).items():
         register(
             id=env_id,
             entry_point="nb201env.envs.single:NB201Env",

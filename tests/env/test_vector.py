@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 N = 5
 STEPS = 60
@@ -180,3 +181,16 @@ def test_returned_arrays_are_the_callers_own() -> None:
         for value in a[-1].values():
             if isinstance(value, np.ndarray):
                 value[:] = 0
+
+
+def test_spawned_workers_make_the_environment_from_its_id() -> None:
+    """Fresh processes import the package by themselves from the id, and draw the same."""
+    workers = AsyncVectorEnv([partial(gym.make, "nb201env:NB201-cifar10-v0")] * 2, context="spawn")
+    native = gym.make_vec("NB201-cifar10-v0", num_envs=2, autoreset_mode="NextStep")
+    try:
+        assert_same(native.reset(seed=0), workers.reset(seed=0))
+        for _ in range(8):
+            actions = native.action_space.sample()
+            assert_same(native.step(actions), workers.step(actions))
+    finally:
+        workers.close()

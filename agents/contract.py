@@ -1,0 +1,58 @@
+"""What every agent here has in common: the protocol, and asking for one architecture."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from nb201env.space import NUM_OPS, Architecture
+
+Env = gym.Env[Any, Any]
+
+
+class Agent(Protocol):
+    """A search method; hyper-parameters are its attributes, with defaults."""
+
+    def search(self, env: Env, seed: int) -> None:
+        """Act until ``info["search_over"]``.
+
+        Args:
+            env: An environment with a budget; use ``reset()`` and ``step(action)`` only.
+            seed: For all of the agent's own randomness.
+        """
+
+
+class Query(NamedTuple):
+    """The outcome of asking for one architecture.
+
+    Attributes:
+        reward: What the environment gave for it.
+        answered: False if the budget did not cover it.
+        over: Whether the search is over.
+    """
+
+    reward: float
+    answered: bool
+    over: bool
+
+
+def query(env: Env, architecture: Architecture) -> Query:
+    """Ask for one architecture, whether the environment builds or picks.
+
+    Raises:
+        ValueError: If the environment edits: there an agent cannot choose an architecture.
+    """
+    actions: list[Any] = list(architecture.ops)
+    if isinstance(env.action_space, spaces.MultiDiscrete):
+        actions = [np.array(architecture.ops)]
+    elif env.action_space != spaces.Discrete(NUM_OPS):
+        raise ValueError("this agent chooses whole architectures: it needs actions='build' or 'pick'")
+    env.reset()
+    for action in actions:
+        _, reward, terminated, truncated, info = env.step(action)
+        if terminated or truncated:
+            break
+    return Query(float(reward), terminated, info["search_over"])

@@ -1,0 +1,140 @@
+"""Reinforcement learning through stable-baselines3: PPO, A2C, DQN and MaskablePPO.
+
+The library's own implementations, with settings for episodes of six steps and a reward at the
+end. An episode is one query, so a search of q queries is 6 q steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from agents.contract import Env
+from nb201env.extras import require
+
+NEVER = 2**62
+"""More time steps than any search takes: the budget ends it, not a step count."""
+
+
+@dataclass(frozen=True)
+class OnPolicy:
+    """What PPO, MaskablePPO and A2C share.
+
+    Attributes:
+        learning_rate: Adam's (PPO) or RMSprop's (A2C) step size.
+        n_steps: Steps between updates; a multiple of 6 keeps episodes whole.
+        gamma: Discount; 1, because only the finished cell is rewarded.
+        gae_lambda: Generalised advantage estimation.
+        ent_coef: Weight of the entropy bonus: how long the policy keeps exploring.
+        net_arch: Widths of the hidden layers of policy and value network.
+    """
+
+    learning_rate: float = 3e-3
+    n_steps: int = 96
+    gamma: float = 1.0
+    gae_lambda: float = 1.0
+    ent_coef: float = 0.01
+    net_arch: tuple[int, ...] = (64,)
+
+    algorithm = ""
+
+    def search(self, env: Env, seed: int) -> None:
+        """See `agents.contract.Agent`."""
+        settings = asdict(self)
+        settings["policy_kwargs"] = {"net_arch": list(settings.pop("net_arch"))}
+        learn(self.algorithm, env, seed, settings)
+
+
+@dataclass(frozen=True)
+class PPO(OnPolicy):
+    """Proximal policy optimisation (Schulman et al., 2017).
+
+    Attributes:
+        batch_size: Steps per gradient step.
+        n_epochs: Passes over the data of each update.
+        clip_range: How far the policy's ratio may move.
+    """
+
+    batch_size: int = 96
+    n_epochs: int = 4
+    clip_range: float = 0.2
+
+    algorithm = "PPO"
+
+
+@dataclass(frozen=True)
+class MaskablePPO(PPO):
+    """PPO that never takes an action which changes nothing (of use with actions="edit")."""
+
+    algorithm = "MaskablePPO"
+
+
+@dataclass(frozen=True)
+class A2C(OnPolicy):
+    """Advantage actor-critic (Mnih et al., 2016), synchronous."""
+
+    learning_rate: float = 1e-3
+    n_steps: int = 48
+
+    algorithm = "A2C"
+
+
+@dataclass(frozen=True)
+class DQN:
+    """Deep Q-learning (Mnih et al., 2015).
+
+    Attributes:
+        learning_rate: Adam's step size.
+        buffer_size: Steps remembered.
+        learning_starts: Random steps before the first update.
+        batch_size: Steps per gradient step.
+        train_freq: Steps between gradient steps.
+        gamma: Discount.
+        target_update_interval: Steps between copies into the target network.
+        exploration_steps: Over how many steps the share of random actions falls to its end.
+        exploration_final_eps: That end.
+        net_arch: Widths of the hidden layers.
+    """
+
+    learning_rate: float = 1e-3
+    buffer_size: int = 20_000
+    learning_starts: int = 300
+    batch_size: int = 64
+    train_freq: int = 6
+    gamma: float = 1.0
+    target_update_interval: int = 600
+    exploration_steps: int = 6_000
+    exploration_final_eps: float = 0.05
+    net_arch: tuple[int, ...] = field(default=(64, 64))
+
+    def search(self, env: Env, seed: int) -> None:
+        """See `agents.contract.Agent`."""
+        settings = asdict(self)
+        settings["policy_kwargs"] = {"net_arch": list(settings.pop("net_arch"))}
+        # The library wants a share of a run whose length we do not know: see NEVER.
+        settings["exploration_fraction"] = settings.pop("exploration_steps") / NEVER
+        learn("DQN", env, seed, settings)
+
+
+def learn(algorithm: str, env: Env, seed: int, settings: dict[str, Any]) -> None:
+    """Train one of the library's algorithms on an environment until its search is over.
+
+    Args:
+        algorithm: "PPO", "A2C", "DQN" or "MaskablePPO".
+        env: An environment with a budget.
+        seed: For the policy's initial weights and its actions.
+        settings: Keyword arguments of the algorithm.
+
+    Raises:
+        MissingExtra: If stable-baselines3 is not installed.
+    """
+    library = require("sb3_contrib" if algorithm == "MaskablePPO" else "stable_baselines3", "agents")
+    torch = require("torch", "agents")
+    # Layers this small run faster on one thread, and then give the same bits on any machine size.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        model = getattr(library, algorithm)("MlpPolicy", env, seed=seed, device="cpu", **settings)
+        model.learn(NEVER, callback=lambda local, _: not local["infos"][0]["search_over"])
+    finally:
+        torch.set_num_threads(threads)

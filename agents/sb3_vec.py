@@ -1,0 +1,112 @@
+"""The native vector environment as a stable-baselines3 `VecEnv`.
+
+stable-baselines3 does not take Gymnasium's vector environments. This adapter does in a few array
+operations what `DummyVecEnv` does in a loop over environments, with the same bits; use it where
+many environments step at once::
+
+    from agents.sb3_vec import NB201VecEnv
+    from stable_baselines3 import PPO
+
+    model = PPO("MlpPolicy", NB201VecEnv("NB201-cifar10-v0", num_envs=256))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
+
+from nb201env.envs.vector import NB201VectorEnv
+
+
+class NB201VecEnv(VecEnv):
+    """Many copies of one environment for stable-baselines3.
+
+    Args:
+        env_id: A registered id.
+        num_envs: How many copies.
+        **kwargs: The environment's keyword arguments.
+    """
+
+    def __init__(self, env_id: str, num_envs: int, **kwargs: Any) -> None:
+        env = gym.make_vec(env_id, num_envs=num_envs, autoreset_mode="SameStep", **kwargs)
+        assert isinstance(env.unwrapped, NB201VectorEnv), f"{env_id} has no native vector form"
+        self.native = env.unwrapped
+        self.native.render_mode = None
+        super().__init__(num_envs, env.single_observation_space, env.single_action_space)
+        self._actions: Any = None
+
+    def reset(self) -> Any:
+        """Reset all copies, with the seeds given to `seed` since the last reset."""
+        seeds = list(self._seeds) if any(seed is not None for seed in self._seeds) else None
+        observations, infos = self.native.reset(seed=seeds)
+        self._reset_seeds()
+        self.reset_infos = _rows(infos, self.num_envs)
+        return observations
+
+    def step_async(self, actions: Any) -> None:
+        """Keep the actions for `step_wait`."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step all copies; those that end restart, and hand over their last observation in info."""
+        observations, rewards, terminated, truncated, infos = self.native.step(self._actions)
+        done = terminated | truncated
+        rows = _rows(infos, self.num_envs)
+        cut = (truncated & ~terminated).tolist()
+        if not done.any():
+            for row in rows:
+                row["TimeLimit.truncated"] = False
+        else:
+            final = _rows(infos["final_info"], self.num_envs)
+            for i, ended in enumerate(done.tolist()):
+                if ended:
+                    self.reset_infos[i], rows[i] = rows[i], final[i]
+                rows[i]["TimeLimit.truncated"] = cut[i]
+                if ended:
+                    rows[i]["terminal_observation"] = infos["final_obs"][i]
+        return observations, rewards.astype(np.float32), done, rows
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.native.close()
+
+    def action_masks(self) -> Any:
+        """Which actions change each cell; bool [num_envs, actions]."""
+        return self.native.action_masks()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute, which all copies share."""
+        return [getattr(self.native, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Refused: the copies have no attributes of their own."""
+        raise AttributeError(f"cannot set {attr_name!r}: the copies share one native environment")
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """The result of a method for each copy; only "action_masks" has one."""
+        if method_name != "action_masks":
+            raise AttributeError(f"the native environment has no method {method_name!r} per copy")
+        masks = self.native.action_masks()
+        return [masks[i] for i in self._get_indices(indices)]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """No copy is wrapped."""
+        return [False] * len(list(self._get_indices(indices)))
+
+
+_SKIPPED = ("final_obs", "final_info")
+
+
+def _rows(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Gymnasium's dict of arrays as one dict of plain values per environment."""
+    keys = [key for key in infos if not key.startswith("_") and key not in _SKIPPED]
+    columns: Sequence[list[Any]] = [infos[key].tolist() for key in keys]
+    return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)] or [{}] * count
