@@ -19,7 +19,9 @@ LEVELS = (0.5, 0.8, 0.95)
 
 
 def kendall_tau(truth: FloatArray, predicted: FloatArray) -> float:
-    """Kendall's tau-b, in [-1, 1]; 0 if either is constant."""
+    """Kendall's tau-b, in [-1, 1]; 0 if either is constant or there is nothing to compare."""
+    if len(truth) < 2:
+        return 0.0
     tau = float(stats.kendalltau(truth, predicted).statistic)
     return 0.0 if np.isnan(tau) else tau
 
