@@ -5,7 +5,8 @@ What `NB201Env` does for one search in plain Python, `SearchBatch` does for many
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,25 @@ from nb201env.table import FloatArray, Table
 
 BoolArray = npt.NDArray[np.bool_]
 
+INFO_KEYS = ("architecture", "run", "accuracy", "seconds", "clock", "queries", "search_over")
+"""The keys of `info`, in order."""
+
+
+Who = IntArray | slice
+"""Which environments: their numbers, or ``EVERYONE``, which spares gathering and scattering."""
+
+EVERYONE = slice(None)
+
 
 @dataclass(slots=True)
 class Reply:
-    """What the queries of one step were answered, one entry per environment.
+    """What the queries of one step were answered; None where no query was.
 
     Attributes:
-        architecture: Official strings, object; "" where no query was answered.
-        run: Labels of the runs, object; "" where none.
-        accuracy: Fractions; `NO_ACCURACY` where none.
-        seconds: Simulated seconds.
+        architecture: Official strings, object [n]; "" where no query was answered.
+        run: Labels of the runs, object [n]; "" where none.
+        accuracy: Fractions, float64 [n]; `NO_ACCURACY` where none.
+        seconds: Simulated seconds, float64 [n]; 0 where none.
     """
 
     architecture: npt.NDArray[np.object_]
@@ -37,10 +47,10 @@ class Reply:
     accuracy: FloatArray
     seconds: FloatArray
 
-    def clear(self, mask: BoolArray) -> None:
-        """Forget the replies in `mask`."""
-        for field, nothing in zip(fields(self), ("", "", NO_ACCURACY, 0.0), strict=True):
-            getattr(self, field.name)[mask] = nothing
+    @classmethod
+    def silence(cls, n: int) -> Reply:
+        """No query was answered."""
+        return cls(_blank(n).copy(), _blank(n).copy(), np.full(n, NO_ACCURACY), np.zeros(n))
 
     def only(self, mask: BoolArray) -> Reply:
         """A copy in which everything outside `mask` is zero, as Gymnasium fills its infos."""
@@ -50,6 +60,18 @@ class Reply:
             np.where(mask, self.accuracy, 0.0),
             np.where(mask, self.seconds, 0.0),
         )
+
+    def without(self, mask: BoolArray) -> Reply:
+        """A copy in which the queries in `mask` were not answered."""
+        left = Reply.silence(len(mask))
+        for array, values in zip(_fields(left), _fields(self), strict=True):
+            array[~mask] = values[~mask]
+        return left
+
+
+@cache
+def _blank(n: int) -> npt.NDArray[np.object_]:
+    return np.full(n, "", dtype=object)
 
 
 class SearchBatch:
@@ -70,7 +92,6 @@ class SearchBatch:
         self._reward = self._answers.reward.ravel()
         self._seconds = self._answers.seconds.ravel()
         self._strings = np.array(all_strings(), dtype=object)
-        self._blank = np.full(n, "", dtype=object)
         self._max_queries = options.budget_queries or float("inf")
         self._max_seconds = options.budget_seconds or float("inf")
         self._bounded = options.budget_queries is not None or options.budget_seconds is not None
@@ -92,86 +113,94 @@ class SearchBatch:
         if self._free:
             self._seen[who] = False
 
-    def draw_starts(self, who: IntArray) -> IntArray:
+    def draw_starts(self, who: Who) -> IntArray:
         """A random architecture for each; int64 indices."""
         drawn = draws.draw_many(self._keys[who], self._episodes[who], draws.START, SIZE)
         self._episodes[who] += 1
         return drawn
 
-    def query(self, who: IntArray, index: IntArray, reply: Reply) -> tuple[FloatArray, BoolArray]:
+    def query(
+        self, who: Who, index: IntArray, reply: Reply | None
+    ) -> tuple[FloatArray, BoolArray, Reply | None]:
         """Answer one query each, as far as the budgets go.
 
         Args:
-            who: The searches that ask; int64 [k], each at most once.
+            who: The searches that ask, each at most once.
             index: The architectures they ask for; int64 [k].
-            reply: Where the answers are entered.
+            reply: What was answered earlier in this step.
 
         Returns:
-            The rewards, float64 [k], and which queries were answered, bool [k].
+            The rewards, float64 [k]; which queries were answered, bool [k]; the reply with these.
         """
         place = index * self._width
         if self._width > 1:
             counters = index if self._free else self._draws[who]
-            place += draws.draw_many(self._keys[who], counters, draws.RUN, self._answers.slots[index])
+            place += draws.draw_many(self._keys[who], counters, draws.RUN, self._answers.slots.take(index))
             self._draws[who] += 1
-        seconds = self._seconds[place]
-        paid = np.ones(len(who), dtype=np.bool_)
+        seconds = self._seconds.take(place)
+        repeated = None
         if self._free:
-            paid = ~self._seen[who, index]
-            seconds = np.where(paid, seconds, 0.0)
-        answered = np.ones(len(who), dtype=np.bool_)
+            repeated = self._seen[np.arange(self._n)[who], index]
+            seconds[repeated] = 0.0
+        answered = np.ones(len(index), dtype=np.bool_)
         if self._drop:
             answered = self.clock[who] + seconds <= self._max_seconds
-        self._pay(who, index, seconds, paid, answered)
-        self._enter(reply, who, index, place, seconds, answered)
-        return self._reward[place], answered
+        self._pay(who, index, seconds, repeated, answered)
+        reply = self._enter(reply, who, index, place, seconds, answered)
+        return self._reward.take(place), answered, reply
 
-    def silence(self) -> Reply:
-        """A reply in which no query was answered."""
-        return Reply(self._blank.copy(), self._blank.copy(), np.full(self._n, NO_ACCURACY), np.zeros(self._n))
-
-    def info(self, reply: Reply, mask: BoolArray | None = None) -> dict[str, Any]:
+    def info(self, reply: Reply | None, mask: BoolArray | None = None) -> dict[str, Any]:
         """The info of a step: an array per key, and Gymnasium's mask under "_key".
 
         Args:
             reply: The step's replies.
             mask: The environments the info is about; all if None.
         """
-        reply = reply if mask is None else reply.only(mask)
-        info: dict[str, Any] = {
-            "architecture": reply.architecture,
-            "run": reply.run,
-            "accuracy": reply.accuracy,
-            "seconds": reply.seconds,
-            "clock": self.clock.copy(),
-            "queries": self.queries.copy(),
-            "search_over": self.over.copy(),
-        }
+        reply = Reply.silence(self._n) if reply is None else reply
+        everyone = mask is None or bool(mask.all())
+        info = dict(
+            zip(
+                INFO_KEYS,
+                (*_fields(reply), self.clock.copy(), self.queries.copy(), self.over.copy()),
+                strict=True,
+            )
+        )
         if mask is None:
             mask = np.ones(self._n, dtype=np.bool_)
-        else:
+        if not everyone:
+            info |= zip(INFO_KEYS, _fields(reply.only(mask)), strict=False)
             for key in ("clock", "queries", "search_over"):
                 info[key][~mask] = 0
-        return info | {f"_{key}": mask.copy() for key in info}
+        return info | {f"_{key}": mask.copy() for key in INFO_KEYS}
 
     def _pay(
-        self, who: IntArray, index: IntArray, seconds: FloatArray, paid: BoolArray, answered: BoolArray
+        self, who: Who, index: IntArray, seconds: FloatArray, repeated: BoolArray | None, answered: BoolArray
     ) -> None:
+        paid = answered if repeated is None else answered & ~repeated
         self.clock[who] += np.where(answered, seconds, 0.0)
-        self.queries[who] += paid & answered
+        self.queries[who] += paid
         if self._free:
-            self._seen[who, index] |= answered
+            self._seen[np.arange(self._n)[who], index] |= answered
         if self._bounded:
             spent = (self.queries[who] >= self._max_queries) | (self.clock[who] >= self._max_seconds)
             self.over[who] = spent | ~answered
 
     def _enter(
-        self, reply: Reply, who: IntArray, index: IntArray, place: IntArray,
+        self, reply: Reply | None, who: Who, index: IntArray, place: IntArray,
         seconds: FloatArray, answered: BoolArray,
-    ) -> None:  # fmt: skip
-        if not answered.all():
-            who, index, place, seconds = who[answered], index[answered], place[answered], seconds[answered]
-        reply.architecture[who] = self._strings[index]
-        reply.run[who] = self._label[place]
-        reply.accuracy[who] = self._accuracy[place]
-        reply.seconds[who] = seconds
+    ) -> Reply | None:  # fmt: skip
+        whole = bool(answered.all())
+        if not whole:
+            who = np.arange(self._n)[who][answered]
+            index, place, seconds = index[answered], place[answered], seconds[answered]
+        found = (self._strings.take(index), self._label.take(place), self._accuracy.take(place), seconds)
+        if whole and isinstance(who, slice):
+            return Reply(*found)
+        reply = Reply.silence(self._n) if reply is None else reply
+        for array, values in zip(_fields(reply), found, strict=True):
+            array[who] = values
+        return reply
+
+
+def _fields(reply: Reply) -> tuple[npt.NDArray[Any], ...]:
+    return reply.architecture, reply.run, reply.accuracy, reply.seconds

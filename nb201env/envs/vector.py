@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from nb201env.envs import draws
 from nb201env.envs.options import Options
-from nb201env.envs.search import Reply, SearchBatch
+from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.single import Observation, start_option
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
@@ -22,6 +22,14 @@ from nb201env.tables import open_table
 
 BoolArray = npt.NDArray[np.bool_]
 Infos = dict[str, Any]
+
+
+class _Result(NamedTuple):
+    reward: FloatArray
+    terminated: BoolArray
+    truncated: BoolArray
+
+
 VectorStep = tuple[Observation, FloatArray, BoolArray, BoolArray, Infos]
 
 
@@ -71,7 +79,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         self.metadata = {"autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
         self._advance = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
         self._one_hot = self.options.observations == "onehot"
-        self._everyone: IntArray = np.arange(num_envs)
+        self._first_edge: IntArray = NUM_EDGES * np.arange(num_envs)  # in the flattened _ops
         self._ops: IntArray = np.full((num_envs, NUM_EDGES), UNDECIDED)
         self._steps: IntArray = np.full(num_envs, -1)
         self._index: IntArray = np.zeros(num_envs, dtype=np.int64)
@@ -99,7 +107,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         start = start_option(options, self.options.actions) if options else None
         who = np.flatnonzero(mask)
         self._seed(seed, who)
-        reply = self._restart(who, start)
+        reply = self._restart(who, start, None)
         return self._observe(), self._search.info(reply, mask)
 
     def step(self, actions: Any) -> VectorStep:
@@ -107,7 +115,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         actions = self._checked_actions(actions)
         fresh = self._steps < 0
         if not fresh.any():
-            return self._step(self._everyone, actions)
+            return self._step(EVERYONE, actions)
         if self.autoreset_mode != AutoresetMode.NEXT_STEP or not self._keyed:
             raise ResetNeeded(
                 f"{int(fresh.sum())} of {self.num_envs} copies need a reset before the next step: "
@@ -124,87 +132,80 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
 
     # -- one step ----------------------------------------------------------------------------
 
-    def _step(self, who: IntArray, actions: IntArray, restart: IntArray | None = None) -> VectorStep:
+    def _step(self, who: Who, actions: IntArray, restart: IntArray | None = None) -> VectorStep:
         """Step the copies `who`; restart others (NEXT_STEP) or those that end (SAME_STEP)."""
         n = self.num_envs
-        reward = np.zeros(n)
-        terminated, truncated = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
-        reply = self._search.silence()
+        result = _Result(np.zeros(n), np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_))
         over = self._search.over
         if over.any():
-            gone = who[over[who]]
-            truncated[gone] = True
+            numbers = np.arange(n)[who]
+            gone, who = numbers[over[numbers]], numbers[~over[numbers]]
+            result.truncated[gone] = True
             self._steps[gone] = -1
-            who = who[~over[who]]
-        if len(who):
-            self._advance(who, actions, reward, terminated, truncated, reply)
+        reply = None
+        if isinstance(who, slice) or len(who):
+            reply = self._advance(who, actions[who], result)
         if restart is not None:
-            self._restart(restart, None, reply)
-        done = terminated | truncated
+            reply = self._restart(restart, None, reply)
+        done = result.terminated | result.truncated
         if self.autoreset_mode != AutoresetMode.SAME_STEP or not done.any():
-            return self._observe(), reward, terminated, truncated, self._search.info(reply)
-        return self._observe_and_restart(done, reply, (reward, terminated, truncated))
+            return self._observe(), *result, self._search.info(reply)
+        return self._observe_and_restart(done, reply, result)
 
-    def _observe_and_restart(
-        self, done: BoolArray, reply: Reply, result: tuple[FloatArray, BoolArray, BoolArray]
-    ) -> VectorStep:
+    def _observe_and_restart(self, done: BoolArray, reply: Reply | None, result: _Result) -> VectorStep:
+        everyone = bool(done.all())
         final_obs = self._observe()
         final_obs[~done] = 0
         final_info = self._search.info(reply, done)
-        reply.clear(done)
-        self._restart(np.flatnonzero(done), None, reply)
+        if everyone or reply is None:
+            reply = self._restart(EVERYONE if everyone else np.flatnonzero(done), None, None)
+        else:
+            reply = self._restart(np.flatnonzero(done), None, reply.without(done))
         info = self._search.info(reply)
         info |= {"final_obs": final_obs, "_final_obs": done, "final_info": final_info, "_final_info": done}
         return self._observe(), *result, info
 
-    def _build(
-        self, who: IntArray, actions: IntArray, reward: FloatArray,
-        terminated: BoolArray, truncated: BoolArray, reply: Reply,
-    ) -> None:  # fmt: skip
-        actions, steps = actions[who], self._steps[who]
-        self._ops.reshape(-1)[who * NUM_EDGES + steps] = actions
+    def _build(self, who: Who, actions: IntArray, result: _Result) -> Reply | None:
+        steps = self._steps[who]
+        self._ops.reshape(-1)[self._first_edge[who] + steps] = actions
         self._index[who] = self._index[who] * NUM_OPS + actions
-        self._steps[who] = steps + 1
-        finished = who[steps == NUM_EDGES - 1]
-        if len(finished):
-            self._finish(finished, reward, terminated, truncated, reply)
+        last = steps == NUM_EDGES - 1
+        self._steps[who] += 1
+        if not last.any():
+            return None
+        return self._finish(who if last.all() else np.arange(self.num_envs)[who][last], result)
 
-    def _pick(
-        self, who: IntArray, actions: IntArray, reward: FloatArray,
-        terminated: BoolArray, truncated: BoolArray, reply: Reply,
-    ) -> None:  # fmt: skip
-        self._ops[who] = actions[who]
-        self._index[who] = encode(actions[who])
-        self._finish(who, reward, terminated, truncated, reply)
+    def _pick(self, who: Who, actions: IntArray, result: _Result) -> Reply | None:
+        self._ops[who] = actions
+        self._index[who] = encode(actions)
+        return self._finish(who, result)
 
-    def _finish(
-        self, who: IntArray, reward: FloatArray, terminated: BoolArray, truncated: BoolArray, reply: Reply
-    ) -> None:
-        score, answered = self._search.query(who, self._index[who], reply)
-        reward[who] = np.where(answered, score, 0.0)
-        terminated[who] = answered
-        truncated[who] = ~answered
+    def _finish(self, who: Who, result: _Result) -> Reply | None:
+        score, answered, reply = self._search.query(who, self._index[who], None)
+        result.reward[who] = np.where(answered, score, 0.0)
+        result.terminated[who] = answered
+        result.truncated[who] = ~answered
         self._steps[who] = -1
+        return reply
 
-    def _edit(
-        self, who: IntArray, actions: IntArray, reward: FloatArray,
-        terminated: BoolArray, truncated: BoolArray, reply: Reply,
-    ) -> None:  # fmt: skip
-        edge, op = actions[who] // NUM_OPS, actions[who] % NUM_OPS
-        index = self._index[who] + (op - self._ops[who, edge]) * NUM_OPS ** (NUM_EDGES - 1 - edge)
-        score, answered = self._search.query(who, index, reply)
-        changed = who[answered]
+    def _edit(self, who: Who, actions: IntArray, result: _Result) -> Reply | None:
+        numbers = np.arange(self.num_envs)[who]
+        edge, op = actions // NUM_OPS, actions % NUM_OPS
+        index = self._index[who] + (op - self._ops[numbers, edge]) * NUM_OPS ** (NUM_EDGES - 1 - edge)
+        score, answered, reply = self._search.query(who, index, None)
+        changed = numbers[answered]
         self._index[changed] = index[answered]
         self._ops[changed, edge[answered]] = op[answered]
-        reward[changed] = score[answered] - self._score[changed]
+        result.reward[changed] = score[answered] - self._score[changed]
         self._score[changed] = score[answered]
         self._steps[who] += 1
-        truncated[who] = ~answered | (self._steps[who] >= self.options.max_edits)
-        self._steps[who[truncated[who]]] = -1
+        ended = ~answered | (self._steps[who] >= self.options.max_edits)
+        result.truncated[who] = ended
+        self._steps[numbers[ended]] = -1
+        return reply
 
-    def _restart(self, who: IntArray, start: int | None, reply: Reply | None = None) -> Reply:
+    def _restart(self, who: Who, start: int | None, reply: Reply | None) -> Reply | None:
         """Begin an episode in the copies `who`; with actions="edit" that is a query too."""
-        reply = self._search.silence() if reply is None else reply
         self._steps[who] = 0
         if self.options.actions != "edit":
             self._ops[who] = UNDECIDED
@@ -214,9 +215,11 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         self._index[who] = drawn if start is None else start
         self._ops[who] = all_ops()[self._index[who]]
         self._score[who] = 0.0
-        asking = who[~self._search.over[who]]
-        score, answered = self._search.query(asking, self._index[asking], reply)
-        self._score[asking[answered]] = score[answered]
+        if self._search.over.any():
+            numbers = np.arange(self.num_envs)[who]
+            who = numbers[~self._search.over[numbers]]
+        score, answered, reply = self._search.query(who, self._index[who], reply)
+        self._score[who] = np.where(answered, score, 0.0)
         return reply
 
     # -- small parts -------------------------------------------------------------------------
