@@ -104,14 +104,15 @@ _ROWS: tuple[tuple[str, str, Show], ...] = (
 )
 
 
-def markdown(summary: Mapping[str, Any], figures: Mapping[str, str]) -> str:
+def markdown(summary: Mapping[str, Any], figures: Mapping[str, str], numbers: str = "fidelity.json") -> str:
     """The report as Markdown.
 
     Args:
         summary: What `evaluate` collected.
         figures: Names of figures to their paths, relative to the page.
+        numbers: The path of the summary's file, relative to the page.
     """
-    parts = [_head(summary)]
+    parts = [_head(summary, numbers)]
     if "learning" in figures:
         parts.append(f"![Kendall tau against training architectures]({figures['learning']})")
     parts += [_table_section(table) for table in summary["tables"]]
@@ -130,13 +131,13 @@ _CALIBRATION = (
 )
 
 
-def _head(summary: Mapping[str, Any]) -> str:
+def _head(summary: Mapping[str, Any], numbers: str) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
     return (
         "# Fidelity of the surrogate\n\n"
         "How far predictions may be trusted that stand in for a table. Written by "
         f"`{summary['command']}` with {versions}; the numbers behind it lie in "
-        "`fidelity.json`. Do not edit.\n\n"
+        f"`{numbers}`. Do not edit.\n\n"
         "Every model is trained on N random architectures and scored on **all** others, against the mean "
         "over seeds; figures are means over the random splits. Encodings and settings were chosen on "
         "CIFAR-10 validation accuracy alone, on other splits than these, and left as they are for the other "

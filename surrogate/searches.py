@@ -56,7 +56,7 @@ class Visits:
             if "end" not in end:
                 raise ValueError("no end")
             return cls(
-                agent=header["agent"]["name"],
+                agent=header["agent"],
                 table_id=header["table"]["id"],
                 command=header["command"],
                 index=np.array([index_of(query["architecture"]) for query in queries], dtype=np.int64),

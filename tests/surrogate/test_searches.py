@@ -35,7 +35,7 @@ def random_searches(table: Table, agent: str, count: int, queries: int, seed: in
 
 
 def write_trajectory(path: Path, visits: Visits, *, end: bool = True) -> None:
-    header = {"agent": {"name": visits.agent}, "table": {"id": visits.table_id}, "command": visits.command}
+    header = {"agent": visits.agent, "table": {"id": visits.table_id}, "command": visits.command}
     queries = [
         {"architecture": str(Architecture.from_index(int(i))), "accuracy": float(a)}
         for i, a in zip(visits.index, visits.accuracy, strict=True)
