@@ -20,7 +20,7 @@ from nb201env.table import Table
 from surrogate import baselines
 from surrogate.encodings import class_mean
 from surrogate.features import FloatArray
-from surrogate.metrics import best, calibration, kendall_tau, noise_distance, scores, top_kendall_tau
+from surrogate.metrics import calibration, noise_distance, scores
 from surrogate.noise import NoiseModel
 from surrogate.regressor import SurrogateRegressor
 
@@ -93,40 +93,34 @@ def _noise(
     return {f"noise_{name}": value for name, value in distance.items()}
 
 
-def ceilings(table: Table, *, split: str, epochs: int) -> dict[str, float]:
-    """What noise leaves reachable, over all architectures where it can be told.
+def ceilings(table: Table, *, split: str, epochs: int) -> dict[str, dict[str, float]]:
+    """What noise leaves reachable: the scores of two predictors that know more than any surrogate.
 
     Returns:
-        "seed_tau" and "seed_top_tau": the first seed against the second (all, and the best tenth by
-        the mean); "class_tau": the mean of the other members of the canonical class against the own
-        value, where there are others; "seed_noise_wasserstein": the distance between the spreads of
-        two pairs of seeds (NaN-free only with three seeds); "seed_regret": the regret of the first
-        seed's best.
+        "seed": the first seed taken as the prediction of the second, over all architectures that have
+        both (empty for tables of one seed), with the spread of another pair of seeds against theirs as
+        "noise_…" where there are three; and "class": the mean of the other members of the canonical
+        class as the prediction of an architecture's mean over seeds, over all that have others.
     """
     truth = table.accuracy(split=split, epochs=epochs, run="mean")
     runs = table.runs(split=split, epochs=epochs)
-    result = {"class_tau": _class_tau(truth)}
+    found = {"seed": {}, "class": scores(*_class_means(truth))}
     if runs.shape[1] > 1:
-        both = np.flatnonzero(~np.isnan(runs[:, :2]).any(axis=1))
-        first, second = runs[both, 0], runs[both, 1]
-        top = both[best(truth[both], max(2, len(both) // 10))]
-        result["seed_tau"] = kendall_tau(first, second)
-        result["seed_top_tau"] = kendall_tau(runs[top, 0], runs[top, 1])
-        result["seed_against_mean_top_tau"] = top_kendall_tau(truth[both], first)
-        result["seed_regret"] = float(truth[both].max() - truth[both[best(first, 1)[0]]])
+        both = runs[~np.isnan(runs[:, :2]).any(axis=1)]
+        found["seed"] = scores(both[:, 1], both[:, 0])
     if runs.shape[1] > 2:
         three = runs[~np.isnan(runs[:, :3]).any(axis=1)]
         distance = noise_distance(three[:, :2], three[:, 1:3])
-        result["seed_noise_wasserstein"] = distance["wasserstein"]
-    return result
+        found["seed"] |= {f"noise_{name}": value for name, value in distance.items()}
+    return found
 
 
-def _class_tau(truth: FloatArray) -> float:
+def _class_means(truth: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The values of architectures whose class has other known members, and those members' mean."""
     known = ~np.isnan(truth)
     count = np.bincount(canonical_classes(), known)[canonical_classes()]
     some = known & (count > 1)
-    others = (class_mean(truth)[some] * count[some] - truth[some]) / (count[some] - 1)
-    return kendall_tau(truth[some], others)
+    return truth[some], (class_mean(truth)[some] * count[some] - truth[some]) / (count[some] - 1)
 
 
 # -- running and keeping -----------------------------------------------------------------------

@@ -60,8 +60,9 @@ def test_ceilings_of_the_official_numbers(table: Table) -> None:
     expected = {"cifar10-valid-200": 0.910, "cifar100-200": 0.887, "ImageNet16-120-200": 0.908}
     for name, tau in expected.items():
         found = protocol.ceilings(open_table(name), split="valid", epochs=200)
-        assert found["seed_tau"] == pytest.approx(tau, abs=0.001)
-        assert found["seed_tau"] < found["class_tau"] < 1
+        assert found["seed"]["kendall_tau"] == pytest.approx(tau, abs=0.001)
+        assert found["seed"]["kendall_tau"] < found["class"]["kendall_tau"] < 1
+        assert found["seed"]["noise_wasserstein"] < 0.1 * found["seed"]["noise_median_real"]
 
 
 def test_results_are_kept_and_not_measured_again(table: Table, tmp_path: Path) -> None:
