@@ -248,15 +248,24 @@ def _agent_table(fidelity: Mapping[str, Any]) -> str:
 def _verdict(fidelity: Mapping[str, Any]) -> str:
     lines = []
     for name, one in fidelity["agents"].items():
-        where = ", ".join(f"{a}–{b}" if a < b else str(a) for a, b in one["outside"])
-        stays = "stays inside the band throughout" if not where else f"leaves the band at queries {where}"
-        lines.append(f"- {name}: the mean regret on the surrogate {stays}.")
+        where, apart = _stretches(one["outside"]), _stretches(one["apart"])
+        stays = f"leaves the band at queries {where}" if where else "stays inside the band throughout"
+        lines.append(
+            f"- {name}: the mean regret on the surrogate {stays}. "
+            + (f"It is more than two standard errors from the table's mean at queries {apart}." if apart else
+               "It is nowhere more than two standard errors from the table's mean.")
+        )  # fmt: skip
     order = ", ".join(fidelity["ranking_surrogate"]), ", ".join(fidelity["ranking_table"])
     lines.append(
         f"- Agents by mean final regret, best first: {order[0]} on the surrogate; {order[1]} on the table "
-        f"(Kendall tau {fidelity['ranking_tau']:.2f})."
+        f"(Kendall tau {fidelity['ranking_tau']:.2f}). Pairs that differ clearly on the table (p < 0.05): "
+        f"{fidelity['clear_pairs']}, of which the surrogate orders {fidelity['clear_pairs_agree']} alike."
     )
     return "\n".join(lines)
+
+
+def _stretches(ranges: Sequence[Sequence[int]]) -> str:
+    return ", ".join(f"{first}–{last}" if first < last else str(first) for first, last in ranges)
 
 
 _LEAVE_ONE_OUT = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from surrogate.regressor import SurrogateRegressor
 
 BAND = (0.05, 0.95)
 """The seed-to-seed band: these quantiles over the table's searches, query by query."""
+CLEAR = 0.05
+"""Two agents differ clearly if the Mann-Whitney test of their final regrets has a lower p value."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,12 @@ def trajectory_fidelity(
         "surrogate_mean", and "found_mean": the regret on the table of what was found on the
         surrogate; fractions, one value per query), "inside" (which part of the queries the
         surrogate's mean lies in the band), "outside" (the ranges of queries where it does not),
-        and "p_value" of the final regrets being alike (Mann-Whitney);
+        "apart" (the ranges where the two means are more than two standard errors apart, which is
+        stricter), and "p_value" of the final regrets being alike (Mann-Whitney);
         "ranking_table", "ranking_surrogate": agents by mean final regret, best first;
-        "ranking_tau": Kendall tau between the two.
+        "ranking_tau": Kendall tau between the two;
+        "clear_pairs", "clear_pairs_agree": how many pairs of agents differ in final regret on the
+        table with p < 0.05, and how many of them the surrogate's means put in the same order.
     """
     agents = {}
     for agent in on_table.keys() & on_surrogate.keys():
@@ -136,7 +142,20 @@ def trajectory_fidelity(
         "ranking_table": sorted(names, key=final["table"].__getitem__),
         "ranking_surrogate": sorted(names, key=final["surrogate"].__getitem__),
         "ranking_tau": tau,
-    }
+    } | _clear_pairs(table, on_table, final["surrogate"], queries)
+
+
+def _clear_pairs(
+    table: Table, on_table: Searches, on_surrogate: Mapping[str, float], queries: int
+) -> dict[str, int]:
+    finals = {name: regret_curves(table, on_table[name], queries)[:, -1] for name in on_surrogate}
+    clear = agree = 0
+    for one, other in combinations(sorted(finals), 2):
+        if stats.mannwhitneyu(finals[one], finals[other]).pvalue < CLEAR:
+            clear += 1
+            real = finals[one].mean() < finals[other].mean()
+            agree += real == (on_surrogate[one] < on_surrogate[other])
+    return {"clear_pairs": clear, "clear_pairs_agree": int(agree)}
 
 
 def _one_agent(
@@ -147,6 +166,8 @@ def _one_agent(
     low, high = np.quantile(on_table, BAND, axis=0)
     mean = on_surrogate.mean(axis=0)
     outside = (mean < low) | (mean > high)
+    error = np.sqrt(on_table.var(axis=0) / len(on_table) + on_surrogate.var(axis=0) / len(on_surrogate))
+    apart = np.abs(mean - on_table.mean(axis=0)) > 2 * error
     return {
         "searches_table": len(real),
         "searches_surrogate": len(imagined),
@@ -157,6 +178,7 @@ def _one_agent(
         "found_mean": regret_curves(table, imagined, queries).mean(axis=0).tolist(),
         "inside": float(1 - outside.mean()),
         "outside": _ranges(outside),
+        "apart": _ranges(apart),
         "p_value": float(stats.mannwhitneyu(on_table[:, -1], on_surrogate[:, -1]).pvalue),
     }
 

@@ -91,10 +91,11 @@ def test_the_same_searches_are_inside_the_band(table: Table) -> None:
     same = trajectory_fidelity(table, table, searches, searches, 20)
     for one in same["agents"].values():
         assert one["inside"] == 1
-        assert one["outside"] == []
+        assert one["outside"] == one["apart"] == []
         assert one["p_value"] > 0.9
     assert same["ranking_table"] == same["ranking_surrogate"]
     assert same["ranking_tau"] == 1
+    assert same["clear_pairs"] == same["clear_pairs_agree"]
 
 
 def test_leaving_the_band_is_reported(table: Table) -> None:
@@ -103,8 +104,18 @@ def test_leaving_the_band_is_reported(table: Table) -> None:
     bad = {"a": [Visits("a", table.id, "", np.full(20, worst), np.full(20, 0.1))] * 3}
     one = trajectory_fidelity(table, table, real, bad, 20)["agents"]["a"]
     assert one["inside"] == 0
-    assert one["outside"] == [[1, 20]]
+    assert one["outside"] == one["apart"] == [[1, 20]]
     assert one["p_value"] < 0.05
+
+
+def test_a_wrong_order_of_clearly_different_agents_is_counted(table: Table) -> None:
+    """The surrogate's searches swap the two agents."""
+    searches = {name: random_searches(table, name, 12, 3) for name in ("good", "any")}
+    swapped = {"good": searches["any"], "any": searches["good"]}
+    found = trajectory_fidelity(table, table, searches, swapped, 3)
+    assert found["clear_pairs"] == 1
+    assert found["clear_pairs_agree"] == 0
+    assert found["ranking_tau"] == -1
 
 
 def test_ranges_are_counted_from_one() -> None:
