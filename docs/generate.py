@@ -62,7 +62,7 @@ def environment_page(env_id: str) -> str:
 | validated on | {splits["valid"]["what"]} ({splits["valid"]["images"]:,}) |
 | schedule | {table.epochs} epochs; {table.manifest["schedule"]["what"]} |
 | validation accuracy | {accuracy_facts(accuracy)} |
-| the optimum | `{best}` |
+| the optimum | `{str(best).replace("|", "\\|")}` |
 
 {rest.strip()}
 
