@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import entry_points
 
+import gymnasium
 import typer
 from rich.console import Console
 
@@ -40,7 +41,7 @@ def main() -> None:
     """Run the program; a mistake in its use ends in one line on stderr and exit code 2."""
     try:
         build()()
-    except (ImportError, LookupError, OSError, ValueError) as error:
+    except (ImportError, LookupError, OSError, ValueError, gymnasium.error.Error) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
         sys.exit(2)

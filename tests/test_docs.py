@@ -1,0 +1,94 @@
+"""README and docs: every code block runs and prints what the page says; generated pages are current."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEEDS = ("stable_baselines3", "xgboost", "sklearn", "pandas", "matplotlib", "pyarrow", "torch")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_blocks_run_and_print_what_the_page_says(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__page__"}
+    found = blocks(page)
+    for i, (language, text) in enumerate(found):
+        following = found[i + 1] if i + 1 < len(found) else ("", "")
+        if language == "python":
+            for module in NEEDS:
+                if re.search(rf"^\s*(import|from) {module}", text, re.MULTILINE):
+                    pytest.importorskip(module)
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(compile(text, str(page), "exec"), namespace)
+            if following[0] == "text":
+                assert printed.getvalue().strip() == following[1].strip()
+        elif language == "console":
+            check_console(text, tmp_path)
+        else:
+            assert language in ("text", "sh", "bibtex"), f"{page}: a block in {language!r} is run by no test"
+
+
+def check_console(text: str, folder: Path) -> None:
+    """Run each "$ nb201 …" line; the lines below it must be among what it prints."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        words = shlex.split(command)
+        assert words[0] == "nb201", command
+        environment = os.environ | {"NB201_HOME": str(folder / "home"), "COLUMNS": "120"}
+        result = subprocess.run(
+            [sys.executable, "-m", "nb201env.cli", *words[1:]],
+            cwd=folder, capture_output=True, text=True, env=environment, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, f"{command}: {result.stderr}"
+        for line in expected.strip().splitlines():
+            assert line.strip() in result.stdout, f"{command} does not print {line!r}:\n{result.stdout}"
+
+
+def test_the_readmes_commands_exist() -> None:
+    commands = [text for language, text in blocks(ROOT / "README.md") if language == "sh"]
+    targets = re.findall(r"^make ([a-z-]+)", "\n".join(commands), re.MULTILINE)
+    assert targets == ["demo", "test"]
+    for target in targets:
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_generated_pages_are_current() -> None:
+    from docs.generate import pages
+
+    for path, text in pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path} is not current: run `make docs`"
+
+
+def test_every_environment_has_its_page() -> None:
+    from nb201env.envs.registration import TABLES
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for env_id in TABLES:
+        assert f"docs/environments/{env_id}.md" in readme
