@@ -35,7 +35,7 @@ def summarise_table(
 ) -> Summary:
     """One table's part of the report: the mean and standard deviation over splits of every score."""
     groups: dict[str, dict[int, list[Mapping[str, float]]]] = {}
-    for job, job_scores in sorted(results.items()):
+    for job, job_scores in sorted(results.items(), key=lambda item: (item[0].model != SURROGATE, item[0])):
         groups.setdefault(job.model, {}).setdefault(job.size, []).append(job_scores)
     return {
         "name": table.name,
@@ -252,8 +252,8 @@ def _verdict(fidelity: Mapping[str, Any]) -> str:
         stays = f"leaves the band at queries {where}" if where else "stays inside the band throughout"
         lines.append(
             f"- {name}: the mean regret on the surrogate {stays}. "
-            + (f"It is more than two standard errors from the table's mean at queries {apart}." if apart else
-               "It is nowhere more than two standard errors from the table's mean.")
+            + (f"It differs from the table's mean by more than two standard errors at queries {apart}."
+               if apart else "It nowhere differs from the table's mean by more than two standard errors.")
         )  # fmt: skip
     order = ", ".join(fidelity["ranking_surrogate"]), ", ".join(fidelity["ranking_table"])
     lines.append(

@@ -86,7 +86,7 @@ def read_searches(folder: Path, table: Table) -> dict[str, list[Visits]]:
         visits = Visits.read(path)
         if visits.table_id != table.id:
             raise ValueError(f"{path}: answered from table {visits.table_id[:12]}, not from {table!r}")
-        found.setdefault(visits.agent, []).append(visits)
+        found.setdefault(visits.agent, []).append(visits)  # in order of names, the same on both sides
     if not found:
         raise ValueError(f"{folder}: no trajectories (*.jsonl); nb201 search --out writes them")
     return found
@@ -120,8 +120,8 @@ def trajectory_fidelity(
         "surrogate_mean", and "found_mean": the regret on the table of what was found on the
         surrogate; fractions, one value per query), "inside" (which part of the queries the
         surrogate's mean lies in the band), "outside" (the ranges of queries where it does not),
-        "apart" (the ranges where the two means are more than two standard errors apart, which is
-        stricter), and "p_value" of the final regrets being alike (Mann-Whitney);
+        "apart" (the ranges where the two means are more than two standard errors of their difference
+        apart, which is stricter), and "p_value" of the final regrets being alike (Mann-Whitney);
         "ranking_table", "ranking_surrogate": agents by mean final regret, best first;
         "ranking_tau": Kendall tau between the two;
         "clear_pairs", "clear_pairs_agree": how many pairs of agents differ in final regret on the
@@ -166,8 +166,7 @@ def _one_agent(
     low, high = np.quantile(on_table, BAND, axis=0)
     mean = on_surrogate.mean(axis=0)
     outside = (mean < low) | (mean > high)
-    error = np.sqrt(on_table.var(axis=0) / len(on_table) + on_surrogate.var(axis=0) / len(on_surrogate))
-    apart = np.abs(mean - on_table.mean(axis=0)) > 2 * error
+    apart = np.abs(mean - on_table.mean(axis=0)) > 2 * _standard_error(on_table, on_surrogate)
     return {
         "searches_table": len(real),
         "searches_surrogate": len(imagined),
@@ -181,6 +180,17 @@ def _one_agent(
         "apart": _ranges(apart),
         "p_value": float(stats.mannwhitneyu(on_table[:, -1], on_surrogate[:, -1]).pvalue),
     }
+
+
+def _standard_error(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Of the difference of two means, query by query.
+
+    Searches of one seed start alike, so where both sides have the same number they are compared seed
+    by seed, which is stricter.
+    """
+    if len(one) == len(other):
+        return np.asarray((one - other).std(axis=0, ddof=1) / np.sqrt(len(one)))
+    return np.asarray(np.sqrt(one.var(axis=0) / len(one) + other.var(axis=0) / len(other)))
 
 
 def _ranges(flags: np.typing.NDArray[np.bool_]) -> list[list[int]]:
