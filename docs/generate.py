@@ -44,6 +44,7 @@ def environment_page(env_id: str) -> str:
     """The page of one environment."""
     table = open_table(TABLES[env_id])
     best, _ = table.optimum(split="valid", epochs=table.epochs)
+    optimum = str(best).replace("|", "\\|")  # within a Markdown table
     accuracy = table.accuracy(split="valid", epochs=table.epochs, run="mean")
     splits = table.manifest["task"]["splits"]
     doc = inspect.getdoc(NB201Env) or ""
@@ -62,7 +63,7 @@ def environment_page(env_id: str) -> str:
 | validated on | {splits["valid"]["what"]} ({splits["valid"]["images"]:,}) |
 | schedule | {table.epochs} epochs; {table.manifest["schedule"]["what"]} |
 | validation accuracy | {accuracy_facts(accuracy)} |
-| the optimum | `{str(best).replace("|", "\\|")}` |
+| the optimum | `{optimum}` |
 
 {rest.strip()}
 
