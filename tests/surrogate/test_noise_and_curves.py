@@ -11,7 +11,7 @@ from nb201env.table import FloatArray, Table
 from surrogate.boosting import VarianceModel
 from surrogate.curves import CurveRegressor
 from surrogate.metrics import noise_distance
-from surrogate.model import fit_surrogate
+from surrogate.model import Surrogate, fit_surrogate
 from surrogate.noise import NoiseModel
 from surrogate.protocol import random_split
 from surrogate.regressor import SurrogateRegressor
@@ -101,27 +101,29 @@ def test_incomplete_curves_are_refused(curve_table: Table) -> None:
         CurveRegressor().fit(all_ops()[:20], np.full(20, 0.5))
 
 
-def test_a_surrogate_of_a_table_with_epochs(curve_table: Table) -> None:
+@pytest.fixture(scope="module")
+def curves(curve_table: Table) -> Surrogate:
     train = np.random.default_rng(0).permutation(SIZE)[:300]
-    surrogate = fit_surrogate(curve_table, train, split="valid", epochs=CURVE_EPOCHS, settings=SMALL)
-    assert surrogate.epochs == CURVE_EPOCHS
-    np.testing.assert_allclose(surrogate.time_shares, np.array(CURVE_EPOCHS) / 12, rtol=1e-3)
-    predicted = SurrogateTable(surrogate)
+    return fit_surrogate(curve_table, train, split="valid", epochs=CURVE_EPOCHS, settings=SMALL)
+
+
+def test_a_surrogate_of_a_table_with_epochs(curves: Surrogate) -> None:
+    assert curves.epochs == CURVE_EPOCHS
+    np.testing.assert_allclose(curves.time_shares, np.array(CURVE_EPOCHS) / 12, rtol=1e-3)
+    predicted = SurrogateTable(curves)
     assert predicted.recorded_epochs("valid_accuracy") == CURVE_EPOCHS
     assert not predicted.verify()
     for number, epoch in enumerate(CURVE_EPOCHS):
         mean = predicted.accuracy(split="valid", epochs=epoch, run="mean")
-        np.testing.assert_allclose(mean, surrogate.means()[:, number], atol=1e-4)
+        np.testing.assert_allclose(mean, curves.means()[:, number], atol=1e-4)
     one = [predicted.query(7, split="valid", epochs=epoch, run=0) for epoch in (3, 12)]
     assert one[0].seconds == pytest.approx(
         one[1].seconds * 3 / 12, rel=0.1
     )  # plus the validation pass, which does not grow
 
 
-def test_noise_of_curves_hangs_together(curve_table: Table) -> None:
+def test_noise_of_curves_hangs_together(curves: Surrogate) -> None:
     """A run that lies high at one epoch lies high at the next, as in the table it was learnt from."""
-    train = np.random.default_rng(0).permutation(SIZE)[:300]
-    surrogate = fit_surrogate(curve_table, train, split="valid", epochs=CURVE_EPOCHS, settings=SMALL)
-    runs = surrogate.runs(2, seed=0)
+    runs = curves.runs(2, seed=0)
     difference = runs[:, 0] - runs[:, 1]
     assert np.corrcoef(difference[:, 0], difference[:, -1])[0, 1] > 0.8
