@@ -2,7 +2,9 @@
 
 The file is a container like a table's (`nb201env.container`): a manifest and arrays with their
 sha256, so damage is found before a number is used. The arrays are the boosters in XGBoost's own
-UBJSON (compressed with zlib), the training architectures, and the noise's shapes.
+UBJSON (compressed with zlib), the training architectures, the noise's shapes, and what the
+surrogate predicted when it was saved for a few architectures: versions of XGBoost before 3.1 read
+trees of later ones without complaint and predict something else, so loading compares.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import zlib
 from typing import Any
 
 import numpy as np
+from xgboost.core import XGBoostError
 
 from nb201env.container import Array, Container, write
-from nb201env.space import SIZE, IntArray
+from nb201env.space import SIZE, IntArray, decode
 from surrogate.boosting import VarianceModel, from_bytes, to_bytes
 from surrogate.curves import CurveRegressor
 from surrogate.encodings import transfer_tables
@@ -25,6 +28,7 @@ from surrogate.regressor import SurrogateRegressor
 
 KIND = "surrogate-model"
 SCHEMA = 1
+_CLOSE = 1e-4  # relative; processors round differently, another reading of the trees is far off
 _MOST_BYTES = 1 << 28  # of one unpacked booster: a damaged or hostile file must not fill the memory
 
 
@@ -57,6 +61,7 @@ def save(surrogate: Surrogate, path: str | os.PathLike[str]) -> str:
         arrays["noise.shapes"] = surrogate.noise.shapes_
     if surrogate.curves is not None:
         models["curves"] = _pack_curves(surrogate.curves, arrays)
+    arrays["check"] = _check_values(surrogate)
     manifest = {"kind": KIND, "schema": SCHEMA, "fitted": surrogate.manifest, "models": models}
     return write(path, manifest, arrays)
 
@@ -67,8 +72,9 @@ def load(path: str | os.PathLike[str]) -> Surrogate:
     Raises:
         FileNotFoundError: If there is no such file.
         DamagedTable: If it is no container, or not the bytes that were written.
-        NotASurrogate: If it is another kind of container (a table, say) or another schema, or a
-            table that its encoding reads is not the one it was fitted with.
+        NotASurrogate: If it is another kind of container (a table, say) or another schema, a table
+            that its encoding reads is not the one it was fitted with, or the installed XGBoost does
+            not predict what the file says it predicted.
     """
     file = Container(path)
     if file.manifest.get("kind") != KIND or file.manifest.get("schema") != SCHEMA:
@@ -76,7 +82,7 @@ def load(path: str | os.PathLike[str]) -> Surrogate:
         raise NotASurrogate(f"{path}: a {found}, not a {KIND} of schema {SCHEMA}; fit one and save it")
     models, fitted = file.manifest["models"], file.manifest["fitted"]
     _check_tables(path, models["accuracy"]["settings"]["encoding"], fitted["encoding_tables"])
-    return Surrogate(
+    surrogate = Surrogate(
         accuracy=_regressor("accuracy", models["accuracy"], file),
         noise=_noise(models["noise"], file) if "noise" in models else None,
         costs={name: _regressor(f"costs.{name}", spec, file) for name, spec in models["costs"].items()},
@@ -85,6 +91,33 @@ def load(path: str | os.PathLike[str]) -> Surrogate:
         architectures=_architectures(file),
         manifest=fitted,
     )
+    _check_predictions(surrogate, file)
+    return surrogate
+
+
+def _check_predictions(surrogate: Surrogate, file: Container) -> None:
+    try:
+        same = np.allclose(_check_values(surrogate), file.array("check"), rtol=_CLOSE)
+    except (XGBoostError, ValueError) as error:
+        raise NotASurrogate(f"{file.path}: its trees do not fit its encoding; get a fresh copy") from error
+    if not same:
+        raise NotASurrogate(
+            f"{file.path}: written with xgboost {surrogate.manifest['versions']['xgboost']}, of which the "
+            "installed one makes other predictions; install that version, or fit again"
+        )
+
+
+def _check_values(surrogate: Surrogate) -> FloatArray:
+    """Everything that the surrogate predicts for a few architectures, float64 [architectures, values]."""
+    index = np.arange(0, SIZE, SIZE // 16)
+    ops = decode(index)
+    costs = [surrogate.costs[name].predict(ops) for name in sorted(surrogate.costs)]
+    values = [*surrogate.predict(index), *costs]
+    if surrogate.noise is not None:
+        values.append(surrogate.noise.deviation(ops))
+    if surrogate.curves is not None:
+        values += list(surrogate.curves.predict(ops).T)
+    return np.stack(values, axis=1)
 
 
 # -- writing -------------------------------------------------------------------------------------

@@ -131,6 +131,20 @@ def test_sound_files_with_foreign_boosters_are_refused(saved: Path, tmp_path: Pa
             load(tmp_path / "foreign.safetensors")
 
 
+def test_an_xgboost_that_reads_the_trees_otherwise_is_noticed(saved: Path, tmp_path: Path) -> None:
+    """As versions before 3.1 do with the base score of later ones."""
+    file = Container(saved)
+    arrays = {name: file.array(name) for name in file.manifest["arrays"]}
+    manifest = {key: value for key, value in file.manifest.items() if key != "arrays"}
+    member = "accuracy.member0"
+    write(tmp_path / "m", manifest, arrays | {member: file.array("costs.train_seconds.member0")})
+    with pytest.raises(NotASurrogate, match="its trees do not fit its encoding"):
+        load(tmp_path / "m")
+    write(tmp_path / "m", manifest, arrays | {"check": arrays["check"] + 0.01})
+    with pytest.raises(NotASurrogate, match="the installed one makes other predictions"):
+        load(tmp_path / "m")
+
+
 def test_another_transfer_table_is_refused(table: Table, tmp_path: Path) -> None:
     settings = SMALL | {"encoding": "graph+transfer:cifar100-200:valid:200"}
     surrogate = fit_surrogate(table, range(40), split="valid", epochs=200, settings=settings)
