@@ -78,6 +78,7 @@ class SearchBatch:
     """The searches of `n` environments.
 
     Attributes:
+        keyed: Which searches have begun; bool [n].
         over: Which searches have spent their budget; bool [n].
         clock: Simulated seconds spent; float64 [n].
         queries: Queries paid for; int64 [n].
@@ -98,6 +99,7 @@ class SearchBatch:
         self._drop = options.overshoot == "drop"
         self._free = options.repeats == "free"
         self._keys = np.zeros(n, dtype=np.uint64)
+        self.keyed: BoolArray = np.zeros(n, dtype=np.bool_)
         self.clock: FloatArray = np.zeros(n)
         self.queries: IntArray = np.zeros(n, dtype=np.int64)
         self.over: BoolArray = np.zeros(n, dtype=np.bool_)
@@ -108,6 +110,7 @@ class SearchBatch:
     def begin(self, who: IntArray, keys: npt.NDArray[np.uint64]) -> None:
         """Start new searches, each with its own key."""
         self._keys[who] = keys
+        self.keyed[who] = True
         for array in (self.clock, self.queries, self.over, self._draws, self._episodes):
             array[who] = 0
         if self._free:

@@ -85,7 +85,6 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         self._index: IntArray = np.zeros(num_envs, dtype=np.int64)
         self._score: FloatArray = np.zeros(num_envs)
         self._search = SearchBatch(num_envs, self.table, self.options)
-        self._keyed = False
 
     # -- the vector environment's contract ---------------------------------------------------
 
@@ -116,7 +115,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         fresh = self._steps < 0
         if not fresh.any():
             return self._step(EVERYONE, actions)
-        if self.autoreset_mode != AutoresetMode.NEXT_STEP or not self._keyed:
+        if self.autoreset_mode != AutoresetMode.NEXT_STEP or not self._search.keyed.all():
             raise ResetNeeded(
                 f"{int(fresh.sum())} of {self.num_envs} copies need a reset before the next step: "
                 "reset(options={'reset_mask': done}), or make_vec(..., autoreset_mode='SameStep')"
@@ -162,7 +161,8 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         else:
             reply = self._restart(np.flatnonzero(done), None, reply.without(done))
         info = self._search.info(reply)
-        info |= {"final_obs": final_obs, "_final_obs": done, "final_info": final_info, "_final_info": done}
+        info |= {"final_obs": final_obs, "_final_obs": done}
+        info |= {"final_info": final_info, "_final_info": done.copy()}
         return self._observe(), *result, info
 
     def _build(self, who: Who, actions: IntArray, result: _Result) -> Reply | None:
@@ -225,26 +225,20 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
     # -- small parts -------------------------------------------------------------------------
 
     def _seed(self, seed: int | list[int | None] | None, who: IntArray) -> None:
-        if seed is None and self._keyed:
+        keyless = ~self._search.keyed
+        if seed is None:
+            new = who[keyless[who]]
+            self._search.begin(new, draws.new_keys(self.np_random, len(new)))
             return
         if isinstance(seed, int | np.integer):
             seeds: list[int | None] = [int(seed) + i for i in range(self.num_envs)]
         else:
-            seeds = [None] * self.num_envs if seed is None else list(seed)
+            seeds = list(seed)
         if len(seeds) != self.num_envs:
             raise ValueError(f"need one seed per copy: num_envs={self.num_envs}, got {len(seeds)} seeds")
-        if seed is None:
-            self._search.begin(who, draws.new_keys(self.np_random, len(who)))
-        else:
-            self._seed_each(seeds, who)
-        self._keyed = True
-
-    def _seed_each(self, seeds: list[int | None], who: IntArray) -> None:
-        chosen = np.array(
-            [i for i in who.tolist() if seeds[i] is not None or not self._keyed], dtype=np.int64
-        )
-        keys = [draws.new_key(seeding.np_random(seeds[i])[0]) for i in chosen.tolist()]
-        self._search.begin(chosen, np.array(keys, dtype=np.uint64))
+        new = np.array([i for i in who.tolist() if seeds[i] is not None or keyless[i]], dtype=np.int64)
+        keys = [draws.new_key(seeding.np_random(seeds[i])[0]) for i in new.tolist()]
+        self._search.begin(new, np.array(keys, dtype=np.uint64))
 
     def _observe(self) -> Observation:
         return one_hot(self._ops) if self._one_hot else self._ops.copy()

@@ -100,6 +100,15 @@ def test_unseeded_copies_differ() -> None:
     assert len(set(info["architecture"])) > 50
 
 
+def test_copies_that_are_reset_later_have_keys_of_their_own() -> None:
+    env = gym.make_vec("NB201-cifar10-v0", num_envs=32, actions="edit", autoreset_mode="Disabled")
+    env.reset(options={"reset_mask": np.arange(32) < 4})
+    with pytest.raises(ResetNeeded, match="28 of 32 copies need a reset"):
+        env.step(np.zeros(32, dtype=np.int64))
+    _, info = env.reset(options={"reset_mask": np.arange(32) >= 4})
+    assert len(set(info["architecture"][4:])) > 20
+
+
 def test_reset_without_seed_continues_the_search() -> None:
     env = gym.make_vec("NB201-cifar10-v0", num_envs=2, actions="pick")
     env.reset(seed=0)
