@@ -13,7 +13,10 @@ Importing this package loads neither XGBoost nor scikit-learn; the names below d
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nb201env.extras import require
 
 if TYPE_CHECKING:
     from surrogate.curves import CurveRegressor as CurveRegressor
@@ -49,17 +52,20 @@ def default_model() -> Surrogate:
     Raises:
         MissingExtra: If XGBoost or scikit-learn is not installed.
     """
-    from pathlib import Path
+    check_extra()
+    from surrogate.storage import load
 
-    from nb201env.extras import require
+    return load(Path(__file__).parent / "models" / DEFAULT_MODEL)
 
-    surrogate: Surrogate = require("surrogate.storage", "surrogate").load(
-        Path(__file__).parent / "models" / DEFAULT_MODEL
-    )
-    return surrogate
+
+def check_extra() -> None:
+    """Raise MissingExtra unless everything that a surrogate needs is installed."""
+    for module in ("joblib", "scipy", "sklearn", "xgboost"):
+        require(module, "surrogate")
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'surrogate' has no attribute {name!r}")
+    check_extra()
     return getattr(importlib.import_module(f"surrogate.{_HOME[name]}"), name)

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from nb201env.extras import require
+from surrogate import check_extra
 
 if TYPE_CHECKING:
     from nb201env.space import IntArray
@@ -22,17 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_EXTRA = "surrogate"
 _TableName = Annotated[str, typer.Option("--table", help="Name or path of a table.")]
 _Split = Annotated[str, typer.Option(help='The split whose accuracy to predict, such as "valid".')]
 _Seed = Annotated[int, typer.Option(min=0, help="For everything random.")]
 _Jobs = Annotated[int, typer.Option(min=1, help="Threads; changes nothing but the time.")]
-
-
-def _needs() -> None:
-    """Raise MissingExtra unless everything that a surrogate needs is installed."""
-    for module in ("xgboost", "sklearn", "scipy"):
-        require(module, _EXTRA)
 
 
 @app.command()
@@ -55,7 +49,7 @@ def fit(
     jobs: _Jobs = 1,
 ) -> None:
     """Fit a surrogate on a part of a table and save it."""
-    _needs()
+    check_extra()
     from nb201env.tables import open_table
     from surrogate.model import fit_surrogate
     from surrogate.storage import save
@@ -87,7 +81,7 @@ def predict(
     csv: Annotated[Path | None, typer.Option(help="Write the whole space to this CSV file.")] = None,
 ) -> None:
     """Predict architectures, or with --csv the whole space."""
-    _needs()
+    check_extra()
     from nb201env.space import SIZE, all_strings, index_of
     from surrogate.storage import load
 
@@ -135,7 +129,7 @@ def evaluate(
     What was measured before is kept in the folder and not measured again, so an evaluation can be
     stopped and started.
     """
-    _needs()
+    check_extra()
     require("matplotlib", "plots")
     from surrogate import baselines
     from surrogate.evaluate import Plan, SearchPlan, evaluate

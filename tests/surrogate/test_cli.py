@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import surrogate
 from nb201env import cli as main_cli
 from nb201env import extras
 from nb201env.space import SIZE, Architecture
@@ -138,6 +139,9 @@ def test_a_missing_extra_names_the_install(monkeypatch: pytest.MonkeyPatch) -> N
     result = runner.invoke(app, ["predict", "model", "1"])
     assert isinstance(result.exception, extras.MissingExtra)
     assert "pip install 'nb201env[surrogate]'" in str(result.exception)
+    for name in ("SurrogateRegressor", "default_model"):
+        with pytest.raises(extras.MissingExtra, match="this needs xgboost, which is not installed"):
+            getattr(surrogate, name)()
 
 
 def test_importing_the_commands_loads_nothing_heavy() -> None:
@@ -158,8 +162,6 @@ def test_nb201env_does_not_know_the_surrogate() -> None:
 
 
 def test_the_package_offers_its_names() -> None:
-    import surrogate
-
     for name in surrogate.__all__:
         assert getattr(surrogate, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Surogate'"):
