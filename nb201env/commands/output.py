@@ -100,6 +100,7 @@ def summary(table: Table) -> dict[str, Any]:
     """What `nb201 table list` says about a table."""
     return {
         "name": table.name,
+        "kind": table.manifest.get("kind", "measured"),
         "dataset": table.dataset,
         "epochs": table.epochs,
         "seeds": list(table.seeds),

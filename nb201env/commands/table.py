@@ -63,7 +63,8 @@ def info(table: Name, json: Json = False) -> None:
         value = manifest.get(key, "not stated")
         print(f"{key}: {'; '.join(value) if isinstance(value, list) else value}")
     for key, value in manifest["provenance"].items():
-        print(f"provenance, {key}: {value}")
+        many = isinstance(value, list) and len(value) > 20
+        print(f"provenance, {key}: {f'{len(value)} entries (see --json)' if many else value}")
     rows = [
         [column, spec.get("unit", ""), _ranges(opened.recorded_epochs(column)), spec.get("what", "")]
         for column, spec in manifest["columns"].items()

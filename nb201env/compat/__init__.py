@@ -56,9 +56,9 @@ def _tables(tables: Tables) -> dict[str, Table]:
     if isinstance(tables, Mapping):
         return dict(tables)
     if tables is None:
-        own = {path.stem: open_table(path) for path in _files(home())}
+        own = _open(home())
         held = {(table.manifest["task"].get("name"), table.epochs) for table in own.values()}
-        rest = {name: open_table(name) for name in embedded()}
+        rest = _measured({name: open_table(name) for name in embedded()})
         return own | {
             name: table
             for name, table in rest.items()
@@ -70,12 +70,18 @@ def _tables(tables: Tables) -> dict[str, Table]:
             raise FileNotFoundError(
                 f"no folder {str(folder)!r} of table files; import the official files first"
             )
-        return {path.stem: open_table(path) for path in _files(folder)}
+        return _open(folder)
     return {table.name: table for table in tables}
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+def _open(folder: Path) -> dict[str, Table]:
+    paths = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+    return _measured({path.stem: open_table(path) for path in paths})
+
+
+def _measured(tables: dict[str, Table]) -> dict[str, Table]:
+    """Without the tables that a surrogate predicted: the official API answers measured numbers."""
+    return {name: table for name, table in tables.items() if table.manifest.get("kind") != "surrogate"}
 
 
 __all__ = ["ArchResults", "Info", "NASBench201API", "NATStopology", "ResultsCount", "Trap", "create"]

@@ -62,6 +62,10 @@ class NATStopology:
         self._used_time = 0.0
         self._tables: dict[int, dict[str, Table]] = {}
         for table in tables.values():
+            if table.manifest.get("kind") == "surrogate":
+                raise ValueError(
+                    f"{table.name} was predicted by a surrogate; give tables of measured numbers"
+                )
             name = str(table.manifest["task"].get("name"))
             if name in TASKS and table.epochs in (12, 200):
                 if name in self._tables.setdefault(table.epochs, {}):

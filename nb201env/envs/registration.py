@@ -11,10 +11,13 @@ TABLES: dict[str, str] = {
 }
 """Each id and the embedded table behind it."""
 
+SURROGATES: dict[str, str] = {"NB201-cifar10-surrogate-v0": "cifar10-valid-200-surrogate"}
+"""Ids that say surrogate, and the embedded tables of predictions behind them."""
+
 
 def register_all() -> None:
     """Make the ids known to Gymnasium."""
-    for env_id, table in TABLES.items():
+    for env_id, table in (TABLES | SURROGATES).items():
         register(
             id=env_id,
             entry_point="nb201env.envs.single:NB201Env",

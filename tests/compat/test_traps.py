@@ -10,6 +10,7 @@ import pytest
 
 from nb201env import Architecture, NotRecorded, Table, open_table
 from nb201env.compat import NATStopology, Trap, create
+from nb201env.table import write_table
 from tests.official_data import INDICES
 
 BEST = 6111
@@ -151,6 +152,17 @@ def test_the_embedded_tables_answer_what_they_hold(monkeypatch: pytest.MonkeyPat
         info["valid-loss"]
     with pytest.raises(NotRecorded, match="cifar100-200 does not record"):
         api.simulate_train_eval(BEST, "cifar100", hp="200")
+
+
+def test_predicted_tables_are_never_taken_for_measured_ones(tmp_path: Path) -> None:
+    embedded = open_table("cifar100-200")
+    manifest = {key: value for key, value in embedded.manifest.items() if key not in ("arrays", "schema")}
+    columns = {name: embedded.container.array(name) for name in embedded.columns}
+    predicted = write_table(tmp_path / "p.safetensors", manifest | {"kind": "surrogate"}, columns)
+    with pytest.raises(ValueError, match="predicted by a surrogate"):
+        create([predicted])
+    with pytest.raises(ValueError, match="none of the tables"):
+        create(tmp_path)
 
 
 def test_own_tables_come_before_the_embedded_ones(

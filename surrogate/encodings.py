@@ -1,0 +1,215 @@
+"""Encodings: architectures to numbers a regressor can learn from, as scikit-learn transformers.
+
+Every encoding takes op numbers, an integer array [n, 6] in edge order, and gives float64
+[n, features]. A name such as "paths+graph" stands for encodings side by side; see `make`.
+
+| name | what it holds | equal within a canonical class |
+| --- | --- | --- |
+| onehot | which op each edge carries (30) | no |
+| canonical | the same of the class's first member (30) | yes |
+| paths | how many paths carry each op sequence (40) | yes |
+| graph | depth, width, live ops, what stands where (75) | yes |
+| cost | params and MACs of all edges, and of the live ones (4) | no |
+| livecost | params and MACs of the live convolutions (2) | yes |
+| transfer:TABLE:SPLIT:EPOCHS | the class's mean accuracy in another table (1) | yes |
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import FeatureUnion
+
+from nb201env import cost
+from nb201env.classes import canonical_classes, representatives
+from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
+from nb201env.tables import open_table
+from surrogate.features import FloatArray, all_graph_features, all_path_features
+
+
+def check_ops(X: npt.ArrayLike) -> IntArray:
+    """Architectures as op numbers, checked.
+
+    Args:
+        X: Whole numbers, shape [n, 6].
+
+    Returns:
+        The lexicographic indices, int64 [n].
+
+    Raises:
+        ValueError: If the shape is another, or a value is no op number.
+    """
+    ops = np.asarray(X)
+    if ops.ndim != 2 or ops.shape[1] != NUM_EDGES:
+        raise ValueError(
+            f"architectures are op numbers of shape [n, {NUM_EDGES}], got shape {list(ops.shape)}; "
+            "nb201env.space.decode turns indices into them"
+        )
+    if ops.size and not (np.isin(ops, range(NUM_OPS)).all()):
+        raise ValueError(f"op numbers are whole numbers in 0..{NUM_OPS - 1}; got others in X")
+    return encode(ops.astype(np.int64))
+
+
+class Encoding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """The base of all encodings here: a row of numbers for each of the 15,625 architectures.
+
+    Attributes:
+        n_features_in_: 6, once fitted.
+    """
+
+    def columns(self) -> tuple[tuple[str, ...], FloatArray]:
+        """The features' names, and their values for the whole space, float64 [15625, features]."""
+        raise NotImplementedError
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
+        """Check the architectures; there is nothing to learn from them."""
+        check_ops(X)
+        self.n_features_in_ = NUM_EDGES
+        return self
+
+    def transform(self, X: npt.ArrayLike) -> FloatArray:
+        """Op numbers [n, 6] to features, float64 [n, features]."""
+        return self.columns()[1][check_ops(X)]
+
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
+        """The names of the features, in order."""
+        return np.asarray(self.columns()[0], dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+class OneHotEncoding(Encoding):
+    """Which op each edge carries: 30 zeros and ones."""
+
+    def columns(self) -> tuple[tuple[str, ...], FloatArray]:
+        """See `Encoding.columns`."""
+        names = tuple(f"edge{edge}_op{op}" for edge in range(NUM_EDGES) for op in range(NUM_OPS))
+        hot = all_ops()[:, :, None] == np.arange(NUM_OPS)
+        return names, hot.reshape(len(hot), -1).astype(np.float64)
+
+
+class CanonicalEncoding(OneHotEncoding):
+    """The one-hot encoding of the canonical class's first member, so that all members look alike."""
+
+    def columns(self) -> tuple[tuple[str, ...], FloatArray]:
+        """See `Encoding.columns`."""
+        names, hot = super().columns()
+        return names, hot[representatives()][canonical_classes()]
+
+
+class PathEncoding(Encoding):
+    """How many paths from input to output carry each sequence of ops; see `surrogate.features`."""
+
+    def columns(self) -> tuple[tuple[str, ...], FloatArray]:
+        """See `Encoding.columns`."""
+        return all_path_features()
+
+
+class GraphEncoding(Encoding):
+    """Depth, width and live ops of the graph without dead and skipped edges."""
+
+    def columns(self) -> tuple[tuple[str, ...], FloatArray]:
+        """See `Encoding.columns`."""
+        return all_graph_features()
+
+
+class CostEncoding(Encoding):
+    """Params and MACs of a CIFAR-10 network, in millions.
+
+    Args:
+        live_only: Only those of convolutions that reach the output and see the input (equal within
+            a canonical class); otherwise those of all edges too, dead ones included.
+    """
+
+    def __init__(self, live_only: bool = False) -> None:
+        self.live_only = live_only
+
+    def columns(self) -> tuple[tuple[str, ...], FloatArray]:
+        """See `Encoding.columns`."""
+        live = self._live()
+        if self.live_only:
+            return ("live_params", "live_macs"), live
+        index = np.arange(len(live))
+        every = np.stack([cost.params(index, "cifar10"), cost.macs(index, "cifar10")], axis=1) / 1e6
+        return ("params", "macs", "live_params", "live_macs"), np.hstack([every, live])
+
+    def _live(self) -> FloatArray:
+        names, graph = all_graph_features()
+        counts = graph[:, [names.index("live_conv1x1"), names.index("live_conv3x3")]]
+        # One convolution alone (index 2 is "…1x1 on the last edge", 3 the 3x3), less the skeleton.
+        each = np.stack([f(np.arange(4), "cifar10") for f in (cost.params, cost.macs)], axis=1)
+        return np.asarray(counts @ (each[2:4] - each[0]) / 1e6)
+
+
+class TransferEncoding(Encoding):
+    """A known accuracy on another data set: the canonical class's mean there.
+
+    Args:
+        table: Name or path of the other table.
+        split: Its split.
+        epochs: Epochs completed.
+    """
+
+    def __init__(self, table: str, split: str, epochs: int) -> None:
+        self.table = table
+        self.split = split
+        self.epochs = epochs
+
+    def columns(self) -> tuple[tuple[str, ...], FloatArray]:
+        """See `Encoding.columns`."""
+        accuracy = open_table(self.table).accuracy(split=self.split, epochs=self.epochs, run="mean")
+        return (f"{self.split}_accuracy_on_{self.table}",), class_mean(accuracy)[:, None]
+
+    def table_id(self) -> str:
+        """The id of the other table, for a manifest."""
+        return open_table(self.table).id
+
+
+def class_mean(values: FloatArray) -> FloatArray:
+    """The mean over each architecture's canonical class, float64 [15625]; NaN values do not count."""
+    classes, known = canonical_classes(), ~np.isnan(values)
+    total = np.bincount(classes, np.where(known, values, 0.0))
+    count = np.bincount(classes, known)
+    means = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return np.asarray(means[classes])
+
+
+_SIMPLE: dict[str, Any] = {
+    "onehot": OneHotEncoding,
+    "canonical": CanonicalEncoding,
+    "paths": PathEncoding,
+    "graph": GraphEncoding,
+    "cost": CostEncoding,
+    "livecost": lambda: CostEncoding(live_only=True),
+}
+NAMES: tuple[str, ...] = (*_SIMPLE, "transfer:TABLE:SPLIT:EPOCHS")
+
+
+def make(name: str) -> FeatureUnion:
+    """The encodings that a name such as "paths+graph" or "graph+transfer:cifar100-200:valid:200" stands for.
+
+    Raises:
+        ValueError: If a part of the name is unknown; the message lists the names.
+    """
+    return FeatureUnion([(part, _one(part)) for part in name.split("+")])
+
+
+def _one(name: str) -> Encoding:
+    if name in _SIMPLE:
+        encoding: Encoding = _SIMPLE[name]()
+        return encoding
+    kind, _, rest = name.partition(":")
+    table, *details = rest.rsplit(":", 2)
+    if kind == "transfer" and len(details) == 2 and details[1].isdigit():
+        return TransferEncoding(table, details[0], int(details[1]))
+    raise ValueError(f"unknown encoding {name!r}; use one of {', '.join(NAMES)}, or several joined by '+'")
+
+
+def transfer_tables(name: str) -> dict[str, str]:
+    """The tables that an encoding's name reads, by name, with their ids."""
+    parts = [_one(part) for part in name.split("+")]
+    return {part.table: part.table_id() for part in parts if isinstance(part, TransferEncoding)}

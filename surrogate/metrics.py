@@ -1,0 +1,119 @@
+"""How well predictions agree with the truth: ranks, errors, the best, uncertainty and noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from nb201env.space import IntArray
+from surrogate.features import FloatArray
+
+SPARSE_STEP = 0.001
+"""Sparse Kendall tau rounds to 0.1 percentage points first (Yu et al., "How to train your
+super-net", 2020; also used by NAS-Bench-301), so that ties within the noise do not count."""
+TOP = 0.1
+"""The best tenth, where searches end."""
+PRECISION_AT = (10, 50, 100)
+LEVELS = (0.5, 0.8, 0.95)
+"""The probabilities of the intervals whose coverage is reported."""
+
+
+def kendall_tau(truth: FloatArray, predicted: FloatArray) -> float:
+    """Kendall's tau-b, in [-1, 1]; 0 if either is constant or there is nothing to compare."""
+    if len(truth) < 2:
+        return 0.0
+    tau = float(stats.kendalltau(truth, predicted).statistic)
+    return 0.0 if np.isnan(tau) else tau
+
+
+def sparse_kendall_tau(truth: FloatArray, predicted: FloatArray) -> float:
+    """Kendall's tau-b after rounding both to `SPARSE_STEP`."""
+    return kendall_tau(np.round(truth / SPARSE_STEP), np.round(predicted / SPARSE_STEP))
+
+
+def best(values: FloatArray, count: int) -> IntArray:
+    """The positions of the greatest values, best first; ties go to the lower position."""
+    return np.argsort(-values, kind="stable")[:count]
+
+
+def top_kendall_tau(truth: FloatArray, predicted: FloatArray, part: float = TOP) -> float:
+    """Kendall's tau-b among the truly best part."""
+    top = best(truth, max(2, int(len(truth) * part)))
+    return kendall_tau(truth[top], predicted[top])
+
+
+def precision_at(truth: FloatArray, predicted: FloatArray, k: int) -> float:
+    """Which part of the predicted best k are truly among the best k."""
+    k = min(k, len(truth))
+    return len(np.intersect1d(best(truth, k), best(predicted, k))) / k
+
+
+def regret_of_best(truth: FloatArray, predicted: FloatArray) -> float:
+    """How much worse, as a fraction, the predicted best is than the truly best."""
+    return float(truth.max() - truth[best(predicted, 1)[0]])
+
+
+def scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float]:
+    """Every score of a point prediction.
+
+    Args:
+        truth: Accuracies, fractions, float64 [n].
+        predicted: Predicted accuracies, float64 [n].
+
+    Returns:
+        Scores by name; "mae" and "regret_of_best" are fractions, the others have no unit.
+    """
+    residual = truth - predicted
+    total = float(((truth - truth.mean()) ** 2).sum())
+    constant = bool(np.ptp(truth) == 0 or np.ptp(predicted) == 0)
+    return {
+        "kendall_tau": kendall_tau(truth, predicted),
+        "spearman": 0.0 if constant else float(stats.spearmanr(truth, predicted).statistic),
+        "sparse_kendall_tau": sparse_kendall_tau(truth, predicted),
+        "top_kendall_tau": top_kendall_tau(truth, predicted),
+        "r2": 1.0 - float((residual**2).sum()) / total if total else 0.0,
+        "mae": float(np.abs(residual).mean()),
+        "regret_of_best": regret_of_best(truth, predicted),
+    } | {f"precision_at_{k}": precision_at(truth, predicted, k) for k in PRECISION_AT}
+
+
+def calibration(truth: FloatArray, predicted: FloatArray, deviation: FloatArray) -> dict[str, float]:
+    """How honest the uncertainty is.
+
+    Args:
+        truth: Accuracies, float64 [n].
+        predicted: Predicted accuracies, float64 [n].
+        deviation: The predicted standard deviation of the error, float64 [n], positive.
+
+    Returns:
+        "coverage_50", …: which part of the truth lies within the central normal interval of that
+        probability; "rms_z": the root mean square of error / deviation (1 is right);
+        "error_rank": Spearman's correlation of |error| and deviation.
+    """
+    z = np.abs(truth - predicted) / deviation
+    constant = bool(np.ptp(deviation) == 0)
+    rank = 0.0 if constant else float(stats.spearmanr(np.abs(truth - predicted), deviation).statistic)
+    covered = {f"coverage_{level * 100:.0f}": float((z <= stats.norm.ppf((1 + level) / 2)).mean())
+               for level in LEVELS}  # fmt: skip
+    return covered | {"rms_z": float(np.sqrt(np.mean(z**2))), "error_rank": rank}
+
+
+def noise_distance(real: FloatArray, imagined: FloatArray) -> dict[str, float]:
+    """How differently two runs of one architecture scatter, in truth and in imagination.
+
+    Args:
+        real: Accuracies of two runs, float64 [n, 2].
+        imagined: The same for imagined runs, float64 [m, 2].
+
+    Returns:
+        "wasserstein": the earth mover's distance between the distributions of |run - other run|, a
+        fraction; "ks": the greatest difference of their distribution functions; and the median
+        difference of each, fractions.
+    """
+    a, b = (np.abs(runs[:, 0] - runs[:, 1]) for runs in (real, imagined))
+    return {
+        "wasserstein": float(stats.wasserstein_distance(a, b)),
+        "ks": float(stats.ks_2samp(a, b).statistic),
+        "median_real": float(np.median(a)),
+        "median_imagined": float(np.median(b)),
+    }

@@ -1,0 +1,233 @@
+"""Searches on surrogate and table: trajectory fidelity, and leave-one-out by agent.
+
+The searches are read from trajectory files (JSON lines: a header, then one query per line), as
+``nb201 search`` writes them; so the agents are not imported here, and any agent's files will do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from nb201env.space import IntArray, all_ops, index_of
+from nb201env.table import Table
+from surrogate.features import FloatArray
+from surrogate.metrics import kendall_tau, sparse_kendall_tau
+from surrogate.regressor import SurrogateRegressor
+
+BAND = (0.05, 0.95)
+"""The seed-to-seed band: these quantiles over the table's searches, query by query."""
+CLEAR = 0.05
+"""Two agents differ clearly if the Mann-Whitney test of their final regrets has a lower p value."""
+
+
+@dataclass(frozen=True)
+class Visits:
+    """What one search asked, in order.
+
+    Attributes:
+        agent: The agent's name.
+        table_id: The id of the table it was answered from.
+        command: The command that runs it again.
+        index: Lexicographic indices, int64 [queries].
+        accuracy: The answers, fractions, float64 [queries].
+    """
+
+    agent: str
+    table_id: str
+    command: str
+    index: IntArray
+    accuracy: FloatArray
+
+    @classmethod
+    def read(cls, path: Path) -> Visits:
+        """Read a trajectory file.
+
+        Raises:
+            ValueError: If it is none, or of a search that was cut short.
+        """
+        try:
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            header, queries, end = lines[0], lines[1:-1], lines[-1]
+            if "end" not in end:
+                raise ValueError("no end")
+            return cls(
+                agent=header["agent"],
+                table_id=header["table"]["id"],
+                command=header["command"],
+                index=np.array([index_of(query["architecture"]) for query in queries], dtype=np.int64),
+                accuracy=np.array([query["accuracy"] for query in queries], dtype=np.float64),
+            )
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ValueError(
+                f"{path}: not the trajectory of a finished search; run the search again"
+            ) from error
+
+
+Searches = Mapping[str, Sequence[Visits]]
+"""Searches by agent."""
+
+
+def read_searches(folder: Path, table: Table) -> dict[str, list[Visits]]:
+    """All trajectories in a folder, by agent.
+
+    Raises:
+        ValueError: If there is none, or one was answered from another table.
+    """
+    found: dict[str, list[Visits]] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        visits = Visits.read(path)
+        if visits.table_id != table.id:
+            raise ValueError(f"{path}: answered from table {visits.table_id[:12]}, not from {table!r}")
+        found.setdefault(visits.agent, []).append(visits)  # in order of names, the same on both sides
+    if not found:
+        raise ValueError(f"{folder}: no trajectories (*.jsonl); nb201 search --out writes them")
+    return found
+
+
+def regret_curves(table: Table, searches: Sequence[Visits], queries: int) -> FloatArray:
+    """The incumbents' regret by the table's means, float64 [searches, queries], fractions.
+
+    The incumbent is chosen by what the search saw, single runs; its regret is that of its mean.
+    """
+    means = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+    curves = []
+    for search in searches:
+        seen = search.accuracy[:queries]
+        if len(seen) < queries:
+            raise ValueError(f"a search of {search.agent} has {len(seen)} queries; {queries} are needed")
+        leader = np.maximum.accumulate(
+            np.where(seen > np.r_[-np.inf, np.maximum.accumulate(seen)[:-1]], np.arange(queries), 0)
+        )
+        curves.append(np.nanmax(means) - means[search.index[:queries]][leader])
+    return np.array(curves)
+
+
+def trajectory_fidelity(
+    table: Table, surrogate: Table, on_table: Searches, on_surrogate: Searches, queries: int
+) -> dict[str, Any]:
+    """Compare searches on a surrogate's table with searches on the table it stands for.
+
+    Returns:
+        "agents": per agent the regret curves ("table_mean", the band "table_low" and "table_high",
+        "surrogate_mean", and "found_mean": the regret on the table of what was found on the
+        surrogate; fractions, one value per query), "inside" (which part of the queries the
+        surrogate's mean lies in the band), "outside" (the ranges of queries where it does not),
+        "apart" (the ranges where the two means are more than two standard errors of their difference
+        apart, which is stricter), and "p_value" of the final regrets being alike (Mann-Whitney);
+        "ranking_table", "ranking_surrogate": agents by mean final regret, best first;
+        "ranking_tau": Kendall tau between the two;
+        "clear_pairs", "clear_pairs_agree": how many pairs of agents differ in final regret on the
+        table with p < 0.05, and how many of them the surrogate's means put in the same order.
+    """
+    agents = {}
+    for agent in on_table.keys() & on_surrogate.keys():
+        agents[agent] = _one_agent(table, surrogate, on_table[agent], on_surrogate[agent], queries)
+    final = {
+        kind: {agent: result[f"{kind}_mean"][-1] for agent, result in agents.items()}
+        for kind in ("table", "surrogate")
+    }
+    names = sorted(agents)
+    tau = kendall_tau(*(np.array([final[kind][name] for name in names]) for kind in ("table", "surrogate")))
+    return {
+        "queries": queries,
+        "agents": {name: agents[name] for name in names},
+        "ranking_table": sorted(names, key=final["table"].__getitem__),
+        "ranking_surrogate": sorted(names, key=final["surrogate"].__getitem__),
+        "ranking_tau": tau,
+    } | _clear_pairs(table, on_table, final["surrogate"], queries)
+
+
+def _clear_pairs(
+    table: Table, on_table: Searches, on_surrogate: Mapping[str, float], queries: int
+) -> dict[str, int]:
+    finals = {name: regret_curves(table, on_table[name], queries)[:, -1] for name in on_surrogate}
+    clear = agree = 0
+    for one, other in combinations(sorted(finals), 2):
+        if stats.mannwhitneyu(finals[one], finals[other]).pvalue < CLEAR:
+            clear += 1
+            real = finals[one].mean() < finals[other].mean()
+            agree += real == (on_surrogate[one] < on_surrogate[other])
+    return {"clear_pairs": clear, "clear_pairs_agree": int(agree)}
+
+
+def _one_agent(
+    table: Table, surrogate: Table, real: Sequence[Visits], imagined: Sequence[Visits], queries: int
+) -> dict[str, Any]:
+    on_table = regret_curves(table, real, queries)
+    on_surrogate = regret_curves(surrogate, imagined, queries)
+    low, high = np.quantile(on_table, BAND, axis=0)
+    mean = on_surrogate.mean(axis=0)
+    outside = (mean < low) | (mean > high)
+    apart = np.abs(mean - on_table.mean(axis=0)) > 2 * _standard_error(on_table, on_surrogate)
+    return {
+        "searches_table": len(real),
+        "searches_surrogate": len(imagined),
+        "table_mean": on_table.mean(axis=0).tolist(),
+        "table_low": low.tolist(),
+        "table_high": high.tolist(),
+        "surrogate_mean": mean.tolist(),
+        "found_mean": regret_curves(table, imagined, queries).mean(axis=0).tolist(),
+        "inside": float(1 - outside.mean()),
+        "outside": _ranges(outside),
+        "apart": _ranges(apart),
+        "p_value": float(stats.mannwhitneyu(on_table[:, -1], on_surrogate[:, -1]).pvalue),
+    }
+
+
+def _standard_error(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Of the difference of two means, query by query.
+
+    Searches of one seed start alike, so where both sides have the same number they are compared seed
+    by seed, which is stricter.
+    """
+    if len(one) == len(other):
+        return np.asarray((one - other).std(axis=0, ddof=1) / np.sqrt(len(one)))
+    return np.asarray(np.sqrt(one.var(axis=0) / len(one) + other.var(axis=0) / len(other)))
+
+
+def _ranges(flags: np.typing.NDArray[np.bool_]) -> list[list[int]]:
+    """The first and last query of each stretch of flagged queries, counted from 1."""
+    edges = np.flatnonzero(np.diff(np.r_[False, flags, False].astype(np.int8)))
+    return [[int(start) + 1, int(end)] for start, end in edges.reshape(-1, 2)]
+
+
+def leave_one_out(table: Table, searches: Searches, random_state: int = 0) -> list[dict[str, Any]]:
+    """Train on what one agent visited, test on what another did (and the first did not).
+
+    In the manner of NAS-Bench-301 (Siems et al. 2020, leave-one-optimizer-out), with one agent on
+    either side, which is harder. The row with test "everything" is tested on the whole rest of the
+    space.
+
+    Returns:
+        One row per ordered pair of agents: "train", "test", how many architectures each, and the
+        scores "kendall_tau", "sparse_kendall_tau" and "r2".
+    """
+    truth = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+    visited = {agent: np.unique(np.concatenate([s.index for s in all_])) for agent, all_ in searches.items()}
+    tests = visited | {"everything": np.arange(len(truth))}
+    rows = []
+    for agent, train in visited.items():
+        model = SurrogateRegressor(random_state=random_state).fit(all_ops()[train], truth[train])
+        predicted = model.predict(all_ops())
+        for other, index in tests.items():
+            rest = np.setdiff1d(index, train)
+            if other != agent and len(rest) > 1:
+                rows.append({"train": agent, "test": other, "trained_on": len(train), "tested_on": len(rest)}
+                            | _scores(truth[rest], predicted[rest]))  # fmt: skip
+    return rows
+
+
+def _scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float]:
+    return {
+        "kendall_tau": kendall_tau(truth, predicted),
+        "sparse_kendall_tau": sparse_kendall_tau(truth, predicted),
+        "r2": 1 - float(((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()),
+    }

@@ -1,0 +1,168 @@
+"""`nb201 surrogate`: what it writes and prints, and how it answers mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import surrogate
+from nb201env import cli as main_cli
+from nb201env import extras
+from nb201env.space import SIZE, Architecture
+from nb201env.table import Table
+from surrogate.cli import app
+from surrogate.storage import load
+
+runner = CliRunner()
+FIT = ["fit", "--table", "cifar10-valid-200", "--split", "valid", "--epochs", "200"]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    folder = tmp_path_factory.mktemp("cli")
+    model, table = folder / "model.safetensors", folder / "mine-surrogate.safetensors"
+    result = runner.invoke(app, [*FIT, "--size", "40", "--out", str(model), "--table-out", str(table)])
+    assert result.exit_code == 0, result.output
+    return model, table, result.output
+
+
+def test_fit_writes_a_model_and_its_table(fitted: tuple[Path, Path, str]) -> None:
+    model, table, output = fitted
+    surrogate, predicted = load(model), Table.open(table)
+    assert len(surrogate.architectures) == 40
+    assert predicted.name == "mine-surrogate"
+    assert predicted.manifest["provenance"]["training_architectures"] == surrogate.architectures.tolist()
+    assert predicted.manifest["provenance"]["command"].startswith("nb201")
+    assert f"kendall tau          {surrogate.manifest['held_out_scores']['kendall_tau']:.4f}" in output
+    assert "trained on 40 architectures of cifar10-valid-200" in output
+
+
+def test_fit_takes_a_file_of_indices(tmp_path: Path) -> None:
+    (tmp_path / "indices.txt").write_text("\n".join(map(str, range(0, SIZE, 600))))
+    arguments = ["--indices", str(tmp_path / "indices.txt"), "--out", str(tmp_path / "m"), "--seed", "3"]
+    assert runner.invoke(app, [*FIT, *arguments]).exit_code == 0
+    surrogate = load(tmp_path / "m")
+    np.testing.assert_array_equal(surrogate.architectures, np.arange(0, SIZE, 600))
+    assert surrogate.accuracy.random_state == 3
+
+
+def test_predict_prints_per_cent(fitted: tuple[Path, Path, str]) -> None:
+    text = str(Architecture.from_index(9375))
+    result = runner.invoke(app, ["predict", str(fitted[0]), "9375", text])
+    assert result.exit_code == 0
+    first, second = result.output.splitlines()
+    accuracy = 100 * load(fitted[0]).predict(np.array([9375]))[0][0]
+    assert f"{accuracy:.2f} %" in first
+    assert "(predicted)" in first
+    assert first == second
+
+
+def test_predict_writes_the_whole_space(fitted: tuple[Path, Path, str], tmp_path: Path) -> None:
+    path = tmp_path / "all.csv"
+    assert runner.invoke(app, ["predict", str(fitted[0]), "--csv", str(path)]).exit_code == 0
+    lines = path.read_text().splitlines()
+    assert lines[0] == "index,architecture,accuracy,deviation"
+    assert len(lines) == SIZE + 1
+    index, text, accuracy, _ = lines[43].split(",")
+    assert (int(index), Architecture.parse(text).index) == (42, 42)
+    assert 0 < float(accuracy) < 1
+
+
+def test_evaluate_writes_a_report(tmp_path: Path) -> None:
+    arguments = ["evaluate", "--table", "cifar10-valid-200", "--split", "valid", "--epochs", "200"]
+    arguments += ["--out", str(tmp_path), "--sizes", "30", "--splits", "1", "--models", "surrogate,ridge"]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "N =    30  Kendall tau 0." in result.output
+    assert (tmp_path / "fidelity.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*FIT, "--out", "m"], "say either --size .* or --indices"),
+        ([*FIT, "--out", "m", "--size", "20000"], "so that some remain; got 20000"),
+        ([*FIT, "--out", "m", "--size", "20", "--encoding", "x"], "unknown encoding 'x'"),
+        ([*FIT, "--out", "m", "--indices", "none.txt"], "none.txt"),
+        ([*FIT[:2], "nowhere", *FIT[3:], "--out", "m", "--size", "20"], "no table 'nowhere'"),
+        ([*FIT[:4], "test", *FIT[5:], "--out", "m", "--size", "20"], "does not record 'test_accuracy'"),
+        ([*FIT[:6], "12", "--out", "m", "--size", "20"], "at epochs=12; recorded: 200"),
+        (["predict", "none.safetensors", "3"], "none.safetensors"),
+        (["evaluate", "--table", "cifar10-valid-200", *FIT[3:], "--models", "svm"], "unknown model 'svm'"),
+        (["evaluate", "--table", "cifar10-valid-200", *FIT[3:], "--sizes", "a,b"], "--sizes takes whole"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = runner.invoke(app, arguments)
+    assert result.exit_code != 0
+    assert result.exception is not None
+    with pytest.raises(type(result.exception), match=message):
+        raise result.exception
+    assert not list(tmp_path.glob("m"))
+
+
+def test_predict_asks_for_architectures(fitted: tuple[Path, Path, str]) -> None:
+    result = runner.invoke(app, ["predict", str(fitted[0])])
+    assert "name architectures to predict" in str(result.exception)
+    result = runner.invoke(app, ["predict", str(fitted[0]), "15625"])
+    assert "0..15624" in str(result.exception)
+
+
+def test_numbers_that_decide_have_no_default() -> None:
+    for left_out in ("--table", "--split", "--epochs"):
+        where = FIT.index(left_out)
+        result = runner.invoke(app, [*FIT[:where], *FIT[where + 2 :], "--out", "m", "--size", "20"])
+        assert result.exit_code == 2
+        assert left_out in result.output
+
+
+def test_the_program_answers_a_mistake_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["nb201", "surrogate", "predict", "nothing.safetensors", "1"])
+    with pytest.raises(SystemExit) as stopped:
+        main_cli.main()
+    assert stopped.value.code == 2
+    assert "nothing.safetensors" in capsys.readouterr().err
+
+
+def test_a_missing_extra_names_the_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    result = runner.invoke(app, ["predict", "model", "1"])
+    assert isinstance(result.exception, extras.MissingExtra)
+    assert "pip install 'nb201env[surrogate]'" in str(result.exception)
+    for name in ("SurrogateRegressor", "default_model"):
+        with pytest.raises(extras.MissingExtra, match="this needs xgboost, which is not installed"):
+            getattr(surrogate, name)()
+
+
+def test_importing_the_commands_loads_nothing_heavy() -> None:
+    heavy = ("xgboost", "sklearn", "scipy", "matplotlib", "pandas", "torch")
+    code = f"import sys, surrogate, surrogate.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_nb201env_does_not_know_the_surrogate() -> None:
+    code = (
+        "import sys, gymnasium as gym, nb201env\n"
+        "gym.make('NB201-cifar10-surrogate-v0').reset(seed=0)\n"
+        "print([m for m in sys.modules if m.partition('.')[0] in ('surrogate', 'xgboost', 'sklearn')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_package_offers_its_names() -> None:
+    for name in surrogate.__all__:
+        assert getattr(surrogate, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Surogate'"):
+        _ = surrogate.Surogate

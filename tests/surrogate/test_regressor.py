@@ -1,0 +1,165 @@
+"""`SurrogateRegressor`: the scikit-learn contract, classes, uncertainty, and how well it ranks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from nb201env.classes import canonical_classes, representatives
+from nb201env.space import SIZE, IntArray, all_ops
+from nb201env.table import FloatArray
+from nb201env.tables import open_table
+from surrogate.metrics import calibration, kendall_tau, top_kendall_tau
+from surrogate.model import Surrogate
+from surrogate.protocol import random_split
+from surrogate.regressor import SurrogateRegressor, _folds
+from surrogate.report import LEVELS
+from tests.surrogate.conftest import SMALL
+
+
+# With an encoding, X must be op numbers, which the checks' random matrices are not: so the checks
+# run without one, which takes any features.
+@parametrize_with_checks([SurrogateRegressor(encoding=None, target="identity", n_members=3, n_estimators=30)])
+@pytest.mark.filterwarnings("ignore:Skipping check")
+def test_scikit_learns_checks(estimator: SurrogateRegressor, check: object) -> None:
+    check(estimator)  # type: ignore[operator]
+
+
+def test_predictions_are_equal_within_a_canonical_class(small: Surrogate) -> None:
+    for values in small.accuracy.predict_all():
+        np.testing.assert_array_equal(values, values[representatives()][canonical_classes()])
+
+
+@given(st.lists(st.integers(0, SIZE - 1), min_size=1, max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_bulk_and_single_predictions_agree(indices: list[int]) -> None:
+    model = _quick()
+    bulk = model.predict(all_ops()[indices])
+    single = [float(model.predict(all_ops()[[index]])[0]) for index in indices]
+    assert bulk.tolist() == single
+    assert (bulk >= 0).all()
+    assert (bulk <= 1).all()
+
+
+_CACHE: list[SurrogateRegressor] = []
+
+
+def _quick() -> SurrogateRegressor:
+    if not _CACHE:
+        truth = open_table("cifar10-valid-200").accuracy(split="valid", epochs=200, run="mean")
+        train = random_split(truth, 60, 3)[0]
+        _CACHE.append(SurrogateRegressor(**SMALL, random_state=0).fit(all_ops()[train], truth[train]))
+    return _CACHE[0]
+
+
+def test_the_seed_decides_everything_and_threads_nothing(truth: FloatArray, train: IntArray) -> None:
+    def predictions(seed: int, n_jobs: int) -> FloatArray:
+        model = SurrogateRegressor(**SMALL, random_state=seed, n_jobs=n_jobs)
+        return np.concatenate(model.fit(all_ops()[train], truth[train]).predict_all())
+
+    np.testing.assert_array_equal(predictions(4, 1), predictions(4, 2))
+    assert (predictions(4, 1) != predictions(5, 1)).any()
+
+
+def test_fitting_again_forgets(truth: FloatArray, train: IntArray) -> None:
+    model = SurrogateRegressor(**SMALL, random_state=0)
+    once = model.fit(all_ops()[train], truth[train]).predict(all_ops()[:50])
+    model.fit(all_ops()[train[:30]], truth[train[:30]])
+    again = model.fit(all_ops()[train], truth[train]).predict(all_ops()[:50])
+    np.testing.assert_array_equal(once, again)
+
+
+def test_it_goes_through_scikit_learns_tools(truth: FloatArray, train: IntArray) -> None:
+    model = clone(SurrogateRegressor(**SMALL, random_state=0))
+    scores = cross_val_score(model, all_ops()[train], truth[train], cv=3)
+    assert np.isfinite(scores).all()
+    assert model.get_params()["n_members"] == SMALL["n_members"]
+
+
+def test_folds_keep_groups_together() -> None:
+    groups = np.array([5, 5, 1, 2, 2, 9, 7, 1])
+    folds = _folds(groups, 3, np.random.RandomState(0))
+    for group in np.unique(groups):
+        assert len(np.unique(folds[groups == group])) == 1
+    assert set(folds) == {0, 1, 2}
+
+
+def test_few_architectures_are_enough(truth: FloatArray) -> None:
+    model = SurrogateRegressor(random_state=0).fit(all_ops()[[10, 9000]], truth[[10, 9000]])
+    assert model.variance_ is None
+    accuracy, deviation = model.predict_all()
+    assert np.isfinite(accuracy).all()
+    assert (deviation >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"encoding": "edges"}, "unknown encoding 'edges'"),
+        ({"target": "logit"}, "unknown target 'logit'"),
+        ({"n_members": 0}, "n_members must be a whole number of at least 1; got 0"),
+        ({"n_estimators": 1.5}, "n_estimators must be a whole number"),
+        ({"max_depth": 0}, "max_depth must be a whole number"),
+    ],
+)
+def test_bad_arguments_are_refused_by_fit(arguments: dict[str, object], message: str) -> None:
+    model = SurrogateRegressor(**arguments)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=message):
+        model.fit(all_ops()[:30], np.linspace(0.1, 0.9, 30))
+
+
+def test_bad_data_is_refused(truth: FloatArray) -> None:
+    with pytest.raises(ValueError, match="fractions, not per cent"):
+        SurrogateRegressor().fit(all_ops()[:30], 100 * truth[:30])
+    with pytest.raises(ValueError, match="op numbers of shape"):
+        SurrogateRegressor().fit(np.zeros((30, 4)), truth[:30])
+    with pytest.raises(NotFittedError):
+        SurrogateRegressor().predict(all_ops()[:3])
+
+
+# -- how well it ranks -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [78, 156, 469, 781, 1563])
+def test_kendall_tau_stays_above_the_must_values(truth: FloatArray, size: int) -> None:
+    """Splits of the fidelity report; a single split may miss the goal, its mean must not miss "must"."""
+    taus = []
+    for number in (0, 1):
+        train, rest = random_split(truth, size, number)
+        model = SurrogateRegressor(random_state=number, n_jobs=2).fit(all_ops()[train], truth[train])
+        predicted, deviation = model.predict(all_ops()[rest], return_std=True)
+        taus.append(kendall_tau(truth[rest], predicted))
+        if size == 1563:
+            assert top_kendall_tau(truth[rest], predicted) > 0.63
+            honest = calibration(truth[rest], predicted, deviation)
+            assert 0.72 < honest["coverage_80"] < 0.90
+            assert 0.89 < honest["coverage_95"] < 0.99
+            assert honest["error_rank"] > 0.25
+    assert np.mean(taus) > LEVELS["cifar10"]["must"][size]
+
+
+def test_the_graph_encoding_beats_onehot(truth: FloatArray) -> None:
+    train, rest = random_split(truth, 156, 0)
+    taus = []
+    for encoding in ("onehot", "canonical", "paths+graph"):
+        model = SurrogateRegressor(encoding=encoding, random_state=0, n_members=4)
+        predicted = model.fit(all_ops()[train], truth[train]).predict(all_ops()[rest])
+        taus.append(kendall_tau(truth[rest], predicted))
+    assert taus[0] < taus[2] - 0.1
+    assert taus[1] < taus[2] - 0.05
+
+
+def test_a_known_data_set_helps(truth: FloatArray) -> None:
+    train, rest = random_split(truth, 40, 0)
+    taus = []
+    for encoding in ("paths+graph", "paths+graph+transfer:cifar100-200:valid:200"):
+        model = SurrogateRegressor(encoding=encoding, random_state=0)
+        predicted = model.fit(all_ops()[train], truth[train]).predict(all_ops()[rest])
+        taus.append(kendall_tau(truth[rest], predicted))
+    assert taus[1] > taus[0] + 0.03
