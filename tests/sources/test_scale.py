@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +101,7 @@ def test_a_damaged_part_is_made_again(tmp_path: Path, many: Path, monkeypatch: p
 
 @pytest.mark.slow
 def test_a_full_size_set_in_bounds(tmp_path: Path) -> None:
-    """15,625 files: time, memory, and that every architecture arrived. Takes about ten minutes.
+    """15,625 files: memory, and that every architecture arrived; benchmarks/bench_import.py times it.
 
     NB201_FULL_SIZE_SET names a folder with the set, if it was made before.
     """
@@ -110,17 +109,13 @@ def test_a_full_size_set_in_bounds(tmp_path: Path) -> None:
     source = Path(os.environ.get("NB201_FULL_SIZE_SET", tmp_path / "full"))
     script = ROOT / "benchmarks" / "full_size_set.py"
     subprocess.run([sys.executable, script, sample, source], check=True)
-    before = time.perf_counter()
     process = start(tmp_path, source)
     assert process.stdout is not None
     assert process.stdout.read().split()[-1] == str(SIZE)
     assert process.wait() == 0
     process.stdout.close()
-    seconds = time.perf_counter() - before
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) < 1.5e9
-    if (os.getloadavg()[0]) < 2.5:
-        assert seconds < 240
     tables = [Table.open(path) for path in sorted((tmp_path / "out").glob("*.safetensors"))]
     assert len(tables) == 8
     for table in tables:
