@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -355,3 +356,13 @@ def test_finding_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert open_table(tmp_path / "mine.safetensors") is open_table("mine")
     with pytest.raises(FileNotFoundError, match="neither a file nor one of mine, ImageNet16-120-200"):
         open_table("other")
+
+
+def test_no_table_stands_in_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An own table called like an embedded one changes no environment silently."""
+    monkeypatch.setenv("NB201_HOME", str(tmp_path))
+    path = tmp_path / "cifar100-200.safetensors"
+    write_table(path, small_manifest(), small_columns())
+    with pytest.raises(ValueError, match="two tables are called 'cifar100-200', .*rename"):
+        gym.make("NB201-cifar100-v0")
+    assert open_table(path).name == "toy-3"

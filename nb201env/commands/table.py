@@ -19,7 +19,7 @@ from nb201env.commands.output import (
 )
 from nb201env.space import Architecture
 from nb201env.table import Table, verify_file
-from nb201env.tables import SUFFIX, embedded, find, home, open_table
+from nb201env.tables import SUFFIX, embedded, find, home, open_table, own
 
 app = typer.Typer(
     help="List, inspect, import, export, verify, query, compare and plot tables.", no_args_is_help=True
@@ -35,8 +35,7 @@ Epochs = Annotated[int, typer.Option(help="Epochs completed.")]
 @app.command("list")
 def list_tables(json: Json = False) -> None:
     """List the tables that can be opened by name: your own, then the embedded ones."""
-    own = sorted(path.stem for path in home().glob(f"*{SUFFIX}")) if home().is_dir() else []
-    found = [summary(open_table(name)) for name in [*own, *(name for name in embedded() if name not in own)]]
+    found = [summary(open_table(name)) for name in [*own(), *embedded()]]
     if json:
         print_json({"home": str(home()), "tables": found})
         return
@@ -81,7 +80,7 @@ def _ranges(epochs: tuple[int, ...]) -> str:
 def import_source(
     source: Annotated[Path, typer.Argument(help="An official folder, tar, .pickle.pbz2 or .pth file.")],
     to: Annotated[Path | None, typer.Option(help="Folder for the tables; by default NB201_HOME.")] = None,
-    prefix: Annotated[str, typer.Option(help="Put before the tables' names.")] = "",
+    prefix: Annotated[str, typer.Option(help="Put before the tables' names.")] = "official-",
     workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
     json: Json = False,
 ) -> None:

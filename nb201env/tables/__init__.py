@@ -22,6 +22,11 @@ def embedded() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _HERE.glob(f"*{SUFFIX}")))
 
 
+def own() -> tuple[str, ...]:
+    """The names of the user's own tables, in `home()`."""
+    return tuple(sorted(path.stem for path in home().glob(f"*{SUFFIX}"))) if home().is_dir() else ()
+
+
 def home() -> Path:
     """Where a user's own tables live: ``NB201_HOME``, else the platform's data directory."""
     if "NB201_HOME" in os.environ:
@@ -34,20 +39,29 @@ def home() -> Path:
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
-    """The file of a table, by path, by name in `home()`, or by embedded name, in this order.
+    """The file of a table, by path, or by the name of an embedded table or of one in `home()`.
+
+    A name means one table: where an own table is called like an embedded one, neither stands in
+    for the other.
 
     Raises:
         FileNotFoundError: If there is none; the message lists the names that exist.
+        ValueError: If there are two.
     """
     text = os.fspath(name_or_path)
-    for path in (Path(text), home() / f"{text}{SUFFIX}", _HERE / f"{text}{SUFFIX}"):
-        if path.is_file():
-            return path
-    own = sorted(path.stem for path in home().glob(f"*{SUFFIX}")) if home().is_dir() else []
-    raise FileNotFoundError(
-        f"no table {text!r}: it is neither a file nor one of {', '.join([*own, *embedded()])} "
-        f"(tables of your own are looked up in {home()}; set NB201_HOME to change that)"
-    )
+    if Path(text).is_file():
+        return Path(text)
+    named = [path for path in (home() / f"{text}{SUFFIX}", _HERE / f"{text}{SUFFIX}") if path.is_file()]
+    if len(named) == 2:
+        raise ValueError(
+            f"two tables are called {text!r}, an embedded one and {named[0]}; rename yours or name its path"
+        )
+    if not named:
+        raise FileNotFoundError(
+            f"no table {text!r}: it is neither a file nor one of {', '.join([*own(), *embedded()])} "
+            f"(tables of your own are looked up in {home()}; set NB201_HOME to change that)"
+        )
+    return named[0]
 
 
 def open_table(name_or_path: str | os.PathLike[str]) -> Table:

@@ -113,10 +113,11 @@ def test_import_and_export(
     tar = write_tar(official_folder, tmp_path / f"{NAME}-simple.tar")
     found = as_json("import", tar, "--workers", 1)
     assert len(found["tables"]) == 8
-    assert (home / "cifar100-200.safetensors").is_file()
-    assert open_table("cifar100-200").manifest["provenance"]["architectures"] == 6
-    own = [t["path"] for t in as_json("list")["tables"] if t["name"] == "cifar100-200"]
-    assert own == [str(home / "cifar100-200.safetensors")]
+    assert (home / "official-cifar100-200.safetensors").is_file()
+    assert open_table("official-cifar100-200").manifest["provenance"]["architectures"] == 6
+    assert len(open_table("cifar100-200").seeds) == 3, "the embedded table is still the one of this name"
+    listed = [t["name"] for t in as_json("list")["tables"]]
+    assert {"official-cifar100-200", "cifar100-200"} <= set(listed)
     assert "cifar100-200" in table("import", official_folder, "--workers", 1, "--to", tmp_path / "other")
 
     renamed = tmp_path / "NAS-Bench-201-v1_0-e61699.pth"
