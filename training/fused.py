@@ -16,15 +16,33 @@ else (batch norm, pooling, sums) walks through long contiguous rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP
-from training.network import STAGES, Network, live_ops
+from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL, SKIP, Architecture
+from training.data import Data
+from training.loop import Logs, fit, skeleton_for
+from training.network import STAGES, Network, initial_network, live_ops
+from training.recipe import Recipe
+
+
+def train_fused(
+    architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
+) -> tuple[Logs, list[Network]]:
+    """Train all these architectures at once; like `training.loop.train_plain`, to rounding.
+
+    Raises:
+        DivergedTraining: If a loss stops being a finite number.
+    """
+    skeleton = skeleton_for(data, recipe)
+    networks = [initial_network(architecture, skeleton, seed) for architecture in architectures]
+    model = ManyNetworks(networks)
+    logs = fit(model, architectures, data, recipe, seed)
+    return logs, model.store()
 
 
 @lru_cache(maxsize=64)
@@ -66,11 +84,10 @@ class _Rows(torch.autograd.Function):
 
 def _row_slices(h: int, stride: int) -> list[tuple[slice, slice]]:
     """For the kernel's three rows: output rows that have an input row, and that input row."""
-    below = slice(1, h, stride) if stride == 1 else slice(1, h, stride)
     return [
         (slice(1, None), slice(stride - 1, h - 1, stride)),
         (slice(None), slice(0, h, stride)),
-        (slice(0, h - 1) if stride == 1 else slice(None), below),
+        (slice(0, h - 1) if stride == 1 else slice(None), slice(1, h, stride)),
     ]
 
 
@@ -152,19 +169,42 @@ def halve(x: Tensor) -> Tensor:
     return x.view(k, c, w // 2, 2, h // 2, 2, b).mean(dim=(3, 5))
 
 
-class ManyNorms(nn.Module):
+class _Stacked(nn.Module):
+    """A module that stacks tensors of k plain modules and can put them back (`store`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._origins: dict[str, list[Tensor]] = {}
+
+    def _stack(self, name: str, tensors: Sequence[Tensor]) -> None:
+        origins = [tensor.detach() for tensor in tensors]
+        self._origins[name] = origins
+        stacked = torch.stack(origins)
+        if isinstance(tensors[0], nn.Parameter):
+            self.register_parameter(name, nn.Parameter(stacked))
+        else:
+            self.register_buffer(name, stacked)
+
+    def store_here(self) -> None:
+        """Copy the stacked tensors back to where they came from."""
+        for name, origins in self._origins.items():
+            for origin, value in zip(origins, getattr(self, name).detach(), strict=True):
+                origin.copy_(value)
+
+
+class ManyNorms(_Stacked):
     """The batch norms that k networks have at one place."""
 
+    weight: Tensor
+    bias: Tensor
     running_mean: Tensor
     running_var: Tensor
 
     def __init__(self, norms: Sequence[nn.BatchNorm2d]) -> None:
         super().__init__()
         self.eps, self.momentum = norms[0].eps, norms[0].momentum or 0.0
-        self.weight = nn.Parameter(torch.stack([n.weight.detach() for n in norms]))
-        self.bias = nn.Parameter(torch.stack([n.bias.detach() for n in norms]))
-        for name in ("running_mean", "running_var"):
-            self.register_buffer(name, torch.stack([getattr(n, name) for n in norms]))
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            self._stack(name, [getattr(norm, name) for norm in norms])
 
     def forward(self, x: Tensor) -> Tensor:
         """[k, C, W, H, B] to the same shape."""
@@ -182,13 +222,15 @@ class ManyNorms(nn.Module):
         return normed
 
 
-class ManyConvs(nn.Module):
+class ManyConvs(_Stacked):
     """The convolutions with batch norm (and the ReLU before them) that k networks have at one place."""
+
+    weight: Tensor
 
     def __init__(self, convs: Sequence[nn.Conv2d], norms: Sequence[nn.BatchNorm2d]) -> None:
         super().__init__()
         self.stride = int(convs[0].stride[0])
-        self.weight = nn.Parameter(torch.stack([c.weight.detach() for c in convs]))
+        self._stack("weight", [conv.weight for conv in convs])
         self.norm = ManyNorms(norms)
 
     @classmethod
@@ -254,15 +296,19 @@ class ManyCells(nn.Module):
         return (torch.zeros_like(x) if node is None else node).index_add(0, torch.tensor(members), term)
 
 
-class ManyNetworks(nn.Module):
+class ManyNetworks(_Stacked):
     """K networks of one skeleton as one module; it copies their weights.
 
     Args:
         networks: Plain networks, such as `training.network.initial_network` makes.
     """
 
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, networks: Sequence[Network]) -> None:
         super().__init__()
+        self.networks = list(networks)
         live = [live_ops(network.architecture) for network in networks]
         self.stem = ManyConvs([n.stem[0] for n in networks], [n.stem[1] for n in networks])  # type: ignore[misc]
         self.cells = nn.ModuleList()
@@ -274,8 +320,8 @@ class ManyNetworks(nn.Module):
                 blocks = [n.reductions[stage - 1] for n in networks]
                 self.reductions.append(ManyReductions(blocks))
         self.last = ManyNorms([n.last[0] for n in networks])  # type: ignore[misc]
-        self.weight = nn.Parameter(torch.stack([n.classifier.weight.detach() for n in networks]))
-        self.bias = nn.Parameter(torch.stack([n.classifier.bias.detach() for n in networks]))
+        self._stack("weight", [n.classifier.weight for n in networks])
+        self._stack("bias", [n.classifier.bias for n in networks])
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images [B, channels, side, side], seen by all, to logits [K, B, classes]."""
@@ -289,16 +335,24 @@ class ManyNetworks(nn.Module):
         features = self.last(x).relu().mean(dim=(2, 3))
         return torch.baddbmm(self.bias[:, None], features.mT, self.weight.mT)
 
+    def store(self) -> list[Network]:
+        """Copy the weights and running statistics back into the plain networks; returns these."""
+        for module in self.modules():
+            if isinstance(module, _Stacked):
+                module.store_here()
+        return self.networks
 
-class ManyReductions(nn.Module):
+
+class ManyReductions(_Stacked):
     """The residual block that K networks have between two stages."""
+
+    shortcut: Tensor
 
     def __init__(self, blocks: Sequence[nn.Module]) -> None:
         super().__init__()
         self.conv_a = ManyConvs.of([b.conv_a for b in blocks])  # type: ignore[misc]
         self.conv_b = ManyConvs.of([b.conv_b for b in blocks])  # type: ignore[misc]
-        shortcuts = [b.shortcut[1].weight.detach() for b in blocks]  # type: ignore[index,union-attr]
-        self.shortcut = nn.Parameter(torch.stack(shortcuts))
+        self._stack("shortcut", [b.shortcut[1].weight for b in blocks])  # type: ignore[index,union-attr]
 
     def forward(self, x: Tensor) -> Tensor:
         """[K, C, W, H, B] to [K, 2C, W/2, H/2, B]."""
