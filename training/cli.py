@@ -28,13 +28,20 @@ DataOption = Annotated[
 
 def build(
     out: Annotated[Path, typer.Option(help="The build's folder; made if new, resumed if not.")],
-    task: Annotated[str, typer.Option(help="digits, cifar10-valid, cifar10, cifar100, ImageNet16-120.")] = "digits",
+    task: Annotated[
+        str, typer.Option(help="digits, cifar10-valid, cifar10, cifar100, ImageNet16-120.")
+    ] = "digits",
     recipe: Annotated[str, typer.Option(help="A preset, such as official-12.")] = "smoke-2",
     seeds: Annotated[str, typer.Option(help="Seeds, one run each: 777,888,999.")] = "777",
-    every_string: Annotated[bool, typer.Option(help="Train all 15,625, not one per canonical class.")] = False,
+    every_string: Annotated[
+        bool, typer.Option(help="Train all 15,625, not one per canonical class.")
+    ] = False,
+    only: Annotated[str, typer.Option(help="Train only these indices: 0,6111; default all.")] = "",
     data: DataOption = None,
     download: Annotated[bool, typer.Option(help="Fetch the original files into --data first.")] = False,
-    trainer: Annotated[str, typer.Option(help="plain, fused, or auto (fused for images up to 8 pixels).")] = "auto",
+    trainer: Annotated[
+        str, typer.Option(help="plain, fused, or auto (fused for images up to 8 pixels).")
+    ] = "auto",
     shard: Annotated[int, typer.Option(min=1, help="Architectures per shard.")] = 32,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -57,7 +64,16 @@ def build(
     if trainer == "auto":
         trainer = "fused" if images.splits["train"].images.shape[-1] <= 8 else "plain"
     find_trainer(trainer)
-    plan = Plan(task, images.digest, chosen, _seeds(seeds), trainer, every_string, shard)
+    plan = Plan(
+        task,
+        images.digest,
+        chosen,
+        _numbers(seeds, "--seeds"),
+        trainer,
+        every_string,
+        shard,
+        _numbers(only, "--only"),
+    )
     folder = Folder.create(out, plan)
     with _bar() as progress:
         bar = progress.add_task(f"{task} {recipe}", total=len(plan.units), rate="")
@@ -76,7 +92,9 @@ def build(
 
 def merge(
     folder: Annotated[Path, typer.Argument(help="A build's folder.")],
-    out: Annotated[Path | None, typer.Option(help="The table's file; by default in the build's folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The table's file; by default in the build's folder.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The table's name; by default TASK-EPOCHS.")] = None,
     data: DataOption = None,
     measured: Annotated[bool, typer.Option(help="State processors and seconds in the manifest.")] = False,
@@ -143,16 +161,16 @@ def _torch() -> ModuleType:
     return require("torch", "train")
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def _numbers(text: str, option: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError as error:
-        raise ValueError(f"--seeds takes numbers with commas, such as 777,888; got {text!r}") from error
+        raise ValueError(f"{option} takes numbers with commas, such as 777,888; got {text!r}") from error
 
 
 def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} shards"),
-               TextColumn("{task.fields[rate]}"))  # fmt: skip
+    shards = TextColumn("{task.completed}/{task.total} shards")
+    columns = (TextColumn("{task.description}"), BarColumn(), shards, TextColumn("{task.fields[rate]}"))
     return Progress(*columns, console=Console(stderr=True))
 
 

@@ -123,7 +123,9 @@ def read_npz(path: Path) -> Arrays:
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} is missing; give --data an existing .npz") from error
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DamagedData(f"{path}: not an .npz with {', '.join(names)} ({error}); get a fresh copy") from error
+        raise DamagedData(
+            f"{path}: not an .npz with {', '.join(names)} ({error}); get a fresh copy"
+        ) from error
     return _checked(path, arrays)
 
 
@@ -154,7 +156,9 @@ def download(dataset: str, folder: Path, url: str | None = None) -> Path:
         with urllib.request.urlopen(address, timeout=60) as response:
             content = response.read()
     except OSError as error:
-        raise OSError(f"{address} cannot be reached ({error}); put the files into {folder} by hand") from error
+        raise OSError(
+            f"{address} cannot be reached ({error}); put the files into {folder} by hand"
+        ) from error
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != what.md5:
         raise DamagedData(f"{address}: md5 {found} instead of {what.md5}; nothing was unpacked, try again")
@@ -183,7 +187,9 @@ def _arrays(path: Path, train: list[dict[str, Any]], test: dict[str, Any], label
             # Originals hold one image per row, its planes one after the other.
             arrays[f"x_{part}"] = pixels.reshape(-1, 3, side, side).transpose(0, 2, 3, 1)
         except (KeyError, ValueError) as error:
-            raise DamagedData(f"{path}: the {part} files do not hold images ({error}); get a fresh copy") from error
+            raise DamagedData(
+                f"{path}: the {part} files do not hold images ({error}); get a fresh copy"
+            ) from error
     return _checked(path, arrays)
 
 

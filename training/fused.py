@@ -106,7 +106,8 @@ def convolve(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     outputs = weight.shape[1]
     if weight.shape[-1] == 1:
         return torch.bmm(weight.flatten(2), x.flatten(2)).view(k, outputs, w, h, b)
-    out = torch.bmm(row_matrix(weight, w, stride), _Rows.apply(x, stride))
+    rows: Tensor = _Rows.apply(x, stride)  # type: ignore[no-untyped-call]
+    out = torch.bmm(row_matrix(weight, w, stride), rows)
     return out.view(k, outputs, w // stride, h // stride, b)
 
 
@@ -213,7 +214,7 @@ class ManyNorms(_Stacked):
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
             shift = self.bias - self.running_mean * scale
             return torch.addcmul(shift[..., None], flat, scale[..., None]).view_as(x)
-        out, mean, var = _BatchNorm.apply(flat, self.weight, self.bias, self.eps)
+        out, mean, var = _BatchNorm.apply(flat, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
         n = flat.shape[-1]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
@@ -234,9 +235,9 @@ class ManyConvs(_Stacked):
         self.norm = ManyNorms(norms)
 
     @classmethod
-    def of(cls, blocks: Sequence[nn.Module]) -> ManyConvs:
+    def of(cls, blocks: Sequence[Any]) -> ManyConvs:
         """From k official convolution ops (ReLU, convolution, batch norm)."""
-        return cls([b[1] for b in blocks], [b[2] for b in blocks])  # type: ignore[index]
+        return cls([b[1] for b in blocks], [b[2] for b in blocks])
 
     def forward(self, positive: Tensor) -> Tensor:
         """Inputs after their ReLU, [k, I, W, H, B], to [k, O, W/stride, H/stride, B]."""
@@ -282,7 +283,7 @@ class ManyCells(nn.Module):
         if op == SKIP:
             return value
         if op == POOL:
-            pooled: Tensor = _BoxMean.apply(value)
+            pooled: Tensor = _BoxMean.apply(value)  # type: ignore[no-untyped-call]
             return pooled
         term: Tensor = self.convs[f"{edge}:{op}"](value)
         return term
@@ -350,8 +351,8 @@ class ManyReductions(_Stacked):
 
     def __init__(self, blocks: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.conv_a = ManyConvs.of([b.conv_a for b in blocks])  # type: ignore[misc]
-        self.conv_b = ManyConvs.of([b.conv_b for b in blocks])  # type: ignore[misc]
+        self.conv_a = ManyConvs.of([b.conv_a for b in blocks])
+        self.conv_b = ManyConvs.of([b.conv_b for b in blocks])
         self._stack("shortcut", [b.shortcut[1].weight for b in blocks])  # type: ignore[index,union-attr]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -83,7 +83,9 @@ def train_plain(
     return concatenate(logs), networks
 
 
-def fit(model: nn.Module, architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int) -> Logs:
+def fit(
+    model: nn.Module, architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
+) -> Logs:
     """Train a model of K networks; each gets the gradient of its own loss.
 
     Args:
@@ -126,7 +128,7 @@ def _train_epoch(
     for images, labels in batches(data, recipe, seed, epoch):
         losses, correct = _judge(model(images), labels)
         optimizer.zero_grad()
-        losses.mean(dim=1).sum().backward()
+        losses.mean(dim=1).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         sums.append((correct, losses.detach().double().sum(dim=1)))
     return _total(sums, len(training_split(data, recipe).labels))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nb201env.classes import canonical_classes
+from nb201env.classes import canonical_classes, representatives
 from nb201env.space import NONE, SIZE, Architecture, IntArray
 from nb201env.table import Table, write_table
 from training.data import SPLITS, Data, training_split
@@ -50,7 +50,8 @@ def merge(folder: Folder, out: Path, data: Data, name: str | None = None, measur
     if not built:
         raise FileNotFoundError(f"{folder.path} has no finished shard; run 'nb201 build' first")
     skeleton = skeleton_for(data, plan.recipe)
-    costs = np.array([live_costs(live_ops(Architecture.from_index(i)), skeleton) for i in plan.indices.tolist()])
+    firsts = np.arange(SIZE) if plan.every_string else representatives()
+    costs = np.array([live_costs(live_ops(Architecture.from_index(i)), skeleton) for i in firsts.tolist()])
     final = _final_columns(plan, columns, data, costs)
     about = manifest(plan, data, name, built, machines, measured)
     return write_table(out, about, final, None if plan.every_string else canonical_classes())
@@ -59,19 +60,23 @@ def merge(folder: Folder, out: Path, data: Data, name: str | None = None, measur
 def _collect(folder: Folder) -> tuple[dict[str, Array], list[dict[str, Any]], int]:
     """Raw columns [rows, seeds, epochs] (-1 or NaN where missing), machines, trainings found."""
     plan = folder.plan
-    shape = (len(plan.indices), len(plan.seeds), plan.recipe.epochs)
+    shape = (_rows(plan), len(plan.seeds), plan.recipe.epochs)
     columns: dict[str, Array] = {
         name: np.full(shape, -1, np.int32) if name.endswith("correct") else np.full(shape, np.nan, np.float32)
         for name in COLUMNS
     }
     machines, built = [], 0
     for unit, arrays, about in folder.finished():
-        rows, place = plan.rows(unit), plan.seeds.index(unit.seed)
+        rows, place = plan.table_rows[plan.rows(unit)], plan.seeds.index(unit.seed)
         for name in COLUMNS:
             columns[name][rows, place] = arrays[name]
         machines.append(about["about"])
         built += len(arrays["train_loss"])
     return columns, machines, built
+
+
+def _rows(plan: Plan) -> int:
+    return SIZE if plan.every_string else len(representatives())
 
 
 def _final_columns(plan: Plan, raw: dict[str, Array], data: Data, costs: IntArray) -> dict[str, Array]:
@@ -133,7 +138,7 @@ def manifest(
 ) -> dict[str, Any]:
     """The table's manifest."""
     task, recipe = find_task(plan.task), plan.recipe
-    wanted = len(plan.indices) * len(plan.seeds)
+    wanted = _rows(plan) * len(plan.seeds)
     software = sorted({(m["torch"], m["device"]) for m in machines})
     about: dict[str, Any] = {
         "name": name or f"{plan.task}-{recipe.epochs}",
@@ -168,6 +173,7 @@ def manifest(
 def build_command(plan: Plan) -> str:
     """The command that builds a plan."""
     extra = " --every-string" if plan.every_string else ""
+    extra += f" --only {','.join(map(str, plan.only))}" if plan.only else ""
     seeds = ",".join(map(str, plan.seeds))
     return (
         f"nb201 build --task {plan.task} --recipe {plan.recipe.name} --seeds {seeds} "

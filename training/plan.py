@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nb201env.classes import representatives
+from nb201env.classes import canonical_classes, representatives
 from nb201env.container import Array, Container, DamagedTable, write
 from nb201env.space import SIZE, Architecture, IntArray
 from training.recipe import Recipe
@@ -58,6 +58,7 @@ class Plan:
         trainer: "plain" or "fused", see `training.build.TRAINERS`.
         every_string: Train all 15,625 architectures instead of one per canonical class.
         shard: Architectures per shard; the fused trainer takes these at once.
+        only: Lexicographic indices of the architectures to train; empty means all.
     """
 
     task: str
@@ -67,10 +68,13 @@ class Plan:
     trainer: str = "plain"
     every_string: bool = False
     shard: int = 32
+    only: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.shard < 1:
             raise ValueError(f"a shard holds at least 1 architecture; got {self.shard}")
+        if any(not 0 <= index < SIZE for index in self.only):
+            raise ValueError(f"an architecture's index is in 0..{SIZE - 1}; got {list(self.only)}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds must be different numbers from 0; got {list(self.seeds)}")
 
@@ -81,8 +85,17 @@ class Plan:
 
     @cached_property
     def indices(self) -> IntArray:
-        """The lexicographic index of every architecture that is trained."""
-        return np.arange(SIZE) if self.every_string else representatives()
+        """The lexicographic index of every architecture that is trained, rising."""
+        wanted = np.array(self.only, dtype=np.int64) if self.only else np.arange(SIZE)
+        if self.every_string:
+            return np.unique(wanted)
+        chosen: IntArray = representatives()[np.unique(canonical_classes()[wanted])]
+        return chosen
+
+    @property
+    def table_rows(self) -> IntArray:
+        """The row of each of `indices` in the table: its class, or itself with `every_string`."""
+        return self.indices if self.every_string else canonical_classes()[self.indices]
 
     @property
     def units(self) -> list[Unit]:
@@ -100,12 +113,13 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self) | {"seeds": list(self.seeds)}
+        return asdict(self) | {"seeds": list(self.seeds), "only": list(self.only)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Plan:
         """Back from `as_json`."""
-        return cls(**value | {"seeds": tuple(value["seeds"]), "recipe": Recipe(**value["recipe"])})
+        seeds, only = tuple(value["seeds"]), tuple(value["only"])
+        return cls(**value | {"seeds": seeds, "only": only, "recipe": Recipe(**value["recipe"])})
 
 
 class Folder:
@@ -146,7 +160,9 @@ class Folder:
         """
         file = path / "plan.json"
         if not file.is_file():
-            raise FileNotFoundError(f"{path} is not a build's folder (no plan.json); start one with 'nb201 build'")
+            raise FileNotFoundError(
+                f"{path} is not a build's folder (no plan.json); start one with 'nb201 build'"
+            )
         try:
             return cls(path, Plan.from_json(json.loads(file.read_text())))
         except (ValueError, TypeError, KeyError) as error:
@@ -212,16 +228,19 @@ def this_machine() -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )
 
 
 def _check_same(path: Path, old: Plan, new: Plan) -> None:
@@ -237,5 +256,5 @@ def _check_same(path: Path, old: Plan, new: Plan) -> None:
 def _short(value: Any) -> str:
     if isinstance(value, dict):
         return str(value.get("name", value))
-    text = str(value)
+    text = str(value) or "none"
     return text[:12] if len(text) == 64 else text
