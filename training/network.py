@@ -197,7 +197,8 @@ def count_macs(network: Network) -> int:
     skeleton, training = network.skeleton, network.training
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, skeleton.channels, skeleton.image_size, skeleton.image_size))
+            size, device = skeleton.image_size, network.classifier.weight.device
+            network.eval()(torch.zeros(1, skeleton.channels, size, size, device=device))
     finally:
         network.train(training)
         for hook in hooks:
