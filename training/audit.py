@@ -125,17 +125,16 @@ def _check_sample(
 
 
 def _check_classes(report: Report, runs: FloatArray, noise: float) -> None:
-    mean, classes = np.nanmean(runs, axis=1), canonical_classes()
-    spread = np.array([mean[classes == c].std(ddof=1) for c in _shared(classes)])
-    expected = noise / np.sqrt(runs.shape[1])
-    ratio = float(np.sqrt(np.nanmean(spread**2)) / expected) if noise else 0.0
+    complete = np.flatnonzero(~np.isnan(runs).any(axis=1))
+    means, classes = runs[complete].mean(axis=1), canonical_classes()[complete]
+    groups = [means[classes == c] for c in np.flatnonzero(np.bincount(classes) > 1)]
+    if not groups or not noise:
+        return
+    spread = np.sqrt(np.mean([group.var(ddof=1) for group in groups]))
+    ratio = float(spread / (noise / np.sqrt(runs.shape[1])))
     report.measures["class_noise_ratio"] = ratio
     if ratio > TOLERANCE:
         report.findings.append(f"members of one class differ {ratio:.1f} times as much as seeds do")
-
-
-def _shared(classes: IntArray) -> IntArray:
-    return np.flatnonzero(np.bincount(classes) > 1)
 
 
 def _check_dead(report: Report, runs: FloatArray, data: Data) -> None:
