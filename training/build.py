@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nb201env.extras import require
 from nb201env.space import Architecture
 from training.data import SPLITS, Data
 from training.fused import train_fused
 from training.loop import DivergedTraining, Logs, train_plain
 from training.network import Network
-from training.plan import Folder, Unit, this_machine
+from training.plan import Folder, Plan, Unit, this_machine
 from training.recipe import Recipe
 from training.tasks import load_task
-from training.weights import write_weights
+from training.weights import Weights, weights_of, write_weights
 
 Trainer = Callable[[Sequence[Architecture], Data, Recipe, int], tuple[Logs, list[Network]]]
 TRAINERS: dict[str, Trainer] = {"plain": train_plain, "fused": train_fused}
@@ -69,28 +70,46 @@ def find_trainer(name: str) -> Trainer:
     return TRAINERS[name]
 
 
-def train_unit(folder: Folder, unit: Unit, data: Data, weights: bool = False) -> int:
-    """Train one shard and write it; returns how many architectures it holds.
+class Trained(NamedTuple):
+    """A trained shard on its way to its file.
+
+    Attributes:
+        arrays: The shard's arrays.
+        about: Where and how long it was trained.
+        weights: The trained weights by architecture; empty if they are not wanted.
+    """
+
+    arrays: dict[str, npt.NDArray[Any]]
+    about: dict[str, Any]
+    weights: list[tuple[Architecture, Weights]]
+
+
+def train_unit(plan: Plan, unit: Unit, data: Data, weights: bool = False) -> Trained:
+    """Train one shard; nothing is written.
 
     Args:
-        folder: Where it belongs.
-        unit: Which one.
+        plan: The build.
+        unit: Which shard.
         data: The task's images, on the device that trains.
-        weights: Also write every network's trained weights (`training.weights`).
+        weights: Also hand over every network's trained weights.
     """
-    plan = folder.plan
-    architectures = plan.architectures(unit)
     start = time.perf_counter()
-    logs, networks = find_trainer(plan.trainer)(architectures, data, plan.recipe, unit.seed)
+    trainer = find_trainer(plan.trainer)
+    logs, networks = trainer(plan.architectures(unit), data, plan.recipe, unit.seed)
     about = this_machine() | {
         "device": str(data.mean.device),
         "seconds": round(time.perf_counter() - start, 3),
     }
-    if weights:
-        for network in networks:
-            write_weights(folder.path / "weights", network, unit.seed, plan.digest)
-    folder.write(unit, _arrays(logs), about)
-    return len(architectures)
+    kept = [(n.architecture, weights_of(n)) for n in networks] if weights else []
+    return Trained(_arrays(logs), about, kept)
+
+
+def store(folder: Folder, unit: Unit, trained: Trained) -> int:
+    """Write a trained shard, its weights first; returns how many architectures it holds."""
+    for architecture, weights in trained.weights:
+        write_weights(folder.path / "weights", architecture, unit.seed, folder.plan.digest, weights)
+    folder.write(unit, trained.arrays, trained.about)
+    return len(trained.arrays["train_loss"])
 
 
 def _arrays(logs: Logs) -> dict[str, npt.NDArray[Any]]:
@@ -109,6 +128,7 @@ def build(
     device: str = "cpu",
     weights: bool = False,
     limit_seconds: float | None = None,
+    cluster: Cluster | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Progress:
     """Train all missing shards of a folder.
@@ -121,6 +141,7 @@ def build(
         device: Where to train.
         weights: Also keep the trained weights.
         limit_seconds: Start no shard after this time; those in flight are finished.
+        cluster: Train on this Ray cluster instead of this machine's processes.
         report: Called after every shard.
 
     Raises:
@@ -136,8 +157,12 @@ def build(
     def in_time() -> bool:
         return limit_seconds is None or time.perf_counter() - start < limit_seconds
 
-    run = _run_here if jobs == 1 else _run_in_processes
-    for outcome in run(folder, todo, source, jobs, device, weights, in_time):
+    if cluster is not None:
+        outcomes = run_on_ray(cluster, folder, todo, source, jobs, device, weights, in_time)
+    else:
+        run = _run_here if jobs == 1 else _run_in_processes
+        outcomes = run(folder, todo, source, jobs, device, weights, in_time)
+    for outcome in outcomes:
         if isinstance(outcome, DivergedTraining):
             diverged.append(outcome)
             continue
@@ -166,7 +191,7 @@ def _run_here(
             if not in_time():
                 return
             try:
-                yield train_unit(folder, unit, data, weights)
+                yield store(folder, unit, train_unit(folder.plan, unit, data, weights))
             except DivergedTraining as error:
                 yield error
     finally:
@@ -207,4 +232,62 @@ def _prepare(folder: Folder, source: Path | None, device: str, weights: bool) ->
 def _train_prepared(unit: Unit) -> int:
     assert _prepared is not None
     folder, data, weights = _prepared
-    return train_unit(folder, unit, data, weights)
+    return store(folder, unit, train_unit(folder.plan, unit, data, weights))
+
+
+# -- Ray -------------------------------------------------------------------------------------
+
+
+class Cluster(NamedTuple):
+    """A Ray cluster.
+
+    Attributes:
+        address: "local" (workers on this machine), "auto" (the cluster this machine belongs to)
+            or "ray://host:10001".
+        cpus: Cores per shard.
+        gpus: GPUs per shard; 0.25 puts four shards on one GPU.
+    """
+
+    address: str = "local"
+    cpus: float = 1
+    gpus: float = 0
+
+
+def run_on_ray(
+    cluster: Cluster, folder: Folder, todo: Sequence[Unit], source: Path | None, jobs: int, device: str,
+    weights: bool, in_time: Callable[[], bool],
+) -> Iterator[Outcome]:  # fmt: skip
+    """Train shards on a Ray cluster, `jobs` at a time.
+
+    The images travel once to each host and the results come back here, so the hosts share no
+    folder. A shard whose worker or host is lost is trained again elsewhere.
+    """
+    ray: Any = require("ray", "ray")
+    ray.init(address=cluster.address, num_cpus=jobs if cluster.address == "local" else None,
+             log_to_driver=False, configure_logging=False)  # fmt: skip
+    try:
+        data = ray.put(load_task(folder.plan.task, source))
+        remote = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=-1)(_train_remotely)
+        waiting, flying = list(reversed(todo)), dict[Any, Unit]()
+        while waiting or flying:
+            while waiting and len(flying) < jobs and in_time():
+                unit = waiting.pop()
+                flying[remote.remote(folder.plan, unit, data, device, weights)] = unit
+            if not flying:
+                return
+            (landed,), _ = ray.wait(list(flying), num_returns=1)
+            outcome = ray.get(landed)
+            unit = flying.pop(landed)
+            yield outcome if isinstance(outcome, DivergedTraining) else store(folder, unit, outcome)
+    finally:
+        ray.shutdown()
+
+
+def _train_remotely(
+    plan: Plan, unit: Unit, data: Data, device: str, weights: bool
+) -> Trained | DivergedTraining:
+    torch.set_num_threads(1)
+    try:
+        return train_unit(plan, unit, data.to(device), weights)
+    except DivergedTraining as error:
+        return error

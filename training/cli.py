@@ -47,16 +47,21 @@ def build(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     weights: Annotated[bool, typer.Option(help="Also keep the trained weights.")] = False,
     limit_seconds: Annotated[float | None, typer.Option(help="Start no shard after this time.")] = None,
+    engine: Annotated[str, typer.Option(help="local (this machine's processes) or ray.")] = "local",
+    address: Annotated[str, typer.Option(help="Of the cluster: local, auto, ray://host:10001.")] = "local",
+    gpus: Annotated[float, typer.Option(help="GPUs per shard on Ray, such as 0.25.")] = 0,
 ) -> None:
     """Train whole tables, in shards; run it again to go on where it stopped."""
     _torch()
+    from training.build import Cluster, find_trainer
     from training.build import build as run
-    from training.build import find_trainer
     from training.files import download as fetch
     from training.plan import Folder, Plan
     from training.recipe import find_recipe
     from training.tasks import find_task, load_task
 
+    if engine not in ("local", "ray"):
+        raise ValueError(f"unknown engine {engine!r}; the engines are local, ray")
     chosen = find_recipe(recipe)
     if download:
         data = fetch(find_task(task).dataset, data or Path("data"))
@@ -84,6 +89,7 @@ def build(
         stand = run(
             folder, source=data, jobs=jobs, device=device, weights=weights,
             limit_seconds=limit_seconds, report=tick,
+            cluster=Cluster(address, gpus=gpus) if engine == "ray" else None,
         )  # fmt: skip
     typer.echo(f"{stand.done} of {stand.total} shards in {out}, {_rate(stand)}")
     again = "complete" if stand.done == stand.total else "run the same command again to go on"

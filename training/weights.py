@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from nb201env.classes import canonical_classes, representatives
@@ -13,14 +15,20 @@ from nb201env.space import Architecture, ArchitectureLike
 from nb201env.table import NotRecorded, Table
 from training.network import Network, Skeleton
 
+Weights = dict[str, npt.NDArray[Any]]
+"""A network's parameters and running statistics by their PyTorch names."""
 
-def write_weights(folder: Path, network: Network, seed: int, plan: str) -> None:
+
+def weights_of(network: Network) -> Weights:
+    """A copy of a network's weights."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def write_weights(folder: Path, architecture: Architecture, seed: int, plan: str, weights: Weights) -> None:
     """Write a trained network's weights as ``<seed>/<index>.safetensors`` in a folder."""
-    file = weights_file(folder, network.architecture, seed)
+    file = weights_file(folder, architecture, seed)
     file.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
-    about = {"architecture": str(network.architecture), "seed": seed, "plan": plan}
-    write(file, about, arrays)
+    write(file, {"architecture": str(architecture), "seed": seed, "plan": plan}, weights)
 
 
 def weights_file(folder: Path, architecture: Architecture, seed: int) -> Path:

@@ -213,6 +213,21 @@ def test_a_time_limit_stops_between_shards_and_the_next_call_goes_on(tmp_path: P
     assert merge(folder, tmp_path / "t.safetensors", DATA).id == table.id
 
 
+@pytest.mark.slow
+def test_ray_gives_the_same_numbers(undisturbed: Folder, table: Table, tmp_path: Path) -> None:
+    """In a process of its own, because Ray leaves threads and warnings behind."""
+    pytest.importorskip("ray")
+    command = [*COMMAND, str(tmp_path / "ray"), "--engine", "ray", "--jobs", "2", "--weights"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    folder = built(tmp_path / "local", shard=1, recipe=find_recipe("smoke-2"))
+    ids = {
+        merge(Folder.open(f), tmp_path / "t.safetensors", DATA).id for f in (tmp_path / "ray", folder.path)
+    }
+    assert len(ids) == 1
+    assert len(list((tmp_path / "ray" / "weights").rglob("*.safetensors"))) == 12
+
+
 # -- what can go wrong -----------------------------------------------------------------------
 
 
@@ -383,6 +398,7 @@ def test_the_commands(tmp_path: Path, table: Table) -> None:
         (["--task", "mnist"], "unknown task 'mnist'"),
         (["--seeds", "a"], "--seeds takes numbers"),
         (["--trainer", "x"], "unknown trainer"),
+        (["--engine", "x"], "unknown engine"),
         (["--task", "cifar10-valid", "--recipe", "official-12"], "give --data"),
         (["--task", "cifar10-valid", "--data", "/nowhere.npz"], "missing"),
     ],
