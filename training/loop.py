@@ -22,7 +22,7 @@ from training.data import SPLITS, Data, Split, batches, training_split
 from training.network import Network, Skeleton, initial_network
 from training.recipe import Recipe
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 128
 
 
 class DivergedTraining(ArithmeticError):
