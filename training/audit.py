@@ -21,7 +21,7 @@ import numpy.typing as npt
 from nb201env.classes import canonical_classes, output_terms
 from nb201env.space import SIZE, Architecture, IntArray, all_ops
 from nb201env.table import NotRecorded, Table
-from training.build import find_trainer
+from training.build import find_trainer, one_thread
 from training.data import Data
 from training.recipe import Recipe
 
@@ -108,7 +108,8 @@ def _check_sample(
     chosen = rng.choice(built, min(sample, len(built)), replace=False)
     fresh_seed = max(table.seeds) + 1 + seed
     trainer = find_trainer(table.manifest["provenance"]["trainer"])
-    logs, _ = trainer([Architecture.from_index(int(i)) for i in chosen], data, recipe, fresh_seed)
+    with one_thread():
+        logs, _ = trainer([Architecture.from_index(int(i)) for i in chosen], data, recipe, fresh_seed)
     again = logs.correct["valid"][:, -1] / len(data.splits["valid"].labels)
     held = (~np.isnan(runs[chosen])).sum(axis=1)
     difference = again - np.nanmean(runs[chosen], axis=1)

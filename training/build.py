@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,17 +184,26 @@ def _run_here(
     folder: Folder, todo: Sequence[Unit], source: Path | None, _: int, device: str, weights: bool,
     in_time: Callable[[], bool],
 ) -> Iterator[Outcome]:  # fmt: skip
+    data = load_task(folder.plan.task, source).to(device)
+    for unit in todo:
+        if not in_time():
+            return
+        try:
+            with one_thread():
+                trained = train_unit(folder.plan, unit, data, weights)
+        except DivergedTraining as error:
+            yield error
+        else:
+            yield store(folder, unit, trained)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, as every shard is trained: another number may round otherwise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        data = load_task(folder.plan.task, source).to(device)
-        for unit in todo:
-            if not in_time():
-                return
-            try:
-                yield store(folder, unit, train_unit(folder.plan, unit, data, weights))
-            except DivergedTraining as error:
-                yield error
+        yield
     finally:
         torch.set_num_threads(threads)
 
