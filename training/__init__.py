@@ -1,1 +1,19 @@
-"""Training that builds a table."""
+"""Training that builds a table.
+
+The parts, from the ground up: `network` (the official network), `recipe` (how it is trained),
+`files` and `tasks` (images), `data` (batches), `loop` (the plain training), `fused` (many
+networks at once), `plan` (a build and its shards), `build`, `merge`, `weights`, `audit`.
+"""
+
+from typing import Any
+
+__all__ = ["load_network"]
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch takes a second to import, and the command line must not wait for it.
+    if name == "load_network":
+        from training.weights import load_network
+
+        return load_network
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

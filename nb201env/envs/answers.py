@@ -87,10 +87,13 @@ def _answers(table: Table, run: str | int, epochs: int, reward: str, limit: Limi
     recorded = ~np.isnan(accuracy)
     slots = recorded.sum(axis=1)
     if not slots.all():
+        partial = isinstance(run, str)  # "sample" and "mean" want no certain run, so there is none
         raise NotRecorded(
             f"{table.name} has no run {run!r} for {int((slots == 0).sum()):,} of "
-            f"{SIZE:,} architectures; its seeds are {list(table.seeds)}; use run='sample' or 'mean'"
-        )
+            f"{SIZE:,} architectures; its seeds are {list(table.seeds)}; "
+            + ("it is partial: finish its build, or query the table itself" if partial
+               else "use run='sample' or 'mean'")
+        )  # fmt: skip
     order = np.argsort(~recorded, axis=1, kind="stable")
     accuracy = np.take_along_axis(accuracy, order, axis=1)
     return Answers(

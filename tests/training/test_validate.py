@@ -1,0 +1,87 @@
+"""The comparison with the official numbers, tried on a tiny made-up data set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nb201env.classes import canonical_classes
+from nb201env.space import SIZE, official_index_of
+from training import validate as module
+from training.validate import Comparison, choose, read_reference, validate
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    rows = [f"{official_index_of(i)},{10 + 80 * i / SIZE}" for i in range(SIZE)]
+    path = tmp_path / "reference.csv"
+    path.write_text("index,cifar10_valid_acc_12\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 64), ("test", 20)):
+        labels = np.arange(count) % 10
+        noise = rng.integers(0, 100, (count, 32, 32, 3))
+        arrays[f"x_{part}"] = (noise + 15 * labels[:, None, None, None]).astype(np.uint8)
+        arrays[f"y_{part}"] = labels.astype(np.uint8)
+    np.savez(tmp_path / "images.npz", **arrays)
+    return tmp_path / "images.npz"
+
+
+def test_the_reference_is_read_by_official_index(reference: Path) -> None:
+    accuracy = read_reference(reference)
+    assert accuracy[0] == pytest.approx(0.1)
+    assert (np.diff(accuracy) > 0).all()
+
+
+def test_a_wrong_reference(tmp_path: Path) -> None:
+    (tmp_path / "wrong.csv").write_text("index,other\n1,2\n")
+    with pytest.raises(ValueError, match=r"wrong\.csv: needs the columns"):
+        read_reference(tmp_path / "wrong.csv")
+
+
+@pytest.mark.parametrize("count", [2, 8, 200])
+def test_the_choice_spans_the_range(count: int, reference: Path) -> None:
+    official = read_reference(reference)
+    chosen = choose(official, count)
+    assert len(set(canonical_classes()[chosen].tolist())) == count
+    assert np.ptp(official[chosen]) > 0.9 * np.ptp(official)
+    assert (np.diff(official[chosen]) > -0.03).all()
+
+
+def test_the_whole_comparison(reference: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                              capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    monkeypatch.setattr(module, "find_recipe", lambda name: _thin(name))
+    out = tmp_path / "out"
+    found = validate(reference, images, out, count=3, recipe="official-12", jobs=1, device="cpu")
+    assert len(found.ours) == 3
+    assert ((found.ours >= 0) & (found.ours <= 1)).all()
+    text = (out / "report.md").read_text()
+    assert "Kendall tau" in text
+    assert text.count("nor_conv") + text.count("none") > 2
+    arguments = ["--reference", str(reference), "--data", str(images), "--out", str(out), "--count", "3"]
+    monkeypatch.setattr(sys, "argv", ["validate", *arguments])
+    module.main()
+    assert capsys.readouterr().out.strip() == text.strip()
+
+
+def _thin(name: str):  # type: ignore[no-untyped-def]
+    from dataclasses import replace
+
+    from training.recipe import PRESETS
+
+    return replace(PRESETS[name], epochs=2, width=2, cells=1)
+
+
+def test_the_figures() -> None:
+    indices = np.array([0, 1, 2])
+    found = Comparison(indices, np.array([0.1, 0.3, 0.2]), np.array([0.1, 0.2, 0.3]))
+    assert found.tau == pytest.approx(1 / 3)
+    assert found.difference == pytest.approx(0)

@@ -1,0 +1,303 @@
+"""Train everything a plan asks for: one shard after the other, in several processes, resumable."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nb201env.extras import require
+from nb201env.space import Architecture
+from training.data import SPLITS, Data
+from training.fused import train_fused
+from training.loop import DivergedTraining, Logs, train_plain
+from training.network import Network
+from training.plan import Folder, Plan, Unit, this_machine
+from training.recipe import Recipe
+from training.tasks import load_task
+from training.weights import Weights, weights_of, write_weights
+
+Trainer = Callable[[Sequence[Architecture], Data, Recipe, int], tuple[Logs, list[Network]]]
+TRAINERS: dict[str, Trainer] = {"plain": train_plain, "fused": train_fused}
+"""Ways to train the architectures of a shard; all give the plain path's results, to rounding."""
+
+
+class Progress(NamedTuple):
+    """How far a build is.
+
+    Attributes:
+        done: Finished shards, those of earlier calls included.
+        total: Shards of the whole plan.
+        finished: Shards finished by this call.
+        trainings: Architectures trained by this call (each seed counts).
+        seconds: Since this call began.
+    """
+
+    done: int
+    total: int
+    finished: int
+    trainings: int
+    seconds: float
+
+    @property
+    def per_hour(self) -> float:
+        """Trainings per hour, measured since this call began."""
+        return 3600 * self.trainings / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimated from the shards that this call has finished; infinite before the first."""
+        if not self.finished:
+            return float("inf")
+        return self.seconds / self.finished * (self.total - self.done)
+
+
+def find_trainer(name: str) -> Trainer:
+    """A trainer by name.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    if name not in TRAINERS:
+        raise ValueError(f"unknown trainer {name!r}; the trainers are {', '.join(TRAINERS)}")
+    return TRAINERS[name]
+
+
+class Trained(NamedTuple):
+    """A trained shard on its way to its file.
+
+    Attributes:
+        arrays: The shard's arrays.
+        about: Where and how long it was trained.
+        weights: The trained weights by architecture; empty if they are not wanted.
+    """
+
+    arrays: dict[str, npt.NDArray[Any]]
+    about: dict[str, Any]
+    weights: list[tuple[Architecture, Weights]]
+
+
+def train_unit(plan: Plan, unit: Unit, data: Data, weights: bool = False) -> Trained:
+    """Train one shard; nothing is written.
+
+    Args:
+        plan: The build.
+        unit: Which shard.
+        data: The task's images, on the device that trains.
+        weights: Also hand over every network's trained weights.
+    """
+    start = time.perf_counter()
+    trainer = find_trainer(plan.trainer)
+    logs, networks = trainer(plan.architectures(unit), data, plan.recipe, unit.seed)
+    about = this_machine() | {
+        "device": str(data.mean.device),
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+    kept = [(n.architecture, weights_of(n)) for n in networks] if weights else []
+    return Trained(_arrays(logs), about, kept)
+
+
+def store(folder: Folder, unit: Unit, trained: Trained) -> int:
+    """Write a trained shard, its weights first; returns how many architectures it holds."""
+    for architecture, weights in trained.weights:
+        write_weights(folder.path / "weights", architecture, unit.seed, folder.plan.digest, weights)
+    folder.write(unit, trained.arrays, trained.about)
+    return len(trained.arrays["train_loss"])
+
+
+def _arrays(logs: Logs) -> dict[str, npt.NDArray[Any]]:
+    arrays: dict[str, npt.NDArray[Any]] = {"measured_seconds": logs.seconds}
+    for split in SPLITS:
+        arrays[f"{split}_correct"] = logs.correct[split].astype(np.int32)
+        arrays[f"{split}_loss"] = logs.loss[split]
+    return arrays
+
+
+def build(
+    folder: Folder,
+    *,
+    source: Path | None = None,
+    jobs: int = 1,
+    device: str = "cpu",
+    weights: bool = False,
+    limit_seconds: float | None = None,
+    cluster: Cluster | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Progress:
+    """Train all missing shards of a folder.
+
+    Args:
+        folder: The build.
+        source: Where the task's images are.
+        jobs: Processes; each trains one shard at a time on one thread. The results do not
+            depend on it.
+        device: Where to train.
+        weights: Also keep the trained weights.
+        limit_seconds: Start no shard after this time; those in flight are finished.
+        cluster: Train on this Ray cluster instead of this machine's processes.
+        report: Called after every shard.
+
+    Raises:
+        DivergedTraining: If a loss stopped being a number; all other shards are trained first.
+        OSError: If a shard cannot be written; those finished are safe.
+    """
+    start, total = time.perf_counter(), len(folder.plan.units)
+    todo = folder.missing()
+    progress = Progress(total - len(todo), total, 0, 0, 0.0)
+    report(progress)
+    diverged: list[DivergedTraining] = []
+
+    def in_time() -> bool:
+        return limit_seconds is None or time.perf_counter() - start < limit_seconds
+
+    if cluster is not None:
+        outcomes = run_on_ray(cluster, folder, todo, source, jobs, device, weights, in_time)
+    else:
+        run = _run_here if jobs == 1 else _run_in_processes
+        outcomes = run(folder, todo, source, jobs, device, weights, in_time)
+    for outcome in outcomes:
+        if isinstance(outcome, DivergedTraining):
+            diverged.append(outcome)
+            continue
+        progress = Progress(
+            progress.done + 1, total, progress.finished + 1, progress.trainings + outcome,
+            time.perf_counter() - start,
+        )  # fmt: skip
+        report(progress)
+    if diverged:
+        raise DivergedTraining(f"{len(diverged)} of {total} shards diverged; the first: {diverged[0]}")
+    return progress
+
+
+Outcome = int | DivergedTraining
+
+
+def _run_here(
+    folder: Folder, todo: Sequence[Unit], source: Path | None, _: int, device: str, weights: bool,
+    in_time: Callable[[], bool],
+) -> Iterator[Outcome]:  # fmt: skip
+    data = load_task(folder.plan.task, source).to(device)
+    for unit in todo:
+        if not in_time():
+            return
+        try:
+            with one_thread():
+                trained = train_unit(folder.plan, unit, data, weights)
+        except DivergedTraining as error:
+            yield error
+        else:
+            yield store(folder, unit, trained)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, as every shard is trained: another number may round otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run_in_processes(
+    folder: Folder, todo: Sequence[Unit], source: Path | None, jobs: int, device: str, weights: bool,
+    in_time: Callable[[], bool],
+) -> Iterator[Outcome]:  # fmt: skip
+    context = multiprocessing.get_context("spawn")
+    arguments = (folder, source, device, weights)
+    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=arguments) as pool:
+        waiting, flying = list(reversed(todo)), set[Future[int]]()
+        while waiting or flying:
+            while waiting and len(flying) < jobs and in_time():
+                flying.add(pool.submit(_train_prepared, waiting.pop()))
+            if not flying:
+                return
+            landed, flying = wait(flying, return_when=FIRST_COMPLETED)
+            for future in landed:
+                error = future.exception()
+                if error is not None and not isinstance(error, DivergedTraining):
+                    raise error
+                yield error if isinstance(error, DivergedTraining) else future.result()
+
+
+_prepared: tuple[Folder, Data, bool] | None = None
+
+
+def _prepare(folder: Folder, source: Path | None, device: str, weights: bool) -> None:
+    """Load the images once in each process of the pool."""
+    global _prepared
+    torch.set_num_threads(1)
+    _prepared = folder, load_task(folder.plan.task, source).to(device), weights
+
+
+def _train_prepared(unit: Unit) -> int:
+    assert _prepared is not None
+    folder, data, weights = _prepared
+    return store(folder, unit, train_unit(folder.plan, unit, data, weights))
+
+
+# -- Ray -------------------------------------------------------------------------------------
+
+
+class Cluster(NamedTuple):
+    """A Ray cluster.
+
+    Attributes:
+        address: "local" (workers on this machine), "auto" (the cluster this machine belongs to)
+            or "ray://host:10001".
+        cpus: Cores per shard.
+        gpus: GPUs per shard; 0.25 puts four shards on one GPU.
+    """
+
+    address: str = "local"
+    cpus: float = 1
+    gpus: float = 0
+
+
+def run_on_ray(
+    cluster: Cluster, folder: Folder, todo: Sequence[Unit], source: Path | None, jobs: int, device: str,
+    weights: bool, in_time: Callable[[], bool],
+) -> Iterator[Outcome]:  # fmt: skip
+    """Train shards on a Ray cluster, `jobs` at a time.
+
+    The images travel once to each host and the results come back here, so the hosts share no
+    folder. A shard whose worker or host is lost is trained again elsewhere.
+    """
+    ray: Any = require("ray", "ray")
+    ray.init(address=cluster.address, num_cpus=jobs if cluster.address == "local" else None,
+             log_to_driver=False, configure_logging=False)  # fmt: skip
+    try:
+        data = ray.put(load_task(folder.plan.task, source))
+        remote = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=-1)(_train_remotely)
+        waiting, flying = list(reversed(todo)), dict[Any, Unit]()
+        while waiting or flying:
+            while waiting and len(flying) < jobs and in_time():
+                unit = waiting.pop()
+                flying[remote.remote(folder.plan, unit, data, device, weights)] = unit
+            if not flying:
+                return
+            (landed,), _ = ray.wait(list(flying), num_returns=1)
+            outcome = ray.get(landed)
+            unit = flying.pop(landed)
+            yield outcome if isinstance(outcome, DivergedTraining) else store(folder, unit, outcome)
+    finally:
+        ray.shutdown()
+
+
+def _train_remotely(
+    plan: Plan, unit: Unit, data: Data, device: str, weights: bool
+) -> Trained | DivergedTraining:
+    torch.set_num_threads(1)
+    try:
+        return train_unit(plan, unit, data.to(device), weights)
+    except DivergedTraining as error:
+        return error

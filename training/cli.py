@@ -1,0 +1,188 @@
+"""The sub-commands ``nb201 build``, ``merge``, ``audit`` and ``latency``.
+
+Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from nb201env.extras import require
+from nb201env.space import Architecture
+from nb201env.tables import SUFFIX, open_table
+
+if TYPE_CHECKING:
+    from training.build import Progress as Stand
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder of the original files, or an .npz; digits need none.")
+]
+
+
+def build(
+    out: Annotated[Path, typer.Option(help="The build's folder; made if new, resumed if not.")],
+    task: Annotated[
+        str, typer.Option(help="digits, cifar10-valid, cifar10, cifar100, ImageNet16-120.")
+    ] = "digits",
+    recipe: Annotated[str, typer.Option(help="A preset, such as official-12.")] = "smoke-2",
+    seeds: Annotated[str, typer.Option(help="Seeds, one run each: 777,888,999.")] = "777",
+    every_string: Annotated[
+        bool, typer.Option(help="Train all 15,625, not one per canonical class.")
+    ] = False,
+    only: Annotated[str, typer.Option(help="Train only these indices: 0,6111; default all.")] = "",
+    data: DataOption = None,
+    download: Annotated[bool, typer.Option(help="Fetch the original files into --data first.")] = False,
+    trainer: Annotated[
+        str, typer.Option(help="plain, fused, or auto (fused for images up to 8 pixels).")
+    ] = "auto",
+    shard: Annotated[int, typer.Option(min=1, help="Architectures per shard.")] = 32,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    weights: Annotated[bool, typer.Option(help="Also keep the trained weights.")] = False,
+    limit_seconds: Annotated[float | None, typer.Option(help="Start no shard after this time.")] = None,
+    engine: Annotated[str, typer.Option(help="local (this machine's processes) or ray.")] = "local",
+    address: Annotated[str, typer.Option(help="Of the cluster: local, auto, ray://host:10001.")] = "local",
+    gpus: Annotated[float, typer.Option(help="GPUs per shard on Ray, such as 0.25.")] = 0,
+) -> None:
+    """Train whole tables, in shards; run it again to go on where it stopped."""
+    _torch()
+    from training.build import Cluster, find_trainer
+    from training.build import build as run
+    from training.files import download as fetch
+    from training.plan import Folder, Plan
+    from training.recipe import find_recipe
+    from training.tasks import find_task, load_task
+
+    if engine not in ("local", "ray"):
+        raise ValueError(f"unknown engine {engine!r}; the engines are local, ray")
+    chosen = find_recipe(recipe)
+    if download:
+        data = fetch(find_task(task).dataset, data or Path("data"))
+    images = load_task(task, data)
+    if trainer == "auto":
+        trainer = "fused" if images.splits["train"].images.shape[-1] <= 8 else "plain"
+    find_trainer(trainer)
+    plan = Plan(
+        task,
+        images.digest,
+        chosen,
+        _numbers(seeds, "--seeds"),
+        trainer,
+        every_string,
+        shard,
+        _numbers(only, "--only"),
+    )
+    folder = Folder.create(out, plan)
+    with _bar() as progress:
+        bar = progress.add_task(f"{task} {recipe}", total=len(plan.units), rate="")
+
+        def tick(stand: Stand) -> None:
+            progress.update(bar, completed=stand.done, rate=_rate(stand))
+
+        stand = run(
+            folder, source=data, jobs=jobs, device=device, weights=weights,
+            limit_seconds=limit_seconds, report=tick,
+            cluster=Cluster(address, gpus=gpus) if engine == "ray" else None,
+        )  # fmt: skip
+    typer.echo(f"{stand.done} of {stand.total} shards in {out}, {_rate(stand)}")
+    again = "complete" if stand.done == stand.total else "run the same command again to go on"
+    typer.echo(f"{again}; make the table with: nb201 merge {out}")
+
+
+def merge(
+    folder: Annotated[Path, typer.Argument(help="A build's folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The table's file; by default in the build's folder.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The table's name; by default TASK-EPOCHS.")] = None,
+    data: DataOption = None,
+    measured: Annotated[bool, typer.Option(help="State processors and seconds in the manifest.")] = False,
+) -> None:
+    """Make a table of a build's finished shards; architectures not trained yet are masked."""
+    _torch()
+    from training.merge import merge as make
+    from training.plan import Folder
+    from training.tasks import load_task
+
+    opened = Folder.open(folder)
+    plan = opened.plan
+    path = out or folder / f"{name or f'{plan.task}-{plan.recipe.epochs}'}{SUFFIX}"
+    table = make(opened, path, load_task(plan.task, data), name, measured)
+    coverage = table.manifest["coverage"]
+    typer.echo(f"{path}  id {table.id}")
+    typer.echo(f"{coverage['trainings']:,} of {coverage['of']:,} trainings")
+
+
+def audit(
+    table: Annotated[str, typer.Argument(help="A table's name or file, built by 'nb201 build'.")],
+    sample: Annotated[int, typer.Option(min=1, help="How many architectures to train again.")] = 20,
+    seed: Annotated[int, typer.Option(help="Chooses the sample.")] = 0,
+    data: DataOption = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Train a sample again from scratch and compare it with the table; exit code 1 on a finding."""
+    _torch()
+    from training.audit import audit as check
+    from training.tasks import load_task
+
+    opened = open_table(table)
+    report = check(opened, load_task(str(opened.manifest["task"]["name"]), data), sample, seed)
+    if json_:
+        typer.echo(json.dumps(report.as_json(), indent=1))
+    else:
+        for line in report.lines():
+            typer.echo(line)
+    if report.findings:
+        raise typer.Exit(1)
+
+
+def latency(
+    architecture: Annotated[str, typer.Argument(help="An index or an official string.")],
+    task: Annotated[str, typer.Option(help="Which image size and classes.")] = "cifar10-valid",
+    batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 256,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed passes; the median is printed.")] = 20,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time one architecture's forward pass on this machine."""
+    _torch()
+    from training.latency import measure
+
+    chosen = Architecture.of(int(architecture) if architecture.isdigit() else architecture)
+    found = measure(chosen, task, batch=batch, repeats=repeats, device=device)
+    if json_:
+        typer.echo(json.dumps(found._asdict()))
+    else:
+        typer.echo(f"{found.seconds * 1e3:.3f} ms  median of {repeats}, batch {batch}, {found.device}")
+
+
+def _torch() -> ModuleType:
+    return require("torch", "train")
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise ValueError(f"{option} takes numbers with commas, such as 777,888; got {text!r}") from error
+
+
+def _bar() -> Progress:
+    shards = TextColumn("{task.completed}/{task.total} shards")
+    columns = (TextColumn("{task.description}"), BarColumn(), shards, TextColumn("{task.fields[rate]}"))
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _rate(stand: Stand) -> str:
+    """Trainings per hour and time left, from what this call has measured."""
+    if not stand.trainings:
+        return ""
+    left = stand.seconds_left
+    return f"{stand.per_hour:,.0f} architectures/h, {left / 60:,.1f} min left"

@@ -1,0 +1,206 @@
+"""Reading the data sets' original files without running anything that is in them.
+
+The originals are Python pickles. A pickle can call any function, so they are read by an unpickler
+that knows numpy arrays and nothing else. An .npz with the same arrays does as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import tarfile
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = dict[str, npt.NDArray[np.uint8]]
+"""x_train and x_test, uint8 [n, side, side, 3]; y_train and y_test, uint8 [n]."""
+
+IMAGENET_CLASSES = 120
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
+
+class DamagedData(ValueError):
+    """A data file that is not what it should be; the message says which and what to do."""
+
+
+class Download(NamedTuple):
+    """An archive that can be fetched: address, md5 as published with it, and its folder inside."""
+
+    url: str
+    md5: str
+    folder: str
+
+
+DOWNLOADS: dict[str, Download] = {
+    "cifar10": Download(
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "c58f30108f718f92721af3b95e74349a",
+        "cifar-10-batches-py",
+    ),
+    "cifar100": Download(
+        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        "eb9058c3a382ffc7106e4002c42a8d85",
+        "cifar-100-python",
+    ),
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image file needs")
+        return super().find_class(module, name)
+
+
+def read_pickle(path: Path) -> dict[str, Any]:
+    """A dictionary from a pickle of plain values and numpy arrays; byte keys become text.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedData: If it is not such a pickle.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path} is missing; give --data the folder of the data set's original files"
+        ) from error
+    try:
+        value = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+        return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in value.items()}
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise DamagedData(f"{path}: not a readable image file ({error}); get a fresh copy") from error
+
+
+def read_cifar10(source: Path) -> Arrays:
+    """CIFAR-10 from its six original files, or an .npz."""
+    if source.suffix == ".npz":
+        return read_npz(source)
+    folder = _inside(source, "cifar-10-batches-py")
+    train = [read_pickle(folder / f"data_batch_{i}") for i in range(1, 6)]
+    return _arrays(folder, train, read_pickle(folder / "test_batch"), "labels", 32)
+
+
+def read_cifar100(source: Path) -> Arrays:
+    """CIFAR-100 (its 100 fine labels) from its two original files, or an .npz."""
+    if source.suffix == ".npz":
+        return read_npz(source)
+    folder = _inside(source, "cifar-100-python")
+    return _arrays(folder, [read_pickle(folder / "train")], read_pickle(folder / "test"), "fine_labels", 32)
+
+
+def read_imagenet16(source: Path) -> Arrays:
+    """ImageNet16-120: the first 120 classes of 16x16 ImageNet, from its 11 files, or an .npz."""
+    if source.suffix == ".npz":
+        return read_npz(source)
+    train = [_first_classes(read_pickle(source / f"train_data_batch_{i}")) for i in range(1, 11)]
+    return _arrays(source, train, _first_classes(read_pickle(source / "val_data")), "labels", 16)
+
+
+def read_npz(path: Path) -> Arrays:
+    """Arrays from an .npz; no pickles inside.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedData: If it does not hold the four arrays.
+    """
+    names = ("x_train", "y_train", "x_test", "y_test")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: np.asarray(file[name]) for name in names}
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} is missing; give --data an existing .npz") from error
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DamagedData(
+            f"{path}: not an .npz with {', '.join(names)} ({error}); get a fresh copy"
+        ) from error
+    return _checked(path, arrays)
+
+
+def download(dataset: str, folder: Path, url: str | None = None) -> Path:
+    """Fetch and unpack a data set's original archive, unless it is there already.
+
+    Args:
+        dataset: "cifar10" or "cifar100". (ImageNet's address wants an account.)
+        folder: Where to put it.
+        url: Another address of the same archive.
+
+    Returns:
+        The folder of the original files.
+
+    Raises:
+        ValueError: If this data set cannot be fetched.
+        OSError: If the address does not answer.
+        DamagedData: If what came is not the archive; nothing is unpacked then.
+    """
+    if dataset not in DOWNLOADS:
+        raise ValueError(f"{dataset} cannot be downloaded here; known: {', '.join(DOWNLOADS)}")
+    what = DOWNLOADS[dataset]
+    target = folder / what.folder
+    if target.is_dir():
+        return target
+    address = url or what.url
+    try:
+        with urllib.request.urlopen(address, timeout=60) as response:
+            content = response.read()
+    except OSError as error:
+        raise OSError(
+            f"{address} cannot be reached ({error}); put the files into {folder} by hand"
+        ) from error
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != what.md5:
+        raise DamagedData(f"{address}: md5 {found} instead of {what.md5}; nothing was unpacked, try again")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        archive.extractall(folder, filter="data")
+    return target
+
+
+def _inside(source: Path, name: str) -> Path:
+    return source / name if (source / name).is_dir() else source
+
+
+def _first_classes(batch: dict[str, Any]) -> dict[str, Any]:
+    labels = np.asarray(batch["labels"])
+    chosen = labels <= IMAGENET_CLASSES  # the files count classes from 1
+    return {"data": np.asarray(batch["data"])[chosen], "labels": labels[chosen] - 1}
+
+
+def _arrays(path: Path, train: list[dict[str, Any]], test: dict[str, Any], labels: str, side: int) -> Arrays:
+    arrays = {}
+    for part, files in (("train", train), ("test", [test])):
+        try:
+            pixels = np.concatenate([np.asarray(file["data"]) for file in files])
+            arrays[f"y_{part}"] = np.concatenate([np.asarray(file[labels]) for file in files])
+            # Originals hold one image per row, its planes one after the other.
+            arrays[f"x_{part}"] = pixels.reshape(-1, 3, side, side).transpose(0, 2, 3, 1)
+        except (KeyError, ValueError) as error:
+            raise DamagedData(
+                f"{path}: the {part} files do not hold images ({error}); get a fresh copy"
+            ) from error
+    return _checked(path, arrays)
+
+
+def _checked(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> Arrays:
+    for part in ("train", "test"):
+        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1] != x.shape[2] or len(x) != y.size or y.ndim != 1:
+            raise DamagedData(
+                f"{path}: x_{part} must be uint8 [n, side, side, channels] and y_{part} [n]; "
+                f"got {x.dtype} {x.shape} and {y.shape}; get a fresh copy"
+            )
+    return {name: array.astype(np.uint8, copy=False) for name, array in arrays.items()}

@@ -1,0 +1,81 @@
+"""How long one architecture's forward pass takes on this machine."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from nb201env.space import Architecture
+from training.network import Network, Skeleton
+from training.plan import processor
+
+_WARM_UP = 3
+# side of the image, channels, classes
+_SHAPES: dict[str, tuple[int, int, int]] = {
+    "digits": (8, 1, 10),
+    "cifar10-valid": (32, 3, 10),
+    "cifar10": (32, 3, 10),
+    "cifar100": (32, 3, 100),
+    "ImageNet16-120": (16, 3, 120),
+}
+
+
+class Latency(NamedTuple):
+    """One measurement.
+
+    Attributes:
+        seconds: The median pass.
+        spread: The upper minus the lower quartile of the passes, in seconds.
+        device: What it ran on.
+        batch: Images at once.
+    """
+
+    seconds: float
+    spread: float
+    device: str
+    batch: int
+
+
+def measure(
+    architecture: Architecture, task: str, *, batch: int = 256, repeats: int = 20, device: str = "cpu"
+) -> Latency:
+    """The forward pass of the official network (width 16, 5 cells per stage), in evaluation mode.
+
+    Args:
+        architecture: Which one.
+        task: Decides the image's size and the classes.
+        batch: Images at once.
+        repeats: Timed passes, after three that warm up.
+        device: "cpu" or "cuda".
+
+    Raises:
+        ValueError: If the task or the device is unknown.
+    """
+    if task not in _SHAPES:
+        raise ValueError(f"unknown task {task!r}; the tasks are {', '.join(_SHAPES)}")
+    side, channels, classes = _SHAPES[task]
+    place = torch.device(device)
+    network = Network(architecture, Skeleton(classes=classes, image_size=side, channels=channels))
+    network.eval().to(place)
+    images = torch.zeros(batch, channels, side, side, device=place)
+    with torch.inference_mode():
+        times = [_timed(network, images, place) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
+    low, middle, high = np.percentile(times, (25, 50, 75))
+    return Latency(float(middle), float(high - low), _name(place), batch)
+
+
+def _timed(network: Network, images: torch.Tensor, place: torch.device) -> float:
+    start = time.perf_counter()
+    network(images)
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)
+    return time.perf_counter() - start
+
+
+def _name(place: torch.device) -> str:
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    return f"{processor()}, {torch.get_num_threads()} threads"

@@ -1,0 +1,98 @@
+"""How a network is trained: the official recipe and small ones, as plain values.
+
+Source of the official recipe: AutoDL-Projects, ``configs/nas-benchmark/{CIFAR,LESS}.config``,
+``hyper-opts/{12E,200E}.config`` and ``xautodl/procedures/optimizers.py``. It has no warm-up, no
+cutout, no dropout, no label smoothing and no mixed precision; weight decay acts on every
+parameter, batch norm's included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to train.
+
+    Attributes:
+        name: What the command line calls it.
+        epochs: The schedule's length; the learning rate is annealed over all of it.
+        width: Channels of the first stage.
+        cells: Cells per stage.
+        batch: Images per step; the last step of an epoch takes what is left.
+        learning_rate: At the first epoch; see `rate`.
+        momentum: Of SGD.
+        nesterov: Whether the momentum is Nesterov's.
+        weight_decay: On every parameter.
+        flip: Whether images are mirrored at random (left-right, one half of them).
+        pad: Pixels of zero padding from which a random crop of the original size is taken, on
+            32-pixel images; scaled with the image's side (16 pixels: half of it).
+        train_images: How many of the task's training images are used, the first ones; 0 is all.
+    """
+
+    name: str
+    epochs: int
+    width: int = 16
+    cells: int = 5
+    batch: int = 256
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    flip: bool = True
+    pad: int = 4
+    train_images: int = 0
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch (0-based): cosine to 0, per epoch and not per step.
+
+        0.5 * learning_rate * (1 + cos(pi * epoch / epochs)): the first epoch has the whole rate,
+        the last one is still above 0.
+        """
+        return 0.5 * self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all values; shards of another recipe are told apart by it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+PRESETS: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("official-12", epochs=12),
+        Recipe("official-200", epochs=200),
+        # Digits on a CPU: thin, because the images are small, but three cells per stage, because
+        # with one the skeleton does most of the work and the cells hardly differ. Few images and
+        # small batches: with more images nearly all cells reach 95 % and seeds decide the order.
+        # No crops: two pixels of eight are too many, and digits must not be mirrored.
+        Recipe(
+            "digits-16",
+            epochs=16,
+            width=4,
+            cells=3,
+            batch=16,
+            learning_rate=0.05,
+            flip=False,
+            pad=0,
+            train_images=128,
+        ),
+        # Seconds per table, for trying the commands out.
+        Recipe("smoke-2", epochs=2, width=2, cells=1, batch=64, flip=False, pad=0, train_images=128),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A preset by name.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown recipe {name!r}; the presets are {', '.join(PRESETS)}")
+    return PRESETS[name]

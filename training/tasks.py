@@ -1,0 +1,156 @@
+"""The tasks: where their images come from and how they are split.
+
+| task | trained on | valid | test |
+| --- | --- | --- | --- |
+| cifar10-valid | the official random half of the training images | the other half | the test images |
+| cifar10 | all 50,000 training images | the other half, so seen in training | the test images |
+| cifar100 | all training images | a random half of the test images | the other half |
+| ImageNet16-120 | all training images | a random half of the validation images | the other half |
+| digits | 797 of scikit-learn's 1,797 images | 500 | 500 |
+
+The official split of CIFAR-10 is regenerated from its recipe (see `official_half`). The official
+lists for CIFAR-100 and ImageNet16-120 follow no known recipe, so their halves are our own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nb201env.extras import require
+from training.data import Data, Split
+from training.files import Arrays, read_cifar10, read_cifar100, read_imagenet16
+
+_SPLIT_SEED = 1021
+
+
+class Task(NamedTuple):
+    """How to make one task's data.
+
+    Attributes:
+        dataset: The data set, as tables name it.
+        trained_on: For the manifest.
+        load: The data, from the folder or file where the original files are.
+    """
+
+    dataset: str
+    trained_on: str
+    load: Callable[[Path | None], Data]
+
+
+def load_task(name: str, source: Path | None = None) -> Data:
+    """A task's images.
+
+    Args:
+        name: One of `TASKS`.
+        source: Folder of the original files, or an .npz with x_train, y_train, x_test, y_test.
+            Not needed for digits.
+
+    Raises:
+        ValueError: If there is no such task, no source was given, or a file is damaged.
+        FileNotFoundError: If a file is missing; the message says which and how to get it.
+    """
+    return find_task(name).load(source)
+
+
+def find_task(name: str) -> Task:
+    """A task by name.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; the tasks are {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def official_half(count: int, seed: int = _SPLIT_SEED) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The official random halves of a training set: sorted row numbers of both.
+
+    Python's generator with this seed shuffles the row numbers; the first half of them is trained
+    on, the rest validates. Equals the official list for CIFAR-10 (50,000 rows, seed 1021).
+    """
+    rows = list(range(count))
+    random.Random(seed).shuffle(rows)
+    half = count // 2
+    return np.array(sorted(rows[:half])), np.array(sorted(rows[half:]))
+
+
+def _cifar10(source: Path | None, whole: bool) -> Data:
+    arrays = read_cifar10(_given("cifar10", source))
+    train, valid = official_half(len(arrays["y_train"]))
+    splits = {
+        "train": _split(arrays, "train", slice(None) if whole else train),
+        "valid": _split(arrays, "train", valid),
+        "test": _split(arrays, "test", slice(None)),
+    }
+    name = "cifar10" if whole else "cifar10-valid"
+    return _data(name, splits, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 10)
+
+
+def _cifar100(source: Path | None) -> Data:
+    arrays = read_cifar100(_given("cifar100", source))
+    return _data("cifar100", _halved_test(arrays), (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), 100)
+
+
+def _imagenet16(source: Path | None) -> Data:
+    arrays = read_imagenet16(_given("ImageNet16-120", source))
+    mean, std = (122.68, 116.66, 104.01), (63.22, 61.26, 65.09)
+    return _data("ImageNet16-120", _halved_test(arrays), mean, std, 120)
+
+
+def _digits(_: Path | None) -> Data:
+    bunch = require("sklearn.datasets", "surrogate").load_digits()
+    images = np.round(bunch.images * 15.9375).astype(np.uint8)[:, None]  # 0..16 to 0..255
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
+    parts = dict(zip(("train", "valid", "test"), np.split(order, (797, 1297)), strict=True))
+    splits = {
+        name: Split(torch.from_numpy(images[rows]), torch.from_numpy(bunch.target[rows].astype(np.int64)))
+        for name, rows in parts.items()
+    }
+    return _data("digits", splits, (77.9,), (95.9,), 10)
+
+
+def _halved_test(arrays: Arrays) -> dict[str, Split]:
+    valid, test = official_half(len(arrays["y_test"]))
+    return {
+        "train": _split(arrays, "train", slice(None)),
+        "valid": _split(arrays, "test", valid),
+        "test": _split(arrays, "test", test),
+    }
+
+
+def _split(arrays: Arrays, part: str, rows: npt.NDArray[np.int64] | slice) -> Split:
+    images = np.ascontiguousarray(arrays[f"x_{part}"][rows].transpose(0, 3, 1, 2))
+    return Split(torch.from_numpy(images), torch.from_numpy(arrays[f"y_{part}"][rows].astype(np.int64)))
+
+
+def _data(
+    task: str, splits: dict[str, Split], mean: tuple[float, ...], std: tuple[float, ...], classes: int
+) -> Data:
+    return Data(task, splits, torch.tensor(mean), torch.tensor(std), classes)
+
+
+def _given(task: str, source: Path | None) -> Path:
+    if source is None:
+        raise ValueError(
+            f"task {task} needs its images: give --data FOLDER (the original files) or --data FILE.npz, "
+            "or add --download to fetch the original files into that folder"
+        )
+    return source
+
+
+_HALF = "the official random half of the CIFAR-10 training images"
+TASKS: dict[str, Task] = {
+    "digits": Task("digits", "797 of scikit-learn's digits", _digits),
+    "cifar10-valid": Task("cifar10", _HALF, lambda source: _cifar10(source, whole=False)),
+    "cifar10": Task("cifar10", "all CIFAR-10 training images", lambda source: _cifar10(source, whole=True)),
+    "cifar100": Task("cifar100", "all CIFAR-100 training images", _cifar100),
+    "ImageNet16-120": Task("ImageNet16-120", "all ImageNet16-120 training images", _imagenet16),
+}
