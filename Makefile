@@ -36,6 +36,7 @@ docs: $(VENV)/.dev ## Write the generated pages again
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	$(BIN)/python -m benchmarks.bench_env
 	$(BIN)/python -m benchmarks.bench_surrogate
+	$(BIN)/python -m benchmarks.bench_training
 	sample="$${NB201_REFERENCE:-../shared/reference}/nats-tss-sample"; \
 	if [ -d "$$sample" ]; then $(BIN)/python benchmarks/bench_import.py "$$sample"; \
 	else echo "importing: skipped, no $$sample"; fi

@@ -106,7 +106,7 @@ def _imagenet16(source: Path | None) -> Data:
 
 
 def _digits(_: Path | None) -> Data:
-    bunch = require("sklearn.datasets", "surrogate").load_digits()
+    bunch = require("sklearn.datasets", "train").load_digits()
     images = np.round(bunch.images * 15.9375).astype(np.uint8)[:, None]  # 0..16 to 0..255
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
     parts = dict(zip(("train", "valid", "test"), np.split(order, (797, 1297)), strict=True))

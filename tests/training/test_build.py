@@ -28,7 +28,7 @@ from training.build import Progress, build, find_trainer
 from training.loop import DivergedTraining, evaluate
 from training.merge import merge
 from training.plan import Folder, ForeignShard, Plan
-from training.recipe import PRESETS, Recipe, find_recipe
+from training.recipe import Recipe, find_recipe
 from training.tasks import load_task
 
 DATA = load_task("digits")
@@ -322,26 +322,6 @@ def test_unknown_names() -> None:
         find_recipe("official-13")
     with pytest.raises(ValueError, match=r"unknown trainer 'gpu'.*plain"):
         find_trainer("gpu")
-
-
-# -- recipes ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("name", "epochs"), [("official-12", 12), ("official-200", 200)])
-def test_the_official_recipe(name: str, epochs: int) -> None:
-    recipe = PRESETS[name]
-    assert recipe == Recipe(
-        name, epochs, width=16, cells=5, batch=256, learning_rate=0.1, momentum=0.9, nesterov=True,
-        weight_decay=5e-4, flip=True, pad=4, train_images=0,
-    )  # fmt: skip
-    rates = [recipe.rate(epoch) for epoch in range(epochs)]
-    assert rates[0] == 0.1
-    assert rates[epochs // 2] == pytest.approx(0.05)
-    assert 0 < rates[-1] < rates[-2]
-
-
-def test_two_recipes_differ_in_their_digests() -> None:
-    assert len({recipe.digest for recipe in PRESETS.values()}) == len(PRESETS)
 
 
 # -- weights ---------------------------------------------------------------------------------
