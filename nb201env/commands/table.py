@@ -19,7 +19,7 @@ from nb201env.commands.output import (
 )
 from nb201env.space import Architecture
 from nb201env.table import Table, verify_file
-from nb201env.tables import SUFFIX, embedded, find, home, open_table, own
+from nb201env.tables import SUFFIX, embedded, embedded_file, find, home, open_table, own
 
 app = typer.Typer(
     help="List, inspect, import, export, verify, query, compare and plot tables.", no_args_is_help=True
@@ -35,7 +35,8 @@ Epochs = Annotated[int, typer.Option(help="Epochs completed.")]
 @app.command("list")
 def list_tables(json: Json = False) -> None:
     """List the tables that can be opened by name: your own, then the embedded ones."""
-    found = [summary(open_table(name)) for name in [*own(), *embedded()]]
+    files = [home() / f"{name}{SUFFIX}" for name in own()] + [embedded_file(name) for name in embedded()]
+    found = [summary(open_table(file)) for file in files]
     if json:
         print_json({"home": str(home()), "tables": found})
         return

@@ -19,7 +19,7 @@ from nb201env.compat.api import NASBench201API, NATStopology
 from nb201env.compat.results import ArchResults, ResultsCount
 from nb201env.compat.traps import Info, Trap
 from nb201env.table import Table
-from nb201env.tables import SUFFIX, embedded, home, open_table
+from nb201env.tables import SUFFIX, embedded, embedded_file, home, open_table
 
 Tables = Mapping[str, Table] | Iterable[Table] | str | os.PathLike[str] | None
 
@@ -58,7 +58,7 @@ def _tables(tables: Tables) -> dict[str, Table]:
     if tables is None:
         own = _open(home())
         held = {(table.manifest["task"].get("name"), table.epochs) for table in own.values()}
-        rest = _measured({name: open_table(name) for name in embedded()})
+        rest = _measured({name: open_table(embedded_file(name)) for name in embedded()})
         return own | {
             name: table
             for name, table in rest.items()

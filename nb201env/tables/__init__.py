@@ -22,6 +22,11 @@ def embedded() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _HERE.glob(f"*{SUFFIX}")))
 
 
+def embedded_file(name: str) -> Path:
+    """Where an embedded table's file is."""
+    return _HERE / f"{name}{SUFFIX}"
+
+
 def own() -> tuple[str, ...]:
     """The names of the user's own tables, in `home()`."""
     return tuple(sorted(path.stem for path in home().glob(f"*{SUFFIX}"))) if home().is_dir() else ()
@@ -51,7 +56,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     text = os.fspath(name_or_path)
     if Path(text).is_file():
         return Path(text)
-    named = [path for path in (home() / f"{text}{SUFFIX}", _HERE / f"{text}{SUFFIX}") if path.is_file()]
+    named = [path for path in (home() / f"{text}{SUFFIX}", embedded_file(text)) if path.is_file()]
     if len(named) == 2:
         raise ValueError(
             f"two tables are called {text!r}, an embedded one and {named[0]}; rename yours or name its path"
