@@ -21,7 +21,7 @@ test-slow: $(VENV)/.dev ## Run the tests that take minutes each
 test-core: ## Install the core alone in a fresh environment, make an environment and step it
 	rm -rf .venv-core && $(PYTHON) -m venv .venv-core
 	.venv-core/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
-	cd / && $(CURDIR)/.venv-core/bin/python $(CURDIR)/tests/core_alone.py
+	cd / && $(CURDIR)/.venv-core/bin/python $(CURDIR)/.ci/core_alone.py
 	rm -rf .venv-core
 
 lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
