@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nb201env  # noqa: F401  (registers the ids)
-from nb201env.envs.registration import TABLES
+from nb201env.envs.registration import SURROGATES, TABLES
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("NB201_REFERENCE", ROOT.parent / "shared" / "reference"))
@@ -60,6 +60,11 @@ def way(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture(params=IDS)
 def env_id(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=sorted(TABLES | SURROGATES))
+def every_id(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 

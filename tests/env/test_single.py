@@ -33,18 +33,18 @@ def play(env: gym.Env[Any, Any], actions: Any) -> tuple[Any, float, bool, bool, 
 # -- the field's own checkers ----------------------------------------------------------------
 
 
-def test_gymnasiums_checker(env_id: str, way: dict[str, Any]) -> None:
-    env = gym.make(env_id, render_mode="rgb_array", **way)
+def test_gymnasiums_checker(every_id: str, way: dict[str, Any]) -> None:
+    env = gym.make(every_id, render_mode="rgb_array", **way)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(env.unwrapped)
 
 
-def test_stable_baselines3s_checker(env_id: str, way: dict[str, Any]) -> None:
+def test_stable_baselines3s_checker(every_id: str, way: dict[str, Any]) -> None:
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        checker.check_env(gym.make(env_id, **way).unwrapped)
+        checker.check_env(gym.make(every_id, **way).unwrapped)
 
 
 def test_spec_survives_json(env_id: str, variant: dict[str, Any]) -> None:
