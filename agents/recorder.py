@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,7 @@ from gymnasium.envs.registration import EnvSpec
 
 import nb201env  # noqa: F401  (registers the ids)
 from agents.contract import Agent, Env
-from agents.trajectory import Trajectory, Writer
+from agents.trajectory import Cost, Trajectory, Writer, write_cost
 from nb201env.space import Architecture
 
 OnQuery = Callable[[dict[str, Any]], None]
@@ -80,7 +81,7 @@ def record(
     command: str = "",
     on_query: OnQuery | None = None,
 ) -> None:
-    """Run one search and write its trajectory.
+    """Run one search and write its trajectory, and beside it what the agent itself cost.
 
     Args:
         agent: Who searches.
@@ -93,6 +94,7 @@ def record(
     """
     writer = Writer(path, header(agent, env, seed, name or type(agent).__name__, command))
     complete = False
+    wall, cpu = time.perf_counter(), time.process_time()
 
     def both(query: dict[str, Any]) -> None:
         writer.query(query)
@@ -101,6 +103,7 @@ def record(
 
     try:
         agent.search(Recorder(env, seed, both), agent_seed(seed))
+        write_cost(path, Cost(time.perf_counter() - wall, time.process_time() - cpu))
         complete = True
     finally:
         writer.close(complete=complete)

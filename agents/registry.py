@@ -14,9 +14,26 @@ AGENTS: dict[str, str] = {
     "a2c": "agents.sb3:A2C",
     "dqn": "agents.sb3:DQN",
     "maskable_ppo": "agents.sb3:MaskablePPO",
+    "rsps": "agents.weight_sharing.rsps:RSPS",
+    "darts_v1": "agents.weight_sharing.darts:DARTSV1",
+    "darts_v2": "agents.weight_sharing.darts:DARTSV2",
+    "gdas": "agents.weight_sharing.gdas:GDAS",
+    "setn": "agents.weight_sharing.setn:SETN",
+    "enas": "agents.weight_sharing.enas:ENAS",
 }
 
-_ACRONYMS = {"ppo": "PPO", "a2c": "A2C", "dqn": "DQN", "maskable_ppo": "MaskablePPO"}
+_ACRONYMS = {
+    "ppo": "PPO",
+    "a2c": "A2C",
+    "dqn": "DQN",
+    "maskable_ppo": "MaskablePPO",
+    "rsps": "RSPS",
+    "darts_v1": "DARTS-V1",
+    "darts_v2": "DARTS-V2",
+    "gdas": "GDAS",
+    "setn": "SETN",
+    "enas": "ENAS",
+}
 
 
 def display_name(name: str) -> str:
@@ -24,21 +41,26 @@ def display_name(name: str) -> str:
     return _ACRONYMS.get(name, name.replace("_", " "))
 
 
-def make_agent(name: str, **hyperparameters: Any) -> Agent:
+def make_agent(name: str, *, preset: str = "", **hyperparameters: Any) -> Agent:
     """An agent by name.
 
     Args:
         name: A key of `AGENTS`.
-        **hyperparameters: Its attributes; the rest keep their defaults.
+        preset: A key of the agent's `PRESETS`, other hyper-parameters than its defaults.
+        **hyperparameters: Its attributes; the rest keep the preset's values or their defaults.
 
     Raises:
-        ValueError: If there is no such agent, or it has no such attribute.
+        ValueError: If there is no such agent, or it has no such preset or attribute.
     """
     if name not in AGENTS:
         raise ValueError(f"unknown agent {name!r}; the agents are {', '.join(AGENTS)}")
     module, _, cls = AGENTS[name].partition(":")
+    agent_class = getattr(importlib.import_module(module), cls)
+    presets = getattr(agent_class, "PRESETS", {})
+    if preset and preset not in presets:
+        raise ValueError(f"agent {name!r} has no preset {preset!r}; it has {', '.join(presets) or 'none'}")
     try:
-        agent: Agent = getattr(importlib.import_module(module), cls)(**hyperparameters)
+        agent: Agent = agent_class(**presets.get(preset, {}) | hyperparameters)
     except TypeError as error:
         raise ValueError(f"agent {name!r}: {error}") from error
     return agent

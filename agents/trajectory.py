@@ -4,6 +4,9 @@ A trajectory file is JSON lines. The first line is the header: the environment's
 the table's id, the agent and its hyper-parameters, the seed, versions, and the command that
 writes the same file again. Then comes one line per answered query, and a last line that says the
 search ended; without it the file is of a search that was cut short.
+
+What the agent itself cost, in measured seconds, differs from run to run. So it stands in a file
+of its own, ``<path>.cost.json``, and a trajectory of the same seed has the same bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,6 +65,37 @@ class Trajectory:
         new_best = accuracy > np.concatenate([[-np.inf], np.maximum.accumulate(accuracy)[:-1]])
         latest = np.maximum.accumulate(np.where(new_best, np.arange(len(accuracy)), 0))
         return self.index[latest]
+
+
+class Cost(NamedTuple):
+    """What one search cost on the machine that ran it, the environment's lookups included.
+
+    Attributes:
+        wall_seconds: By the clock on the wall.
+        cpu_seconds: Of the processor, all threads together; other programs disturb it less.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+
+
+def write_cost(path: str | os.PathLike[str], cost: Cost) -> None:
+    """Write a search's cost beside its trajectory `path`."""
+    rounded = {name: round(seconds, 3) for name, seconds in cost._asdict().items()}
+    _cost_file(path).write_text(json.dumps(rounded) + "\n", encoding="utf-8")
+
+
+def read_cost(path: str | os.PathLike[str]) -> Cost:
+    """The cost of the search whose trajectory is `path`.
+
+    Raises:
+        FileNotFoundError: If it was not recorded.
+    """
+    return Cost(**json.loads(_cost_file(path).read_text(encoding="utf-8")))
+
+
+def _cost_file(path: str | os.PathLike[str]) -> Path:
+    return Path(f"{os.fspath(path)}.cost.json")
 
 
 class Writer:
