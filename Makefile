@@ -32,6 +32,7 @@ lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
 docs: $(VENV)/.dev ## Write the generated pages again
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m surrogate.pages
+	$(BIN)/python -m benchmarks.bench_weight_sharing page
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	$(BIN)/python -m benchmarks.bench_env

@@ -30,6 +30,8 @@ from nb201env.tables import open_table
 HERE = Path(__file__).parent
 BASELINES = HERE / "data" / "baselines.json"
 QUERIES, SEARCHES = 500, 10
+COMPARED = [name for name, where in AGENTS.items() if "weight_sharing" not in where]
+"""The agents that need nothing but the environment; the others train on a task's images."""
 PREDICTED = (
     "**This id answers with predictions of a [surrogate](../surrogate.md), not with results of trainings:** "
     "where the page below speaks of trainings and runs, they are imagined."
@@ -120,7 +122,7 @@ def baselines_part(env_id: str, table: Table) -> str:
 
 def command(env_id: str) -> str:
     """What runs the baselines of one environment."""
-    agents = " ".join(f"--agent {name}" for name in AGENTS)
+    agents = " ".join(f"--agent {name}" for name in json.loads(BASELINES.read_text(encoding="utf-8"))[env_id])
     return f"nb201 search {agents} --env {env_id} --seeds 0-{SEARCHES - 1} --budget {QUERIES}"
 
 
@@ -158,11 +160,11 @@ def run_baselines(jobs: int = 2) -> dict[str, dict[str, list[dict[str, Any]]]]:
         with tempfile.TemporaryDirectory() as folder:
             plan = [
                 Search(agent, env_id, seed, {"budget_queries": QUERIES}, Path(folder))
-                for agent in AGENTS
+                for agent in COMPARED
                 for seed in range(SEARCHES)
             ]
             rows = as_rows(run(plan, jobs))
-        results[env_id] = {agent: [row for row in rows if row["agent"] == agent] for agent in AGENTS}
+        results[env_id] = {agent: [row for row in rows if row["agent"] == agent] for agent in COMPARED}
     return results
 
 

@@ -136,7 +136,8 @@ def mixed_product(
                 weight.copy_(start + sign * scale * part)
         sides.append(gradients_of(loss(), [logits])[0])
     _put_back(weights, kept)
-    return (sides[0] - sides[1]) / (2 * scale)
+    product: Tensor = (sides[0] - sides[1]) / (2 * scale)
+    return product
 
 
 def gradients_of(loss: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -50,7 +50,7 @@ class ENAS(WeightSharing):
     candidates: int = 100
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
-        "digits": DIGITS | {"batch": 64, "cosine_epochs": 0, "controller_rate": 0.01, "controller_steps": 4}
+        "digits": DIGITS | {"batch": 64, "cosine_epochs": 0, "controller_rate": 0.01, "controller_steps": 3}
     }
 
     def train(self, lab: Lab) -> Iterator[Derive]:

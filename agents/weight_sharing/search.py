@@ -38,11 +38,11 @@ Derive = Callable[[], Architecture]
 """Says which architecture the agent would choose now; changes nothing."""
 
 DIGITS: dict[str, Any] = {
-    "width": 4, "cells": 1, "epochs": 50, "learning_rate": 0.1, "flip": False, "pad": 0,
+    "width": 4, "cells": 1, "epochs": 30, "learning_rate": 0.1, "flip": False, "pad": 0,
 }  # fmt: skip
 """For the digits task, chosen by how one-shot accuracies of RSPS order 48 random architectures.
 
-One cell per stage, not the table's three: 400 steps are too few for deep paths (Spearman .85
+One cell per stage, not the table's three: 200 steps are too few for deep paths (Spearman .85
 against .55). Digits must not be mirrored, nor cropped from eight pixels.
 """
 
@@ -131,8 +131,8 @@ class WeightSharing:
         find_task(name)
         if name != "digits" and not self.data:
             raise ValueError(
-                f"this agent trains a supernet on the images of task {name}: give it data=FOLDER (the original "
-                "files) or data=FILE.npz, or task='digits' to search there and look the result up here"
+                f"this agent trains a supernet on the images of task {name}: give it data=FOLDER (the "
+                "original files) or data=FILE.npz, or task='digits' to search there and look it up here"
             )
         return load_task(name, Path(self.data) if self.data else None)
 

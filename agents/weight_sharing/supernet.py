@@ -70,7 +70,8 @@ class Fan(nn.Module):
         Returns:
             For every edge [B, C, H, W].
         """
-        ops = {op: self._convolve(x, op, slice(None)).unflatten(1, (self.edges, -1)) for op in KERNELS}
+        shape = (len(x), self.edges, *x.shape[1:])
+        ops = {op: self._convolve(x, op, slice(None)).view(shape) for op in KERNELS}
         ops |= {SKIP: x[:, None], POOL: _pool(x)[:, None]}
         terms = [weights[:, op, None, None, None] * value for op, value in ops.items()]
         return torch.stack(terms).sum(dim=0).unbind(dim=1)
@@ -80,7 +81,7 @@ class Fan(nn.Module):
         conv, norm = self.convs[str(op)], self.norms[str(op)]
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        out = functional.conv2d(functional.relu(x), conv.weight[block], padding=conv.padding)  # type: ignore[arg-type]
+        out = functional.conv2d(functional.relu(x), conv.weight[block], padding=conv.padding)
         mean, var = norm.running_mean, norm.running_var
         if mean is None or var is None:
             return functional.batch_norm(out, None, None, training=True, eps=norm.eps)

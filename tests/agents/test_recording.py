@@ -26,8 +26,10 @@ from nb201env import Architecture
 from nb201env.space import sample
 
 LIGHT = ("random_search", "regularized_evolution")
+# Those that train a supernet have tests of their own (test_weight_sharing.py).
+SUPERNETS = [name for name, where in AGENTS.items() if "weight_sharing" in where]
 CASES: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in AGENTS),
+    *((name, {}) for name in AGENTS if name not in SUPERNETS),
     *((name, {"actions": "edit", "max_edits": 5}) for name in ("ppo", "a2c", "dqn", "maskable_ppo")),
     *((name, {"actions": "pick"}) for name in (*LIGHT, "ppo")),
     ("random_search", {"repeats": "free", "table": "cifar100-200", "run": "mean"}),

