@@ -42,8 +42,8 @@ DIGITS: dict[str, Any] = {
 }  # fmt: skip
 """For the digits task, chosen by how one-shot accuracies of RSPS order 48 random architectures.
 
-One cell per stage, not the table's three: 200 steps are too few for deep paths (Spearman .85
-against .55). Digits must not be mirrored, nor cropped from eight pixels.
+One cell per stage, not the table's five: 200 steps are too few for deep paths (docs/weight-sharing.md).
+Digits must not be mirrored, nor cropped from eight pixels.
 """
 
 
