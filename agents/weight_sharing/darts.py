@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class DARTSV1(GradientBased):
         for epoch in lab.epochs():
             for weights_batch, judging_batch in lab.batches(epoch):
                 mixture = logits.detach().softmax(dim=1)
-                lab.descend(weights_batch, lambda images, m=mixture: lab.supernet.mixture(images, m))  # type: ignore[misc]
+                lab.descend(weights_batch, partial(lab.supernet.mixture, weights=mixture))
                 step(adam, logits, self.gradient(lab, logits, weights_batch, judging_batch))
             yield lambda: strongest(logits)
 
@@ -67,7 +68,7 @@ class DARTSV2(DARTSV1):
 
 def mixture_loss(lab: Lab, logits: Tensor, batch: Batch) -> Tensor:
     """The loss of the mixture of all ops with the logits' softmax as weights."""
-    return cross_entropy(batch, lambda images: lab.supernet.mixture(images, logits.softmax(dim=1)))
+    return cross_entropy(batch, partial(lab.supernet.mixture, weights=logits.softmax(dim=1)))
 
 
 def momentum_of(sgd: torch.optim.SGD, weight: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -62,7 +63,7 @@ class ENAS(WeightSharing):
             for batch, _ in lab.batches(epoch):
                 with torch.no_grad():
                     path = controller.draw(1, lab.generator).architectures[0]
-                lab.descend(batch, lambda images, a=path: lab.supernet.path(images, a))  # type: ignore[misc]
+                lab.descend(batch, partial(lab.supernet.path, architecture=path))
             judging = lab.judging_batches(epoch)
             for _ in range(self.controller_steps):
                 drawn = controller.draw(self.aggregate, lab.generator)
@@ -77,7 +78,7 @@ class ENAS(WeightSharing):
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(controller.parameters(), self.controller_clip)
                 adam.step()
-            yield lambda epoch=epoch: self._derive(lab, controller, epoch)  # type: ignore[misc]
+            yield partial(self._derive, lab, controller, epoch)
 
     @torch.no_grad()
     def _derive(self, lab: Lab, controller: Controller, epoch: int) -> Architecture:

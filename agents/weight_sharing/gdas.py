@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -36,11 +37,10 @@ class GDAS(GradientBased):
             tau = self.tau + (self.final_tau - self.tau) * epoch / max(self.epochs - 1, 1)
             for weights_batch, judging_batch in lab.batches(epoch):
                 path, _ = gumbel_sample(logits.detach(), tau, lab.generator)
-                lab.descend(weights_batch, lambda images, a=path: lab.supernet.path(images, a))  # type: ignore[misc]
+                lab.descend(weights_batch, partial(lab.supernet.path, architecture=path))
                 path, gates = gumbel_sample(logits, tau, lab.generator)
                 loss = cross_entropy(
-                    judging_batch,
-                    lambda images, a=path, g=gates: lab.supernet.path(images, a, g),  # type: ignore[misc]
+                    judging_batch, partial(lab.supernet.path, architecture=path, gates=gates)
                 )
                 step(adam, logits, *torch.autograd.grad(loss, [logits], allow_unused=True))
             yield lambda: strongest(logits)

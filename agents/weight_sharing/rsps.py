@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -28,9 +29,8 @@ class RSPS(WeightSharing):
         """See `WeightSharing.train`."""
         for epoch in lab.epochs():
             for batch, _ in lab.batches(epoch):
-                architecture = connected(lab.rng)
-                lab.descend(batch, lambda images, a=architecture: lab.supernet.path(images, a))  # type: ignore[misc]
-            yield lambda epoch=epoch: self._derive(lab, epoch)  # type: ignore[misc]
+                lab.descend(batch, partial(lab.supernet.path, architecture=connected(lab.rng)))
+            yield partial(self._derive, lab, epoch)
 
     def _derive(self, lab: Lab, epoch: int) -> Architecture:
         chosen = lab.aside(epoch).choice(SIZE, self.candidates, replace=False)

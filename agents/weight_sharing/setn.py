@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,11 +37,9 @@ class SETN(GradientBased):
         for epoch in lab.epochs():
             for weights_batch, judging_batch in lab.batches(epoch):
                 path = Architecture.from_index(int(sample(lab.rng)))
-                lab.descend(weights_batch, lambda images, a=path: lab.supernet.path(images, a))  # type: ignore[misc]
-                loss = cross_entropy(
-                    judging_batch, lambda images: lab.supernet.mixture(images, logits.softmax(dim=1))
-                )
-                step(adam, logits, *torch.autograd.grad(loss, [logits]))
+                lab.descend(weights_batch, partial(lab.supernet.path, architecture=path))
+                mixture = partial(lab.supernet.mixture, weights=logits.softmax(dim=1))
+                step(adam, logits, *torch.autograd.grad(cross_entropy(judging_batch, mixture), [logits]))
             yield lambda: lab.best_of(most_probable(logits, self.candidates))
 
 
