@@ -188,15 +188,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/weight-sharing"))
     parser.add_argument("--table", default="digits-10", help="name or path of the table that ranks")
     a = parser.parse_args()
+    out = a.out / a.env
     if a.what == "run":
-        run(a.env, parse_seeds(a.seeds), a.out)
+        run(a.env, parse_seeds(a.seeds), out)
     elif a.what == "collect":
         try:
             table = open_table(a.table)
         except FileNotFoundError as error:
             print(error)
             table = None
-        found = collect(a.env, parse_seeds(a.seeds), a.out, table)
+        found = collect(a.env, parse_seeds(a.seeds), out, table)
         DATA.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     else:
         found = json.loads(DATA.read_text(encoding="utf-8"))
