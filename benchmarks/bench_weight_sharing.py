@@ -124,8 +124,15 @@ def rank(mean: np.ndarray[Any, Any], accuracy: float) -> int:
     return 1 + int((mean > accuracy).sum())
 
 
+def generated() -> str:
+    """The generated part of the page, from the committed numbers."""
+    if not DATA.exists():
+        return "Not collected yet: these numbers wait for the digits table."
+    return tables(json.loads(DATA.read_text(encoding="utf-8")))
+
+
 def tables(found: dict[str, Any]) -> str:
-    """The generated part of the page."""
+    """Results and collapse."""
     rows: list[Row] = found["rows"]
     cases = list(dict.fromkeys((row["agent"], row["batch_statistics"]) for row in rows))
     groups = {case: [r for r in rows if (r["agent"], r["batch_statistics"]) == case] for case in cases}
@@ -200,8 +207,7 @@ def main() -> None:
         found = collect(a.env, parse_seeds(a.seeds), out, table)
         DATA.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     else:
-        found = json.loads(DATA.read_text(encoding="utf-8"))
-        PAGE.write_text(with_generated_part(PAGE, tables(found)), encoding="utf-8")
+        PAGE.write_text(with_generated_part(PAGE, generated()), encoding="utf-8")
 
 
 if __name__ == "__main__":

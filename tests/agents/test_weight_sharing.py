@@ -442,9 +442,30 @@ def test_rows_are_judged_by_the_table() -> None:
     assert 400 < found[0]["random_rank"] < 3000
 
 
-def test_the_page_shows_the_committed_numbers() -> None:
-    from benchmarks.bench_weight_sharing import DATA, PAGE, tables
+def test_searches_are_collected_and_shown(tmp_path: Path) -> None:
+    from benchmarks.bench_weight_sharing import collect, searches, tables
+    from nb201env.tables import open_table
 
-    if not DATA.exists():
-        pytest.skip("no searches were collected")
-    assert tables(json.loads(DATA.read_text(encoding="utf-8"))) in PAGE.read_text(encoding="utf-8")
+    for search in searches("NB201-cifar10-v0", [0], tmp_path):
+        if search.agent in ("rsps", "darts_v1"):
+            agent = tiny(search.agent, epochs=search.budget["budget_queries"], batch=1000)
+            env = gym.make(search.env_id, **search.budget)
+            record(agent, env, search.seed, search.path)
+    (tmp_path / "training.json").write_text('{"seconds_per_training": 0.5}')
+    found = collect("NB201-cifar10-v0", [0], tmp_path, open_table("cifar10-valid-200"))
+    assert [(row["agent"], row["batch_statistics"]) for row in found["rows"]] == [
+        ("rsps", "none"), ("rsps", "cells"), ("rsps", "all"), ("darts_v1", "cells"),
+    ]  # fmt: skip
+    darts = read(tmp_path / "cells" / "darts_v1-0.jsonl")
+    assert found["rows"][3]["skips"] == [q["architecture"].count("skip") for q in darts.queries]
+    text = tables(found)
+    assert text.count("| RSPS |") == 3
+    assert text.count("| DARTS-V1 |") == 2
+    assert f" {found['rows'][3]['rank']:,} ({found['rows'][3]['rank']:,}) " in text
+    assert "no ranks yet" in tables(collect("NB201-cifar10-v0", [0], tmp_path, None))
+
+
+def test_the_page_shows_the_committed_numbers() -> None:
+    from benchmarks.bench_weight_sharing import PAGE, generated
+
+    assert generated() in PAGE.read_text(encoding="utf-8")
