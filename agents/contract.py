@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -56,3 +57,18 @@ def query(env: Env, architecture: Architecture) -> Query:
         if terminated or truncated:
             break
     return Query(float(reward), terminated, info["search_over"])
+
+
+Proposals = Generator[Architecture, float, None]
+"""A search without its environment: it yields architectures and is sent their rewards, without end."""
+
+
+def follow(env: Env, proposals: Proposals) -> None:
+    """Ask for what a search proposes, until the budget is spent."""
+    architecture = next(proposals)
+    while True:
+        reward, _, over = query(env, architecture)
+        if over:
+            proposals.close()
+            return
+        architecture = proposals.send(reward)

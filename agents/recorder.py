@@ -20,7 +20,8 @@ from nb201env.space import Architecture
 
 OnQuery = Callable[[dict[str, Any]], None]
 RECORDED = ("architecture", "run", "accuracy", "seconds", "clock")
-_LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch")
+_LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch",
+              "cma", "optuna", "scipy", "scikit-learn", "xgboost")  # fmt: skip
 
 
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):

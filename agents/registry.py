@@ -10,13 +10,23 @@ from agents.contract import Agent
 AGENTS: dict[str, str] = {
     "random_search": "agents.random_search:RandomSearch",
     "regularized_evolution": "agents.regularized_evolution:RegularizedEvolution",
+    "local_search": "agents.local_search:LocalSearch",
+    "cma_es": "agents.cma_es:CMAES",
+    "tpe": "agents.tpe:TPE",
     "ppo": "agents.sb3:PPO",
     "a2c": "agents.sb3:A2C",
     "dqn": "agents.sb3:DQN",
     "maskable_ppo": "agents.sb3:MaskablePPO",
 }
 
-_ACRONYMS = {"ppo": "PPO", "a2c": "A2C", "dqn": "DQN", "maskable_ppo": "MaskablePPO"}
+_ACRONYMS = {
+    "cma_es": "CMA-ES",
+    "tpe": "TPE",
+    "ppo": "PPO",
+    "a2c": "A2C",
+    "dqn": "DQN",
+    "maskable_ppo": "MaskablePPO",
+}
 
 
 def display_name(name: str) -> str:
