@@ -11,6 +11,7 @@ AGENTS: dict[str, str] = {
     "random_search": "agents.random_search:RandomSearch",
     "regularized_evolution": "agents.regularized_evolution:RegularizedEvolution",
     "local_search": "agents.local_search:LocalSearch",
+    "predictor_evolution": "agents.predictor_evolution:PredictorEvolution",
     "cma_es": "agents.cma_es:CMAES",
     "tpe": "agents.tpe:TPE",
     "ppo": "agents.sb3:PPO",
