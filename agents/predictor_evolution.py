@@ -43,8 +43,8 @@ class PredictorEvolution:
             the even mixture of their predictions.
         encoding: How architectures are described to it; see `surrogate.encodings`.
         startup: Random classes asked before the first fit.
-        acquisition: "ucb", mean + exploration · deviation; "ei", the expected improvement; or
-            "thompson", a draw for each candidate independently.
+        acquisition: "ei", the expected improvement on the best mean; "ucb", mean + exploration ·
+            deviation; or "thompson", a draw for each candidate independently.
         exploration: The weight of the deviation in "ucb" and "thompson".
         candidates: "space", all classes; "mutations", those of one-edge changes of the best asked.
         parents: How many of the best asked are changed.
@@ -56,7 +56,7 @@ class PredictorEvolution:
     """
 
     predictor: str = "gp"
-    encoding: str = "graph"
+    encoding: str = "graph+canonical+livecost"
     startup: int = 5
     acquisition: str = "ucb"
     exploration: float = 1.0

@@ -162,8 +162,8 @@ def run(contenders: list[Contender], seeds: list[int] | None, path: Path, jobs: 
     plan = [
         (contender, env_id, seed)
         for contender in contenders
-        for env_id in ENVS
         for seed in (range(contender.seeds) if seeds is None else seeds)
+        for env_id in ENVS
         if done(rows, contender, env_id, seed) is None
     ]
     path.parent.mkdir(parents=True, exist_ok=True)

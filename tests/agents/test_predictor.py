@@ -30,7 +30,7 @@ from agents.gaussian_process import GaussianProcess
 CLASSES = len(representatives())
 QUICK = [
     {},
-    {"acquisition": "ei"},
+    {"acquisition": "ucb"},
     {"acquisition": "thompson"},
     {"candidates": "mutations"},
     {"predictor": "xgboost", "trees": 10},
