@@ -105,11 +105,14 @@ def test_the_page_is_what_the_data_say(tmp_path: Path) -> None:
         )
 
 
-def test_the_predictor_reaches_the_goal() -> None:
-    """What the page claims, from its data: the mean over 100 searches, and the worst of them."""
+def test_the_predictor_holds_what_the_page_says_of_it() -> None:
+    """At most 70 queries on average and never 400, but for the mean to the very best on ImageNet16-120."""
     entries = json.loads(bench.DATA.read_text(encoding="utf-8"))
-    mine = [entry for entry in entries if entry["label"] == bench.CONTENDERS[0].label]
-    assert {len(entry["seeds"]) for entry in mine} == {100}
-    for entry in mine:
+    mine = {entry["env"]: entry for entry in entries if entry["label"] == bench.CONTENDERS[0].label}
+    assert {len(entry["seeds"]) for entry in mine.values()} == {100}
+    for env, entry in mine.items():
         for target in ("best", "near"):
-            assert bench.statistics(entry[target], entry["cap"])["failures"] == 0
+            numbers = bench.statistics(entry[target], entry["cap"])
+            assert numbers["failures"] == 0
+            if (env, target) != ("NB201-ImageNet16-120-v0", "best"):
+                assert numbers["mean"] <= 70
