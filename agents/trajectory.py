@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +104,33 @@ def read(path: str | os.PathLike[str]) -> Trajectory:
     """
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = list(_parse(path, file))
-    if not lines or lines[0].get("format") != FORMAT:
-        raise BadTrajectory(f"{path}: not a trajectory file (its first line is no header)")
-    if lines[0].get("version") != VERSION:
-        raise BadTrajectory(f"{path}: version {lines[0].get('version')}; this program reads {VERSION}")
+    _check_header(path, lines)
     complete = "end" in lines[-1]
     queries = lines[1:-1] if complete else lines[1:]
     for number, query in enumerate(queries, start=2):
         if not {"architecture", "run", "accuracy", "seconds", "clock"} <= set(query):
             raise BadTrajectory(f"{path}, line {number}: not a query")
     return Trajectory(lines[0], queries, complete)
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the first line of a trajectory file alone.
+
+    Raises:
+        BadTrajectory: If it is no header.
+        FileNotFoundError: If there is no such file.
+    """
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = list(islice(_parse(path, file), 1))
+    _check_header(path, lines)
+    return lines[0]
+
+
+def _check_header(path: str | os.PathLike[str], lines: list[dict[str, Any]]) -> None:
+    if not lines or lines[0].get("format") != FORMAT:
+        raise BadTrajectory(f"{path}: not a trajectory file (its first line is no header)")
+    if lines[0].get("version") != VERSION:
+        raise BadTrajectory(f"{path}: version {lines[0].get('version')}; this program reads {VERSION}")
 
 
 def _parse(path: str | os.PathLike[str], lines: Iterable[str]) -> Iterator[dict[str, Any]]:

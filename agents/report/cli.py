@@ -1,0 +1,37 @@
+"""The sub-command ``nb201 report``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.report.csv_files import write_csv
+from agents.report.data import load
+from agents.report.figures import draw
+from agents.report.markdown import markdown
+from agents.report.page import page
+from agents.report.summary import summarise
+
+
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders with trajectories.")],
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+    replay: Annotated[bool, typer.Option("--replay", help="Replay every trajectory first.")] = False,
+    figures: Annotated[bool, typer.Option(help="Also draw figures (needs the extra plots).")] = True,
+) -> None:
+    """Compare agents: Markdown, CSV, figures and one HTML page, from trajectories alone."""
+    summary = summarise(load(folders, check=replay))
+    words = ["nb201", "report", *map(str, folders), "--out", str(out)]
+    command = shlex.join(words + ["--replay"] * replay + ["--no-figures"] * (not figures))
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = draw(summary, out) if figures else {}
+    write_csv(summary, out)
+    (out / "report.md").write_text(markdown(summary, command, drawn), encoding="utf-8")
+    (out / "report.html").write_text(page(summary, command), encoding="utf-8")
+    for name in ("report.html", "report.md"):
+        typer.echo(out / name)
+    if summary.bench.unfinished:
+        typer.echo(f"{len(summary.bench.unfinished)} searches were cut short and are left out", err=True)

@@ -1,0 +1,183 @@
+"""The statistics of a report: numpy alone, so that a report needs no extra; tests hold it to scipy.
+
+Intervals are percentile bootstrap intervals of 95 %, stratified where there are several
+environments: searches are redrawn within each environment (Agarwal et al., Deep Reinforcement
+Learning at the Edge of the Statistical Precipice, NeurIPS 2021). The same scores give the same
+interval, whatever else is in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nb201env.space import IntArray
+from nb201env.table import FloatArray
+
+RESAMPLES = 2000
+LEVEL = 0.95
+_SEED = 201
+
+
+class Estimate(NamedTuple):
+    """A number and its interval; `low` and `high` are NaN where there is only one search."""
+
+    value: float
+    low: float
+    high: float
+
+
+def iqm(scores: FloatArray) -> FloatArray:
+    """Interquartile mean along the last axis: the mean without the lowest and highest quarter.
+
+    A quarter is rounded down, as in ``scipy.stats.trim_mean(scores, 0.25)``.
+    """
+    cut = scores.shape[-1] // 4
+    return np.asarray(np.sort(scores, axis=-1)[..., cut : scores.shape[-1] - cut].mean(axis=-1))
+
+
+def bootstrap(
+    strata: Sequence[FloatArray], statistic: Callable[[FloatArray], FloatArray], resamples: int = RESAMPLES
+) -> Estimate:
+    """A statistic of all scores together, with its stratified bootstrap interval.
+
+    Args:
+        strata: The scores, one array [searches] per environment.
+        statistic: Takes scores [..., n] and reduces the last axis.
+        resamples: How often the scores are redrawn.
+    """
+    rng = np.random.default_rng(_SEED)
+    drawn = [s[rng.integers(len(s), size=(resamples, len(s)))] for s in strata]
+    value = float(statistic(np.concatenate(strata)))
+    return _estimate(value, statistic(np.concatenate(drawn, axis=-1)), strata)
+
+
+def mean_band(curves: FloatArray, resamples: int = RESAMPLES) -> tuple[FloatArray, FloatArray]:
+    """The bootstrap interval of the mean curve, point by point.
+
+    Args:
+        curves: float64 [searches, points].
+        resamples: How often the searches are redrawn.
+
+    Returns:
+        Low and high, float64 [points]; NaN where there is only one search.
+    """
+    count = len(curves)
+    if count < 2:
+        return np.full(curves.shape[1], np.nan), np.full(curves.shape[1], np.nan)
+    low, high = np.quantile(_weights(count, resamples) @ curves, _tails(), axis=0)
+    return low, high
+
+
+def _weights(count: int, resamples: int, stream: int = 0) -> FloatArray:
+    """How much each of `count` scores weighs in each redrawn mean; float64 [resamples, count]."""
+    rng = np.random.default_rng([_SEED, stream])
+    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count)
+
+
+def improvement(
+    ours: Sequence[FloatArray], theirs: Sequence[FloatArray], resamples: int = RESAMPLES
+) -> Estimate:
+    """How likely a search of ours has a lower regret than one of theirs; a tie counts half.
+
+    In one environment this is the Mann-Whitney U statistic divided by the number of pairs; over
+    several it is the mean over environments.
+
+    Args:
+        ours: Final regrets, one array [searches] per environment.
+        theirs: Likewise, in the same environments.
+        resamples: How often the searches are redrawn.
+    """
+    value, redrawn = 0.0, np.zeros(resamples)
+    for a, b in zip(ours, theirs, strict=True):
+        wins = (a[:, None] < b) + 0.5 * (a[:, None] == b)
+        value += float(wins.mean()) / len(ours)
+        ours_weigh, theirs_weigh = _weights(len(a), resamples, 1), _weights(len(b), resamples, 2)
+        redrawn += ((ours_weigh @ wins) * theirs_weigh).sum(axis=1) / len(ours)
+    return _estimate(value, redrawn, [*ours, *theirs])
+
+
+def profile(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
+    """The share of searches whose score is at most each threshold; float64 [thresholds]."""
+    return np.searchsorted(np.sort(scores), thresholds, side="right") / len(scores)
+
+
+def profile_band(
+    strata: Sequence[FloatArray], thresholds: FloatArray, resamples: int = RESAMPLES
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """A performance profile, the mean over environments, and its stratified bootstrap interval.
+
+    Args:
+        strata: Final regrets (or another score that is better when lower), one array per environment.
+        thresholds: float64 [thresholds].
+        resamples: How often the searches are redrawn.
+
+    Returns:
+        The profile, low and high, float64 [thresholds].
+    """
+    share, redrawn = np.zeros(len(thresholds)), np.zeros((resamples, len(thresholds)))
+    for number, scores in enumerate(strata):
+        share += profile(scores, thresholds) / len(strata)
+        weights = _weights(len(scores), resamples, number)
+        redrawn += weights @ (scores[:, None] <= thresholds).astype(np.float64) / len(strata)
+    low, high = np.quantile(redrawn, _tails(), axis=0)
+    return share, low, high
+
+
+class Reach(NamedTuple):
+    """How soon searches asked for an architecture that is good enough.
+
+    Attributes:
+        reached: How many did within their budget.
+        searches: How many there are.
+        mean: Mean number of queries, if all did; else NaN (the others' number is not known).
+        median: Median number of queries, those that did not counted as more than all others'; NaN
+            if the median is one of these.
+        longest: Most queries that one of those that did needed; NaN if none did.
+    """
+
+    reached: int
+    searches: int
+    mean: float
+    median: float
+    longest: float
+
+
+def reach(queries: FloatArray) -> Reach:
+    """Summarise how many queries each search needed; infinity where the budget ended before."""
+    count = len(queries)
+    there = queries[np.isfinite(queries)]
+    with np.errstate(invalid="ignore"):  # the middle of two infinities
+        median = float(np.median(queries))
+    return Reach(
+        reached=len(there),
+        searches=count,
+        mean=float(queries.mean()) if len(there) == count else np.nan,
+        median=median if np.isfinite(median) else np.nan,
+        longest=float(there.max()) if len(there) else np.nan,
+    )
+
+
+def first_reached(regret: FloatArray, within: float) -> float:
+    """The number of the first query (from 1) whose regret is at most `within`; infinity if none."""
+    # Means of runs are sums in floating point: a hair's breadth is no difference in accuracy.
+    hits = np.flatnonzero(regret <= within + 1e-12)
+    return float(hits[0] + 1) if len(hits) else np.inf
+
+
+def log_grid(longest: int, points: int = 160) -> IntArray:
+    """Numbers of queries from 1 to `longest`: all of the first, then evenly on a log scale."""
+    return np.unique(np.rint(np.geomspace(1, longest, points)).astype(np.int64))
+
+
+def _tails() -> list[float]:
+    return [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+
+
+def _estimate(value: float, redrawn: FloatArray, strata: Sequence[FloatArray]) -> Estimate:
+    if min(map(len, strata)) < 2:
+        return Estimate(value, np.nan, np.nan)
+    low, high = np.quantile(redrawn, _tails())
+    return Estimate(value, float(low), float(high))
