@@ -65,9 +65,9 @@ def plan(
     Raises:
         ValueError: If something is named twice, or hyper-parameters are given for no agent of it.
     """
-    for what, names in (("agent", agents), ("environment", envs), ("seed", seeds)):
+    for what, names in (("an agent", agents), ("an environment", envs), ("a seed", seeds)):
         if len(set(names)) < len(names):
-            raise ValueError(f"an {what} is named twice: {', '.join(map(str, names))}")
+            raise ValueError(f"{what} is named twice: {', '.join(map(str, names))}")
     agent_kwargs = agent_kwargs or {}
     for agent, settings in agent_kwargs.items():
         if agent not in agents or not isinstance(settings, dict):

@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -196,39 +197,34 @@ def _run_one(search: Search, on_queries: Callable[[int], None]) -> Failure | Non
 
 
 def _in_processes(searches: Sequence[Search], jobs: int, on_progress: OnProgress) -> Outcomes:
-    by_path = {search.path: search for search in searches}
-    context = get_context("spawn")
-    with context.Manager() as manager:
-        ticks: Any = manager.Queue()
-
-        def report() -> None:
-            while not ticks.empty():
-                path, count = ticks.get()
-                on_progress(by_path[path], count)
-
-        waiting, suspects = list(reversed(searches)), list[Search]()
-        while waiting:
-            suspects += yield from _in_pool(waiting, jobs, context, ticks, report)
-        for suspect in suspects:  # one of them ended its process: each alone, to learn which
-            for search in (yield from _in_pool([suspect], 1, context, ticks, report)):
-                yield Failure(search, "its process died (killed, or out of memory)")
+    waiting, suspects = list(reversed(searches)), list[Search]()
+    while waiting:
+        suspects += yield from _in_pool(waiting, jobs, on_progress)
+    for suspect in suspects:  # one of them ended its process: each alone, to learn which
+        for search in (yield from _in_pool([suspect], 1, on_progress)):
+            yield Failure(search, "its process died (killed, or out of memory)")
 
 
 def _in_pool(
-    waiting: list[Search], jobs: int, context: Any, ticks: Any, report: Callable[[], None]
+    waiting: list[Search], jobs: int, on_progress: OnProgress
 ) -> Generator[Failure | None, None, list[Search]]:
     """Run what is waiting until all is done or a process dies; returns what was running then."""
+    context = get_context("spawn")
+    ticks = context.SimpleQueue()
     flying: dict[Future[Failure | None], Search] = {}
-    with ProcessPoolExecutor(jobs, context) as pool:
+    by_path = {search.path: search for search in waiting}
+    with ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(ticks,)) as pool:
         while waiting or flying:
             while waiting and len(flying) < jobs:
                 try:
-                    future = pool.submit(_run_in_process, waiting[-1], ticks)
+                    future = pool.submit(_run_in_process, waiting[-1])
                 except BrokenProcessPool:
                     return [*flying.values(), waiting.pop()]
                 flying[future] = waiting.pop()
             landed = wait(flying, timeout=0.1, return_when=FIRST_COMPLETED).done
-            report()
+            while not ticks.empty():
+                path, count = ticks.get()
+                on_progress(by_path[path], count)
             alive = [future for future in landed if not isinstance(future.exception(), BrokenProcessPool)]
             for future in alive:
                 del flying[future]
@@ -238,8 +234,25 @@ def _in_pool(
     return []
 
 
-def _run_in_process(search: Search, ticks: Any) -> Failure | None:
-    return _run_one(search, lambda count: ticks.put((search.path, count)))
+_ticks: Any = None
+
+
+def _begin(ticks: Any) -> None:
+    """Prepare a process: where to count, and not to outlive a killed parent and write behind its back."""
+    global _ticks
+    _ticks = ticks
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _run_in_process(search: Search) -> Failure | None:
+    return _run_one(search, lambda count: _ticks.put((search.path, count)))
 
 
 # -- Ray -------------------------------------------------------------------------------------

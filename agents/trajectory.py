@@ -12,13 +12,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nb201env.space import IntArray, index_of
+from nb201env.space import IntArray, all_strings, index_of
 from nb201env.table import FloatArray
 
 FORMAT, VERSION = "nb201-trajectory", 1
@@ -44,8 +45,15 @@ class Trajectory:
 
     @property
     def index(self) -> IntArray:
-        """The lexicographic index of every query's architecture; int64 [queries]."""
-        return np.array([index_of(q["architecture"]) for q in self.queries], dtype=np.int64)
+        """The lexicographic index of every query's architecture; int64 [queries].
+
+        Raises:
+            ValueError: If a query names no architecture.
+        """
+        known = _indices()
+        asked = [q["architecture"] for q in self.queries]
+        # A name that is not known is parsed for the sake of the error's message.
+        return np.array([known[a] if a in known else index_of(a) for a in asked], dtype=np.int64)
 
     @property
     def accuracy(self) -> FloatArray:
@@ -63,6 +71,11 @@ class Trajectory:
         new_best = accuracy > np.concatenate([[-np.inf], np.maximum.accumulate(accuracy)[:-1]])
         latest = np.maximum.accumulate(np.where(new_best, np.arange(len(accuracy)), 0))
         return self.index[latest]
+
+
+@cache
+def _indices() -> dict[str, int]:
+    return {name: index for index, name in enumerate(all_strings())}
 
 
 class Writer:

@@ -81,7 +81,8 @@ def svg_parts() -> SvgParts:
 def _path(edge: int, op: int) -> str:
     (x0, y0), (cx, cy), (x1, y1) = _curve(edge)
     dash = ' stroke-dasharray="4 4"' if op in (0, 5) else ""
-    return f'<path d="M{x0} {y0}Q{cx} {cy} {x1} {y1}" fill="none" stroke="{COLOURS[op]}" stroke-width="3"{dash}/>'
+    line = f'fill="none" stroke="{COLOURS[op]}" stroke-width="3"'
+    return f'<path d="M{x0} {y0}Q{cx} {cy} {x1} {y1}" {line}{dash}/>'
 
 
 def _tag(edge: int, op: int) -> str:

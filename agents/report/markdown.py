@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.report import tables
+from agents.report.data import Entry
 from agents.report.summary import Summary
 from agents.report.tables import Grid
 
@@ -44,7 +45,7 @@ def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _commands(entries: tuple[tables.Entry, ...]) -> str:
+def _commands(entries: tuple[Entry, ...]) -> str:
     lines = [tables.command(entry) for entry in entries]
     return "\n".join(["```text", *lines, "```"])
 

@@ -88,9 +88,9 @@ def final(summary: SettingSummary) -> Grid:
         ("agent", "searches", "seeds", "queries", "simulated GPU hours", "validation accuracy (%)",
          "test accuracy (%)", "regret, interquartile mean (points)", "median rank"),
         tuple(_final_row(agent) for agent in summary.agents),
-        "The incumbent at the end of the budget, chosen by what the search saw; its accuracy is the mean "
-        "over the table's runs, mean ± standard deviation over searches. Intervals are 95 % bootstrap intervals. "
-        "Rank is among all architectures of the table.",
+        "The incumbent at the end of the budget, chosen by what the search saw. Its accuracy is the mean "
+        "over the table's runs; mean ± standard deviation over searches. Intervals are 95 % bootstrap "
+        "intervals. Rank is among all architectures of the table.",
     )  # fmt: skip
 
 
