@@ -35,7 +35,8 @@ class Trajectory:
 
     Attributes:
         header: The first line.
-        queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward.
+        queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward;
+            and epochs, where the agent asked for those of a shorter training.
         complete: Whether the search ran to its end.
     """
 
