@@ -11,8 +11,11 @@ import typer
 
 from agents import trajectory
 from agents.cli import execute, finish, json_object, outcomes_by_agent, print_outcomes
+from agents.protocols import PROTOCOLS, find_sources, official_sources
+from agents.protocols import searches as protocol_searches
 from agents.registry import AGENTS
 from agents.runner import Search, format_budget, parse_budget, parse_seeds
+from nb201env.tables import home
 
 IDENTITY = ("agent", "hyperparameters", "seed", "env", "table")
 """What a trajectory's header must agree in for a search not to be run again."""
@@ -20,9 +23,12 @@ IDENTITY = ("agent", "hyperparameters", "seed", "env", "table")
 
 def bench(
     agents: Annotated[str, typer.Option(help=f"Agents, separated by commas: {', '.join(AGENTS)}.")],
-    envs: Annotated[str, typer.Option(help="Environment ids, separated by commas.")] = "NB201-cifar10-v0",
+    envs: Annotated[str | None, typer.Option(help="Environment ids, separated by commas.")] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the searches: 4, 0-9 or 0,3,7-9.")] = "0-9",
-    budget: Annotated[str, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = "500",
+    budget: Annotated[str | None, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="A paper's: nb201 or nats; sets environments and budgets.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the trajectories, OUT/ENV/AGENT-SEED.jsonl.")] = Path(
         "runs/bench"
     ),
@@ -35,10 +41,15 @@ def bench(
     """Run every agent on every environment with every seed; run it again to go on after a stop."""
     if engine not in ("local", "ray"):
         raise ValueError(f"unknown engine {engine!r}; the engines are local, ray")
-    searches = plan(
-        agents.split(","), envs.split(","), parse_seeds(seeds), parse_budget(budget), out,
-        json_object(agent_kwargs, "--agent-kwargs"), json_object(env_kwargs, "--env-kwargs"),
-    )  # fmt: skip
+    settings, further = json_object(agent_kwargs, "--agent-kwargs"), json_object(env_kwargs, "--env-kwargs")
+    if protocol is None:
+        ids = (envs or "NB201-cifar10-v0").split(",")
+        rules = parse_budget(budget or "500")
+        searches = plan(agents.split(","), ids, parse_seeds(seeds), rules, out, settings, further)
+    elif envs or budget or further:
+        raise ValueError("--protocol sets environments and budgets: leave out --envs, --budget, --env-kwargs")
+    else:
+        searches = plan_protocol(protocol, agents.split(","), parse_seeds(seeds), out, settings)
     todo = unfinished(searches)
     typer.echo(f"{len(searches)} searches, {len(searches) - len(todo)} of them finished before")
     failures = execute(todo, jobs, address if engine == "ray" else None)
@@ -79,6 +90,37 @@ def plan(
         Search(agent, env, seed, dict(budget), out / env, agent_kwargs.get(agent, {}), dict(env_kwargs or {}))
         for env in envs for agent in agents for seed in seeds
     ]  # fmt: skip
+
+
+def plan_protocol(
+    protocol: str,
+    agents: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    agent_kwargs: Mapping[str, dict[str, Any]] | None = None,
+) -> list[Search]:
+    """The searches of a paper's protocol, on every data set of it whose 12-epoch table is at hand.
+
+    Raises:
+        ValueError: As `plan`; also if there is no such protocol.
+        FileNotFoundError: If no such table is at hand.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r}; the protocols are {', '.join(PROTOCOLS)}")
+    sources = find_sources()
+    at_hand = [dataset for dataset in PROTOCOLS[protocol].seconds if dataset in sources.search]
+    if not at_hand:
+        raise FileNotFoundError(
+            f"protocol {protocol} searches tables of 12-epoch trainings, such as "
+            f"{official_sources().search['cifar10']}, and {home()} has none: import the official files "
+            "(nb201 table import)"
+        )
+    searches = []
+    for dataset in at_hand:
+        first = protocol_searches(protocol, agents[0], seeds[:1], sources, out, dataset=dataset)[0]
+        arguments = first.budget, out, agent_kwargs, first.env_kwargs
+        searches += plan(agents, [first.env_id], seeds, *arguments)
+    return searches
 
 
 def unfinished(searches: Sequence[Search]) -> list[Search]:

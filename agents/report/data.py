@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from agents.recorder import replay
 from agents.registry import AGENTS, display_name
@@ -70,6 +71,7 @@ class Finished:
         index: The architecture of every query; int64 [queries].
         clock: Simulated seconds spent after every query; float64 [queries].
         incumbents: The best so far by what the search saw, after every query; int64 [queries].
+        whole: Whether a query was of the whole training, and not of its first epochs; bool [queries].
     """
 
     path: Path
@@ -78,6 +80,7 @@ class Finished:
     index: IntArray
     clock: FloatArray
     incumbents: IntArray
+    whole: npt.NDArray[np.bool_]
 
     @property
     def seed(self) -> int:
@@ -96,8 +99,11 @@ class Finished:
 
     @cached_property
     def asked_regret(self) -> FloatArray:
-        """The optimum minus the mean accuracy of every architecture asked for; float64 [queries]."""
-        return self.landscape.optimum - self.landscape.valid[self.index]
+        """The optimum minus the mean accuracy of every architecture asked for; float64 [queries].
+
+        Infinite where the query was of a part of the training.
+        """
+        return np.where(self.whole, self.landscape.optimum - self.landscape.valid[self.index], np.inf)
 
     @cached_property
     def regret(self) -> FloatArray:
@@ -228,7 +234,8 @@ def _read(folder: Path, name: str, landscapes: dict[str, Landscape], check: bool
         raise BadTrajectory(f"{path}: {error}") from None
     if check and (differences := replay(trajectory)):
         raise BadTrajectory(f"{path}: does not replay: {differences[0]}")
-    return Finished(path, trajectory.header, landscape, index, trajectory.clock, incumbents)
+    whole = np.array(["epochs" not in query for query in trajectory.queries])
+    return Finished(path, trajectory.header, landscape, index, trajectory.clock, incumbents, whole)
 
 
 def _landscape(path: Path, trajectory: Trajectory, landscapes: dict[str, Landscape]) -> Landscape:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from agents.report import tables
 from agents.report.data import Entry
+from agents.report.papers import beside
 from agents.report.summary import Summary
 from agents.report.tables import Grid
 
@@ -33,6 +34,7 @@ def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
             f"## {one.setting.name}",
             tables.about(one),
             _grid(tables.final(one), level=3),
+            "" if (paper := beside(one.setting)) is None else _grid(paper, level=3),
             _figure(figures, f"regret-{number}", "regret against queries and simulated GPU time"),
             _grid(tables.reach(one), level=3),
             _figure(figures, f"profiles-{number}", "performance profiles and probability of improvement"),

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from agents.report import tables
 from agents.report.figures import regret_floor
+from agents.report.papers import beside
 from agents.report.summary import (
     AgentSummary,
     Curve,
@@ -96,6 +97,7 @@ def _setting(name: str, one: SettingSummary) -> Markup:
         f'<p class="note">{escape(tables.about(one))}</p>',
         _chart("regret", "Regret", _REGRET),
         _table_card(tables.final(one)),
+        "" if (paper := beside(one.setting)) is None else _table_card(paper),
         _table_card(tables.reach(one)),
         '<div class="two">',
         _chart("profile", "Performance profile", _PROFILE),

@@ -112,7 +112,7 @@ def _chance(a: FloatArray, b: FloatArray, a_weighs: FloatArray, b_weighs: FloatA
     order = np.argsort(b)
     below, up_to = (_cumulative(b_weighs[:, order])[:, np.searchsorted(b[order], a, side=side)]
                     for side in ("left", "right"))  # fmt: skip
-    return np.einsum("rn,rn->r", a_weighs, 1 - 0.5 * (below + up_to))
+    return np.asarray(np.einsum("rn,rn->r", a_weighs, 1 - 0.5 * (below + up_to)))
 
 
 def _cumulative(weights: FloatArray) -> FloatArray:

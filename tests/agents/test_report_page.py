@@ -18,7 +18,6 @@ from agents.report.page import page as html
 from agents.report.summary import summarise
 from agents.runner import run_all
 from nb201env import Architecture, drawing
-from nb201env.envs.registration import TABLES
 from tests.agents.conftest import ENVS, LIGHT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -270,15 +269,13 @@ def test_names_from_trajectories_are_only_text(browser: Any, bench_folder: Path,
 
 
 def test_the_page_names_no_address_and_stays_small(tmp_path: Path) -> None:
-    """Twelve agents on all environments."""
+    """Twelve agents on one environment take a third of what they may on three."""
     for sample in range(1, 12):
         out, settings = tmp_path / str(sample), {LIGHT[1]: {"sample": sample}}
         agents = LIGHT if sample == 1 else LIGHT[1:]
-        run_all(
-            plan(agents, list(TABLES), [0, 1], {"budget_queries": 300}, out, settings), 1, lambda *_: None
-        )
+        run_all(plan(agents, ENVS[:1], [0, 1], {"budget_queries": 300}, out, settings), 1, lambda *_: None)
     text = html(summarise(load([tmp_path])), "x")
-    assert len(text.encode()) < 3_000_000
+    assert len(text.encode()) < 1_000_000
     assert set(re.findall(r"\w+://[^\s\"'<\\]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"\b(src|href)=", text)
 
