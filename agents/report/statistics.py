@@ -201,5 +201,6 @@ def _tails() -> list[float]:
 def _estimate(value: float, redrawn: FloatArray, strata: Sequence[FloatArray]) -> Estimate:
     if min(map(len, strata)) < 2:
         return Estimate(value, np.nan, np.nan)
-    low, high = np.quantile(redrawn, _tails())
-    return Estimate(value, float(low), float(high))
+    # Sums of the same weights in another order differ in the last digits: a half stays a half.
+    value, low, high = np.round([value, *np.quantile(redrawn, _tails())], 12).tolist()
+    return Estimate(value, low, high)
