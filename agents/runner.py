@@ -278,19 +278,19 @@ def _on_ray(searches: Sequence[Search], jobs: int, on_progress: OnProgress, addr
             if isinstance(outcome, str):
                 yield Failure(search, outcome)
                 continue
-            _write(search.path, outcome)
-            on_progress(search, outcome.count(b"\n") - 2)
+            for name in sorted(outcome, key=search.path.name.__eq__):  # the trajectory last
+                _write(search.path.with_name(name), outcome[name])
+            on_progress(search, outcome[search.path.name].count(b"\n") - 2)
             yield None
     finally:
         ray.shutdown()
 
 
-def _run_remotely(search: Search) -> bytes | str:
-    """The bytes of a search's trajectory, or why there are none."""
+def _run_remotely(search: Search) -> dict[str, bytes] | str:
+    """The files that a search writes by name, or why there are none."""
     with TemporaryDirectory() as folder:
-        there = replace(search, folder=Path(folder))
-        failure = _run_one(there, lambda _: None)
-        return failure.reason if failure else there.path.read_bytes()
+        failure = _run_one(replace(search, folder=Path(folder)), lambda _: None)
+        return failure.reason if failure else {p.name: p.read_bytes() for p in Path(folder).iterdir()}
 
 
 def _write(path: Path, content: bytes) -> None:

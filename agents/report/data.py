@@ -203,25 +203,32 @@ def load(folders: Sequence[Path], *, check: bool = False) -> Bench:
     files = [file for folder in folders for file in _files(folder, "*.jsonl")]
     if not files:
         raise ValueError(f"no finished search (*.jsonl) in {', '.join(map(str, folders))}")
+    partial = [p.relative_to(f).as_posix() for f in folders for p in _files(f, "*.jsonl.partial")]
+    return load_files(files, unfinished=partial, check=check)
+
+
+def load_files(files: Sequence[Path], *, unfinished: Sequence[str] = (), check: bool = False) -> Bench:
+    """Read these trajectories; see `load`.
+
+    Args:
+        files: Of finished searches.
+        unfinished: Names of those that were cut short.
+        check: Also replay every trajectory against its table.
+    """
     landscapes: dict[str, Landscape] = {}
-    searches = [_read(folder, name, landscapes, check) for folder, name in files]
+    searches = [_read(path, landscapes, check) for path in files]
     hashes = sorted((search.header["agent"], search.seed, _sha256(search.path)) for search in searches)
-    partial = [name for folder in folders for _, name in _files(folder, "*.jsonl.partial")]
-    settings = tuple(_settings(searches))
     digest = hashlib.sha256("\n".join(sha for _, _, sha in hashes).encode()).hexdigest()
-    return Bench(settings, tuple(sorted(partial)), digest, check)
+    return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check)
 
 
-def _files(folder: Path, pattern: str) -> list[tuple[Path, str]]:
+def _files(folder: Path, pattern: str) -> list[Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; name the --out of `nb201 bench` or `nb201 search`")
-    return [
-        (folder, name) for name in sorted(p.relative_to(folder).as_posix() for p in folder.rglob(pattern))
-    ]
+    return sorted(folder.rglob(pattern), key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _read(folder: Path, name: str, landscapes: dict[str, Landscape], check: bool) -> Finished:
-    path = folder / name
+def _read(path: Path, landscapes: dict[str, Landscape], check: bool) -> Finished:
     trajectory = read(path)
     if not trajectory.complete:
         raise BadTrajectory(f"{path}: cut short; run its search again: {trajectory.header.get('command')}")

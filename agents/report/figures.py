@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from agents.curves import COLOURS
 from agents.report.statistics import Estimate
 from agents.report.summary import Curve, Overall, Profile, SettingSummary, Summary
 from nb201env.extras import require
 from nb201env.plots import GRID, INK, MUTED
 from nb201env.table import FloatArray
 
-COLOURS = ("#2f6db5", "#d1495b", "#3a8f68", "#8e5aa8", "#b8860b", "#0f8c99", "#c2571a", "#5a5fd0",
-           "#b8457f", "#76851c", "#86644a", "#5b6773")  # fmt: skip
 _STYLE = {
     "font.size": 10, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": MUTED,
     "ytick.color": MUTED, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
@@ -56,19 +55,10 @@ def draw(summary: Summary, folder: Path) -> dict[str, str]:
         return {name: _save(pyplot, folder, name, figure) for name, figure in made.items()}
 
 
-def draw_regret(one: SettingSummary, labels: Sequence[str], path: Path) -> None:
-    """Draw one setting's regret curves alone, as PNG."""
-    require("matplotlib", "plots").use("Agg")
-    pyplot = require("matplotlib.pyplot", "plots")
-    with pyplot.rc_context(_STYLE):
-        _save(pyplot, path.parent, path.stem, regret(pyplot, one, labels), kinds=("png",))
-
-
-def _save(pyplot: Any, folder: Path, name: str, figure: Any, kinds: Sequence[str] = ("png", "svg")) -> str:
+def _save(pyplot: Any, folder: Path, name: str, figure: Any) -> str:
     # No date and no version inside, so that the same numbers give the same bytes.
     for kind, nothing in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-        if kind in kinds:
-            figure.savefig(folder / f"{name}.{kind}", dpi=120, metadata=nothing)
+        figure.savefig(folder / f"{name}.{kind}", dpi=120, metadata=nothing)
     pyplot.close(figure)
     return f"{name}.png"
 

@@ -231,7 +231,7 @@ function profileChart(host, { thresholds, agents, xLabel, unit }) {
 
 function spaceChart(host, setting) {
   const space = setting.space, names = Object.keys(space.axes);
-  const valid = unpack(space.valid).map((v) => v), test = space.test && unpack(space.test);
+  const valid = unpack(space.valid), test = space.test && unpack(space.test);
   const costs = Object.fromEntries(names.map((n) => [n, unpackCost(space.axes[n])]));
   const visits = setting.agents.map((a) => unpack(a.visits)), rank = unpack(space.rank), official = unpack(DATA.official);
   const settings = { cost: names[0], all: false, searched: true };
@@ -336,11 +336,7 @@ function cell(index) {
 
 // ---- the page ------------------------------------------------------------------------------
 
-const CHARTS = {
-  regret: (host, panel) => regretChart(host, panel),
-  profile: (host, panel) => profileChart(host, panel),
-  space: (host, panel) => spaceChart(host, panel),
-};
+const CHARTS = { regret: regretChart, profile: profileChart, space: spaceChart };
 const drawers = new Map();
 
 function show(name) {

@@ -44,8 +44,8 @@ def nb201(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+def contents(folder: Path, pattern: str = "*.jsonl") -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob(pattern) if p.is_file()}
 
 
 # -- resuming --------------------------------------------------------------------------------
@@ -143,7 +143,9 @@ def test_killed_and_resumed_it_gives_the_same_report(tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         command = [sys.executable, "-m", "nb201env.cli", "report", "runs", "--no-figures", "--out", "report"]
         subprocess.run(command, cwd=tmp_path / name, check=True, capture_output=True)
-    assert contents(tmp_path / "killed" / "report") == contents(tmp_path / "whole" / "report")
+    reports = [contents(tmp_path / name / "report", "*") for name in ("whole", "killed")]
+    assert reports[0] == reports[1]
+    assert "report.html" in reports[0]
 
 
 # -- where it runs ---------------------------------------------------------------------------
