@@ -48,7 +48,7 @@ def test_a_missing_extra_is_one_line_that_names_the_install() -> None:
 def test_help_lists_the_commands() -> None:
     result = runner.invoke(cli.build(), ["--help"])
     assert result.exit_code == 0
-    for command in ("demo", "replay", "search"):
+    for command in ("bench", "demo", "replay", "report", "search"):
         assert command in result.output
 
 

@@ -30,7 +30,7 @@ def report(
     for name in ("report.html", "report.md"):
         typer.echo(out / name)
     if bench.unfinished:
-        typer.echo(f"{len(bench.unfinished)} searches were cut short and are left out", err=True)
+        typer.echo(f"left out, because cut short: {', '.join(bench.unfinished)}", err=True)
 
 
 def write(bench: Bench, out: Path, command: str, *, figures: bool = True) -> None:

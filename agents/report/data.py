@@ -168,7 +168,7 @@ class Bench:
     Attributes:
         settings: One per environment.
         unfinished: Files of searches that were cut short; they are not part of any number.
-        digest: sha256 over the sha256 of every trajectory file, in order of their names.
+        digest: sha256 over the sha256 of every trajectory file, sorted by agent and seed.
         replayed: Whether every trajectory was replayed against its table without a difference.
     """
 

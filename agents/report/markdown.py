@@ -21,8 +21,8 @@ def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
     """
     parts = [
         "# Benchmark report",
-        f"{tables.title(summary)}. Accuracies are fractions of 100 %, regret is in percentage points, time "
-        "is simulated GPU time. Lower regret is better.",
+        f"{tables.title(summary)}. Accuracies are in per cent, regrets in percentage points (lower is "
+        "better), times are simulated GPU time.",
     ]
     if summary.overall is not None:
         over = summary.overall

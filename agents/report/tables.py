@@ -238,4 +238,8 @@ def title(summary: Summary) -> str:
     """The report's headline."""
     bench = summary.bench
     names = ", ".join(one.setting.name for one in summary.settings)
-    return f"{len(bench.labels)} agents, {len(bench.searches):,} searches on {names}"
+    return f"{_count(len(bench.labels), 'agent')}, {_count(len(bench.searches), 'search', 'es')} on {names}"
+
+
+def _count(number: int, what: str, plural: str = "s") -> str:
+    return f"{number:,} {what}{'' if number == 1 else plural}"

@@ -353,7 +353,7 @@ def test_forged_numbers_do_not_replay(copy: Path, victim: Path) -> None:
 def test_searches_cut_short_are_named_and_left_out(copy: Path, victim: Path, tmp_path: Path) -> None:
     victim.rename(victim.with_name(victim.name + ".partial"))
     output = report(tmp_path / "out", copy)
-    assert "1 searches were cut short and are left out" in output
+    assert f"left out, because cut short: {ENVS[0]}/random_search-3.jsonl.partial" in output
     page = (tmp_path / "out" / "report.md").read_text()
     assert f"Searches cut short, not part of any number: {ENVS[0]}/random_search-3.jsonl.partial." in page
     assert "| random search | 5 | 0-2,4-5 |" in page
