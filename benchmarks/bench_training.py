@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=32, help="classes trained at once, digits")
     a = parser.parse_args()
     torch.set_num_threads(1)
-    digits = replace(find_recipe("digits-16"), epochs=1)
+    digits = replace(find_recipe("digits-10"), epochs=1)
     official = replace(find_recipe("official-12"), epochs=1, train_images=256)
     rows = [
         *compare("digits", load_task("digits"), digits, "compiled", a.classes, a.turns),
