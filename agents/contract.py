@@ -40,8 +40,13 @@ class Query(NamedTuple):
     over: bool
 
 
-def query(env: Env, architecture: Architecture) -> Query:
+def query(env: Env, architecture: Architecture, *, epochs: int | None = None) -> Query:
     """Ask for one architecture, whether the environment builds or picks.
+
+    Args:
+        env: The environment.
+        architecture: The architecture.
+        epochs: Train it for so many epochs only, one of `recorded_epochs`; None is the whole training.
 
     Raises:
         ValueError: If the environment edits: there an agent cannot choose an architecture.
@@ -51,7 +56,7 @@ def query(env: Env, architecture: Architecture) -> Query:
         actions = [np.array(architecture.ops)]
     elif env.action_space != spaces.Discrete(NUM_OPS):
         raise ValueError("this agent chooses whole architectures: it needs actions='build' or 'pick'")
-    env.reset()
+    env.reset(options=None if epochs is None else {"epochs": epochs})
     for action in actions:
         _, reward, terminated, truncated, info = env.step(action)
         if terminated or truncated:
@@ -72,3 +77,12 @@ def follow(env: Env, proposals: Proposals) -> None:
             proposals.close()
             return
         architecture = proposals.send(reward)
+
+
+def recorded_epochs(env: Env) -> tuple[int, ...]:
+    """The epochs after which the environment knows an architecture's accuracy, ascending.
+
+    The last are the whole training; a table without learning curves has only these.
+    """
+    epochs: tuple[int, ...] = env.get_wrapper_attr("recorded_epochs")
+    return epochs

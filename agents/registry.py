@@ -14,6 +14,8 @@ AGENTS: dict[str, str] = {
     "predictor_evolution": "agents.predictor_evolution:PredictorEvolution",
     "cma_es": "agents.cma_es:CMAES",
     "tpe": "agents.tpe:TPE",
+    "reinforce": "agents.reinforce:Reinforce",
+    "bohb": "agents.bohb:BOHB",
     "ppo": "agents.sb3:PPO",
     "a2c": "agents.sb3:A2C",
     "dqn": "agents.sb3:DQN",
@@ -23,6 +25,8 @@ AGENTS: dict[str, str] = {
 _ACRONYMS = {
     "cma_es": "CMA-ES",
     "tpe": "TPE",
+    "reinforce": "REINFORCE",
+    "bohb": "BOHB",
     "ppo": "PPO",
     "a2c": "A2C",
     "dqn": "DQN",

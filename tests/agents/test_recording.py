@@ -25,8 +25,8 @@ from agents.trajectory import BadTrajectory, Trajectory, read
 from nb201env import Architecture
 from nb201env.space import sample
 
-LIGHT = ("random_search", "regularized_evolution", "local_search")
-NEEDS = {"cma_es": "cma", "tpe": "optuna"}
+LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
+NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost"}
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in AGENTS),
     *((name, {"actions": "edit", "max_edits": 5}) for name in ("ppo", "a2c", "dqn", "maskable_ppo")),
