@@ -307,7 +307,8 @@ def main() -> None:
         run(chosen, arguments.seeds, arguments.out, arguments.jobs)
     if not arguments.run_only:
         entries = summary(read(arguments.out), list(CONTENDERS))
-        DATA.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+        lines = ",\n".join(json.dumps(entry) for entry in entries)
+        DATA.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
         PAGE.write_text(page(entries, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
         draw(entries, FIGURE)
     for line in table_text(summary(read(arguments.out), chosen), "best").splitlines():
