@@ -12,6 +12,7 @@ AGENTS: dict[str, str] = {
     "regularized_evolution": "agents.regularized_evolution:RegularizedEvolution",
     "reinforce": "agents.reinforce:Reinforce",
     "bohb": "agents.bohb:BOHB",
+    "vector_ppo": "agents.ppo:PPO",
     "ppo": "agents.sb3:PPO",
     "a2c": "agents.sb3:A2C",
     "dqn": "agents.sb3:DQN",
