@@ -160,7 +160,7 @@ def learn(algorithm: str, env: Env, seed: int, settings: dict[str, Any]) -> None
                     log.record(key, value)
             return not info["search_over"]
 
-        model.learn(NEVER, callback=watch)
+        model.learn(NEVER, callback=watch, log_interval=1)
     log.close()
 
 
