@@ -17,7 +17,6 @@ import torch
 from nb201env.extras import require
 from nb201env.space import Architecture
 from training.data import SPLITS, Data
-from training.fused import train_fused
 from training.loop import DivergedTraining, Logs, train_plain
 from training.network import Network
 from training.plan import Folder, Plan, Unit, this_machine
@@ -26,7 +25,19 @@ from training.tasks import load_task
 from training.weights import Weights, weights_of, write_weights
 
 Trainer = Callable[[Sequence[Architecture], Data, Recipe, int], tuple[Logs, list[Network]]]
-TRAINERS: dict[str, Trainer] = {"plain": train_plain, "fused": train_fused}
+
+
+def train_compiled(
+    architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
+) -> tuple[Logs, list[Network]]:
+    """`training.compiled.train_compiled`, imported on the first call: it takes a second."""
+    require("numba", "train")
+    from training import compiled
+
+    return compiled.train_compiled(architectures, data, recipe, seed)
+
+
+TRAINERS: dict[str, Trainer] = {"plain": train_plain, "compiled": train_compiled}
 """Ways to train the architectures of a shard; all give the plain path's results, to rounding."""
 
 

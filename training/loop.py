@@ -1,8 +1,8 @@
 """The training loop: one program, K networks, one seed.
 
-The plain path trains one network (K = 1) with PyTorch's own modules; the fused engine gives the
-same loop a model of K networks (`training.fused`). Both are deterministic on a CPU given the
-seed and the number of threads.
+The plain path trains one network (K = 1) with PyTorch's own modules; an engine that trains many at
+once can give the same loop a model of K networks. It is deterministic on a CPU given the seed and
+the number of threads.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def fit(
         results = [_train_epoch(model, optimizer, data, recipe, seed, epoch)]
         seconds.append((time.perf_counter() - start) / len(architectures))
         results += [evaluate(model, data, data.splits[name]) for name in SPLITS[1:]]
-        _check_finite(results, architectures, recipe, seed, epoch)
+        check_finite(results, architectures, recipe, seed, epoch)
         epochs.append(results)
-    return _as_logs(epochs, seconds, len(architectures))
+    return as_logs(epochs, seconds, len(architectures))
 
 
 Result = tuple[Tensor, Tensor]
@@ -158,9 +158,10 @@ def _total(sums: Sequence[Result], images: int) -> Result:
     return correct, loss / images
 
 
-def _check_finite(
+def check_finite(
     results: Sequence[Result], architectures: Sequence[Architecture], recipe: Recipe, seed: int, epoch: int
 ) -> None:
+    """Raise `DivergedTraining` if a split's loss of one epoch is not a number."""
     for name, (_, loss) in zip(SPLITS, results, strict=True):
         bad = (~torch.isfinite(loss)).nonzero().flatten().tolist()
         if bad:
@@ -171,7 +172,8 @@ def _check_finite(
             )
 
 
-def _as_logs(epochs: Sequence[Sequence[Result]], seconds: Sequence[float], count: int) -> Logs:
+def as_logs(epochs: Sequence[Sequence[Result]], seconds: Sequence[float], count: int) -> Logs:
+    """Logs from every epoch's results for every split, and its seconds per network."""
     correct, loss = {}, {}
     for place, name in enumerate(SPLITS):
         correct[name] = torch.stack([e[place][0] for e in epochs], dim=1).cpu().numpy()
