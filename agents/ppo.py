@@ -52,7 +52,7 @@ class PPO:
     max_grad_norm: float = 0.5
     hidden: int = 64
     sharpness: float = 50.0
-    novelty: float = 0.3
+    novelty: float = 0.2
     tensorboard: str | None = None
 
     def search(self, env: Env, seed: int) -> None:

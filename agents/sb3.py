@@ -45,7 +45,7 @@ class OnPolicy:
     ent_coef: float = 0.01
     net_arch: tuple[int, ...] = (64,)
     sharpness: float = 50.0
-    novelty: float = 0.3
+    novelty: float = 0.2
     tensorboard: str | None = None
 
     algorithm = ""
@@ -119,7 +119,7 @@ class DQN:
     exploration_final_eps: float = 0.05
     net_arch: tuple[int, ...] = (64, 64)
     sharpness: float = 50.0
-    novelty: float = 0.3
+    novelty: float = 0.2
     tensorboard: str | None = None
 
     def search(self, env: Env, seed: int) -> None:
