@@ -22,6 +22,7 @@ AGENTS: dict[str, str] = {
 _ACRONYMS = {
     "reinforce": "REINFORCE",
     "bohb": "BOHB",
+    "vector_ppo": "vector PPO",
     "ppo": "PPO",
     "a2c": "A2C",
     "dqn": "DQN",
