@@ -26,7 +26,7 @@ from agents.trajectory import read
 from nb201env.envs.registration import TABLES
 from nb201env.sources.rows import import_rows
 from nb201env.space import Architecture
-from nb201env.tables import open_table
+from nb201env.tables import embedded, open_table, own
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,24 @@ def official_sources(prefix: str = "official-") -> Sources:
     )
 
 
+def find_sources() -> Sources:
+    """The tables at hand by name: the imported official ones, else those of `reference_sources`."""
+    present = {*own(), *embedded()}
+
+    def pick(**names: Sequence[str]) -> dict[str, str]:
+        found = {d: next((n for n in candidates if n in present), None) for d, candidates in names.items()}
+        return {dataset: name for dataset, name in found.items() if name is not None}
+
+    official = official_sources()
+    embedded_valid = {open_table(name).dataset: name for name in TABLES.values()}
+    short, long = {"cifar10": "published-cifar10-valid-12"}, {"cifar10": "published-cifar10-200"}
+    return Sources(
+        search=pick(**{d: (official.search[d], short.get(d, "")) for d in DATASETS}),
+        valid=pick(**{d: (official.valid[d], embedded_valid[d]) for d in DATASETS}),
+        test=pick(**{d: (official.test[d], long.get(d, "")) for d in DATASETS}),
+    )
+
+
 @dataclass(frozen=True)
 class Found:
     """What one search of a protocol found.
@@ -203,6 +221,7 @@ def run_protocol(
 
     Raises:
         ValueError: See `searches`.
+        RuntimeError: If a search failed.
     """
     with tempfile.TemporaryDirectory() as scratch:
         plan = searches(
@@ -214,7 +233,8 @@ def run_protocol(
             dataset=dataset,
             agent_kwargs=agent_kwargs,
         )
-        run_all(plan, jobs, lambda *_: None)
+        if failures := run_all(plan, jobs, lambda *_: None):
+            raise RuntimeError(f"{len(failures)} searches failed, the first: {failures[0].reason}")
         return [found(search) for search in plan]
 
 
@@ -248,6 +268,7 @@ __all__ = [
     "Protocol",
     "Sources",
     "Spread",
+    "find_sources",
     "found",
     "official_sources",
     "published",
