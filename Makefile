@@ -37,6 +37,8 @@ bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	$(BIN)/python -m benchmarks.bench_env
 	$(BIN)/python -m benchmarks.bench_surrogate
 	$(BIN)/python -m benchmarks.bench_training
+	$(BIN)/python -m benchmarks.bench_published
+	$(BIN)/python -m benchmarks.bench_rl
 	sample="$${NB201_REFERENCE:-../shared/reference}/nats-tss-sample"; \
 	if [ -d "$$sample" ]; then $(BIN)/python benchmarks/bench_import.py "$$sample"; \
 	else echo "importing: skipped, no $$sample"; fi

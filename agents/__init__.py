@@ -6,7 +6,18 @@ with no option but "epochs", and returns when ``info["search_over"]`` is true. `
 environment and writes down every query; whatever is reported is computed from that.
 """
 
-from agents.contract import Agent, Query, query, recorded_epochs
+from agents.check import AgentError, check_agent
+from agents.contract import Agent, Query, query, recorded_epochs, vectorized
 from agents.registry import AGENTS, make_agent
 
-__all__ = ["AGENTS", "Agent", "Query", "make_agent", "query", "recorded_epochs"]
+__all__ = [
+    "AGENTS",
+    "Agent",
+    "AgentError",
+    "Query",
+    "check_agent",
+    "make_agent",
+    "query",
+    "recorded_epochs",
+    "vectorized",
+]

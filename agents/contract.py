@@ -86,3 +86,14 @@ def recorded_epochs(env: Env) -> tuple[int, ...]:
     """
     epochs: tuple[int, ...] = env.get_wrapper_attr("recorded_epochs")
     return epochs
+
+
+def vectorized(env: Env, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """The native vector environment of a search, before its first reset.
+
+    Its copies share the search: one clock, one budget. The queries of a step are asked, and
+    recorded, in the order of the copies, as if one environment had been asked for them.
+    ``info["search_over"]`` is an array, true for all at once.
+    """
+    vector: gym.vector.VectorEnv[Any, Any, Any] = env.get_wrapper_attr("vectorized")(num_envs)
+    return vector

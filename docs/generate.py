@@ -24,6 +24,7 @@ from agents.published import published
 from agents.random_search import expected_best
 from agents.registry import display_name
 from agents.runner import Search
+from benchmarks.bench_rl import summary
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.table import FloatArray, Table
@@ -32,6 +33,7 @@ from nb201env.tables import open_table
 HERE = Path(__file__).parent
 BASELINES = HERE / "data" / "baselines.json"
 PUBLISHED = HERE / "data" / "published.json"
+RL = HERE / "data" / "rl.json"
 QUERIES, SEARCHES = 500, 10
 PREDICTED = (
     "**This id answers with predictions of a [surrogate](../surrogate.md), not with results of trainings:** "
@@ -44,6 +46,7 @@ def pages() -> dict[Path, str]:
     """Every generated page's path and text."""
     ids = TABLES | SURROGATES
     made = {HERE / "environments" / f"{env_id}.md": environment_page(env_id, ids[env_id]) for env_id in ids}
+    made[HERE / "agents.md"] = with_generated_part(HERE / "agents.md", rl_part())
     made[HERE / "published.md"] = with_generated_part(HERE / "published.md", published_part())
     made[HERE / "tables.md"] = with_generated_part(HERE / "tables.md", tables_part())
     return made
@@ -119,12 +122,12 @@ def baselines_part(env_id: str, table: Table) -> str:
             f"| {display_name(agent)} | {accuracy.mean():.2f} ± {accuracy.std():.2f} "
             f"| {regret.mean():.2f} ± {regret.std():.2f} | {hours:,.0f} |"
         )
-    return "\n".join([*lines, "", f"The command: `{command(env_id)}`."])
+    return "\n".join([*lines, "", f"The command: `{command(env_id, list(results[env_id]))}`."])
 
 
-def command(env_id: str) -> str:
+def command(env_id: str, names: list[str]) -> str:
     """What runs the baselines of one environment."""
-    agents = " ".join(f"--agent {name}" for name in AGENTS)
+    agents = " ".join(f"--agent {name}" for name in names)
     return f"nb201 search {agents} --env {env_id} --seeds 0-{SEARCHES - 1} --budget {QUERIES}"
 
 
@@ -179,6 +182,16 @@ def published_part() -> str:
         f"{results['wall_seconds']} seconds in all with {results['jobs']} processes on two shared cores, "
         f"{results['cpu_seconds']} seconds of processor time."
     )
+    return "\n".join(lines)
+
+
+def rl_part() -> str:
+    """What the RL agents need, from the committed results of `benchmarks.bench_rl`."""
+    lines = ["| agent | environment | mean | most | failed |", "| --- | --- | --- | --- | --- |"]
+    for agent, results in json.loads(RL.read_text(encoding="utf-8")).items():
+        for env_id, searches in results["searches"].items():
+            mean, most, failed, count = summary(searches)
+            lines.append(f"| {display_name(agent)} | {env_id} | {mean:.0f} | {most} | {failed} of {count} |")
     return "\n".join(lines)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, SupportsFloat
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -17,6 +18,9 @@ from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation
 from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, ArchitectureLike, all_ops, all_strings, encode, index_of
 from nb201env.table import Table
 from nb201env.tables import open_table
+
+if TYPE_CHECKING:
+    from nb201env.envs.vector import NB201VectorEnv
 
 Info = dict[str, Any]
 Observation = npt.NDArray[np.int64] | npt.NDArray[np.float32]
@@ -177,10 +181,9 @@ class NB201Env(gym.Env[Observation, Any]):
         """Start an episode; with a seed also a new search (clock, budget and draws start afresh)."""
         if seed is not None or self._key < 0:
             super().reset(seed=seed)
-            self._key = draws.new_key(self.np_random)
-            self._new_search()
+            self.begin_search(draws.new_key(self.np_random))
         start, epochs = reset_options(options, self.options.actions)
-        self._choose_epochs(self._whole if epochs is None else epochs)
+        self.choose_epochs(self._whole if epochs is None else epochs)
         self._ops = _BLANK.copy()
         self._steps = self._index = 0
         info = self._begin_edit(start) if self._editing else self._quiet_info.copy()
@@ -241,8 +244,7 @@ class NB201Env(gym.Env[Observation, Any]):
         return self._observe(), self._score if answered else 0.0, answered, not answered, info
 
     def _begin_edit(self, start: int | None) -> Info:
-        drawn = draws.draw(self._key, self._episodes, draws.START, SIZE)
-        self._episodes += 1
+        drawn = self.draw_start()
         self._index = drawn if start is None else start
         self._ops = all_ops()[self._index].copy()
         self._score = 0.0
@@ -265,17 +267,40 @@ class NB201Env(gym.Env[Observation, Any]):
 
     # -- the search: clock, budget, draws ----------------------------------------------------
 
+    def begin_search(self, key: int) -> None:
+        """Start a new search; all that it draws follows from the key (see `nb201env.envs.draws`)."""
+        self._key = key
+        self._new_search()
+
+    def draw_start(self) -> int:
+        """The index of the random cell from which the next episode with actions="edit" starts."""
+        self._episodes += 1
+        return draws.draw(self._key, self._episodes - 1, draws.START, SIZE)
+
+    def choose_epochs(self, epochs: int) -> None:
+        """From now on queries ask for trainings of so many epochs."""
+        if epochs not in self._answers_after:
+            self._answers_after[epochs] = answers(self.table, self.options, epochs).lists
+        self._epochs = epochs
+
+    def ask(self, index: int) -> tuple[float, Info]:
+        """Query the cell of that index if the budget is not spent: its score and the info."""
+        info = self._quiet_info.copy() if self._over else self._query(index)
+        return (self._score if info["architecture"] else 0.0), info
+
+    def vectorized(self, num_envs: int) -> NB201VectorEnv:
+        """The native vector environment of the same table and options, sharing one search."""
+        from nb201env.envs.vector import NB201VectorEnv
+
+        arguments = {field.name: getattr(self.options, field.name) for field in fields(self.options)}
+        return NB201VectorEnv(num_envs, self.table, share_search=True, **arguments)
+
     def _new_search(self) -> None:
         self._clock = 0.0
         self._queries = self._draws = self._episodes = 0
         self._over = False
         self._seen: dict[int, int] = {}  # after how many epochs each cell was seen
         self._quiet_info = _NO_QUERY.copy()  # the info of a step without a query
-
-    def _choose_epochs(self, epochs: int) -> None:
-        if epochs not in self._answers_after:
-            self._answers_after[epochs] = answers(self.table, self.options, epochs).lists
-        self._epochs = epochs
 
     def _query(self, index: int) -> Info:
         """Answer a query, or end the search if the budget does not cover it."""

@@ -15,6 +15,7 @@ from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.options import Options
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
+from nb201env.envs.shared import SharedSearch
 from nb201env.envs.single import Observation, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
@@ -49,6 +50,8 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         autoreset_mode: "SameStep" (default; a finished copy restarts within the same step),
             "NextStep" (it spends its next step on the restart: one step in seven is empty) or
             "Disabled" (call ``reset(options={"reset_mask": done})``). Or the enum.
+        share_search: Whether all copies carry on one search, with one clock and one budget; the
+            queries of a step are then asked in the order of the copies.
         **options: As for `NB201Env`.
 
     Raises:
@@ -63,6 +66,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         table: str | Table = "cifar10-valid-200",
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         render_mode: None = None,
+        share_search: bool = False,
         **options: Any,
     ) -> None:
         if render_mode is not None:
@@ -85,7 +89,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         self._steps: IntArray = np.full(num_envs, -1)
         self._index: IntArray = np.zeros(num_envs, dtype=np.int64)
         self._score: FloatArray = np.zeros(num_envs)
-        self._search = SearchBatch(num_envs, self.table, self.options)
+        self._search = (SharedSearch if share_search else SearchBatch)(num_envs, self.table, self.options)
 
     # -- the vector environment's contract ---------------------------------------------------
 
