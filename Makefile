@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## Search NB201-cifar10-v0 with three agents; table, and regret curves in runs/
+demo: $(VENV)/.demo ## Search NB201-cifar10-v0 with three agents; table, and a report in runs/demo-report/
 	$(BIN)/nb201 demo
 
 test: $(VENV)/.dev ## Run the test suite (its fast part, a few minutes)
@@ -38,6 +38,8 @@ bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	$(BIN)/python -m benchmarks.bench_env
 	$(BIN)/python -m benchmarks.bench_surrogate
 	$(BIN)/python -m benchmarks.bench_training
+	$(BIN)/python -m benchmarks.bench_published
+	$(BIN)/python -m benchmarks.bench_rl
 	sample="$${NB201_REFERENCE:-../shared/reference}/nats-tss-sample"; \
 	if [ -d "$$sample" ]; then $(BIN)/python benchmarks/bench_import.py "$$sample"; \
 	else echo "importing: skipped, no $$sample"; fi

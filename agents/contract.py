@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -39,8 +40,13 @@ class Query(NamedTuple):
     over: bool
 
 
-def query(env: Env, architecture: Architecture) -> Query:
+def query(env: Env, architecture: Architecture, *, epochs: int | None = None) -> Query:
     """Ask for one architecture, whether the environment builds or picks.
+
+    Args:
+        env: The environment.
+        architecture: The architecture.
+        epochs: Train it for so many epochs only, one of `recorded_epochs`; None is the whole training.
 
     Raises:
         ValueError: If the environment edits: there an agent cannot choose an architecture.
@@ -50,9 +56,44 @@ def query(env: Env, architecture: Architecture) -> Query:
         actions = [np.array(architecture.ops)]
     elif env.action_space != spaces.Discrete(NUM_OPS):
         raise ValueError("this agent chooses whole architectures: it needs actions='build' or 'pick'")
-    env.reset()
+    env.reset(options=None if epochs is None else {"epochs": epochs})
     for action in actions:
         _, reward, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             break
     return Query(float(reward), terminated, info["search_over"])
+
+
+Proposals = Generator[Architecture, float, None]
+"""A search without its environment: it yields architectures and is sent their rewards, without end."""
+
+
+def follow(env: Env, proposals: Proposals) -> None:
+    """Ask for what a search proposes, until the budget is spent."""
+    architecture = next(proposals)
+    while True:
+        reward, _, over = query(env, architecture)
+        if over:
+            proposals.close()
+            return
+        architecture = proposals.send(reward)
+
+
+def recorded_epochs(env: Env) -> tuple[int, ...]:
+    """The epochs after which the environment knows an architecture's accuracy, ascending.
+
+    The last are the whole training; a table without learning curves has only these.
+    """
+    epochs: tuple[int, ...] = env.get_wrapper_attr("recorded_epochs")
+    return epochs
+
+
+def vectorized(env: Env, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """The native vector environment of a search, before its first reset.
+
+    Its copies share the search: one clock, one budget. The queries of a step are asked, and
+    recorded, in the order of the copies, as if one environment had been asked for them.
+    ``info["search_over"]`` is an array, true for all at once.
+    """
+    vector: gym.vector.VectorEnv[Any, Any, Any] = env.get_wrapper_attr("vectorized")(num_envs)
+    return vector

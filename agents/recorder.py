@@ -17,11 +17,14 @@ from gymnasium.envs.registration import EnvSpec
 import nb201env  # noqa: F401  (registers the ids)
 from agents.contract import Agent, Env
 from agents.trajectory import Cost, Trajectory, Writer, write_cost
+from nb201env.envs.single import NB201Env
+from nb201env.envs.vector import NB201VectorEnv
 from nb201env.space import Architecture
 
 OnQuery = Callable[[dict[str, Any]], None]
 RECORDED = ("architecture", "run", "accuracy", "seconds", "clock")
-_LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch")
+_LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch", "statsmodels",
+              "cma", "optuna", "scipy", "scikit-learn", "xgboost")  # fmt: skip
 
 
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):
@@ -43,15 +46,22 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
             raise ValueError("a search needs an end: set budget_queries or budget_seconds")
         self._seed = seed
         self._started = False
+        self._extra: dict[str, int] = {}
         self._on_query = on_query
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset without starting a new search."""
-        if self._started and (seed is not None or options):
-            raise ValueError("during a search an agent calls reset() without seed and options")
-        observation, info = self.env.reset(seed=None if self._started else self._seed)
+        if self._started and (seed is not None or not set(options or {}) <= {"epochs"}):
+            raise ValueError(
+                "during a search an agent calls reset() without seed and without options but 'epochs'"
+            )
+        epochs = (options or {}).get("epochs")
+        self._extra = {} if epochs is None else {"epochs": epochs}
+        observation, info = self.env.reset(
+            seed=None if self._started else self._seed, options=self._extra or None
+        )
         self._started = True
         self._report(info, 0.0)
         return observation, info
@@ -62,13 +72,60 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self._report(result[4], float(result[1]))
         return result
 
+    def vectorized(self, num_envs: int) -> VectorRecorder:
+        """The search's native vector environment, recorded; see `agents.contract.vectorized`."""
+        if self._started:
+            raise ValueError("vectorize an environment before its first reset")
+        self._started = True
+        env: NB201Env = self.env.unwrapped  # type: ignore[assignment]
+        return VectorRecorder(env.vectorized(num_envs), self._seed, self._on_query)
+
     def action_masks(self) -> Any:
         """The environment's masks, where MaskablePPO looks for them."""
         return self.env.unwrapped.action_masks()  # type: ignore[attr-defined]
 
     def _report(self, info: dict[str, Any], reward: float) -> None:
         if info["architecture"]:
-            self._on_query({key: info[key] for key in RECORDED} | {"reward": reward})
+            self._on_query({key: info[key] for key in RECORDED} | {"reward": reward} | self._extra)
+
+
+class VectorRecorder(gym.vector.VectorWrapper[Any, Any, Any]):
+    """What `Recorder` is, around the vector environment whose copies share one search.
+
+    Args:
+        env: The vector environment; it builds or picks.
+        seed: The search's seed.
+        on_query: Called with each answered query, in the order of the copies.
+    """
+
+    def __init__(self, env: NB201VectorEnv, seed: int, on_query: OnQuery) -> None:
+        if env.options.actions == "edit":
+            raise ValueError("a vectorized search builds or picks; actions='edit' is for one environment")
+        super().__init__(env)
+        self._seed = seed
+        self._started = False
+        self._on_query = on_query
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset without starting a new search."""
+        if self._started and (seed is not None or options):
+            raise ValueError("during a search an agent calls reset() without seed and options")
+        result = self.env.reset(seed=None if self._started else self._seed)
+        self._started = True
+        return result
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step, and report the queries that were answered."""
+        result = self.env.step(actions)
+        rewards, final = result[1], result[4].get("final_info", {"architecture": ()})
+        for copy, architecture in enumerate(final["architecture"]):
+            if architecture:
+                query = {key: final[key][copy] for key in RECORDED}
+                query |= {key: float(query[key]) for key in ("accuracy", "seconds", "clock")}
+                self._on_query(query | {"reward": float(rewards[copy])})
+        return result
 
 
 def record(
@@ -157,7 +214,7 @@ def replay(trajectory: Trajectory) -> list[str]:
     for number, query in enumerate(trajectory.queries, start=1):
         if over:
             return [*differences, f"query {number}: the budget was already spent"]
-        env.reset()
+        env.reset(options={"epochs": query["epochs"]} if "epochs" in query else None)
         info = env.step(np.array(Architecture.parse(query["architecture"]).ops))[4]
         over = info["search_over"]
         for key in RECORDED:

@@ -10,6 +10,13 @@ from agents.contract import Agent
 AGENTS: dict[str, str] = {
     "random_search": "agents.random_search:RandomSearch",
     "regularized_evolution": "agents.regularized_evolution:RegularizedEvolution",
+    "local_search": "agents.local_search:LocalSearch",
+    "predictor_evolution": "agents.predictor_evolution:PredictorEvolution",
+    "cma_es": "agents.cma_es:CMAES",
+    "tpe": "agents.tpe:TPE",
+    "reinforce": "agents.reinforce:Reinforce",
+    "bohb": "agents.bohb:BOHB",
+    "vector_ppo": "agents.ppo:PPO",
     "ppo": "agents.sb3:PPO",
     "a2c": "agents.sb3:A2C",
     "dqn": "agents.sb3:DQN",
@@ -23,6 +30,11 @@ AGENTS: dict[str, str] = {
 }
 
 _ACRONYMS = {
+    "cma_es": "CMA-ES",
+    "tpe": "TPE",
+    "reinforce": "REINFORCE",
+    "bohb": "BOHB",
+    "vector_ppo": "vector PPO",
     "ppo": "PPO",
     "a2c": "A2C",
     "dqn": "DQN",

@@ -6,10 +6,17 @@ end. An episode is one query, so a search of q queries is 6 q steps.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from agents.contract import Env
+from agents.logbook import search_values
+from agents.shaping import ShapedReward, Shaping
 from nb201env.extras import require
 
 NEVER = 2**62
@@ -27,22 +34,25 @@ class OnPolicy:
         gae_lambda: Generalised advantage estimation.
         ent_coef: Weight of the entropy bonus: how long the policy keeps exploring.
         net_arch: Widths of the hidden layers of policy and value network.
+        sharpness, novelty: Of the reward it learns from; see `agents.shaping`.
+        tensorboard: Folder for TensorBoard's event files; None writes none.
     """
 
     learning_rate: float = 3e-3
-    n_steps: int = 96
+    n_steps: int = 48
     gamma: float = 1.0
     gae_lambda: float = 1.0
     ent_coef: float = 0.01
     net_arch: tuple[int, ...] = (64,)
+    sharpness: float = 50.0
+    novelty: float = 0.2
+    tensorboard: str | None = None
 
     algorithm = ""
 
     def search(self, env: Env, seed: int) -> None:
         """See `agents.contract.Agent`."""
-        settings = asdict(self)
-        settings["policy_kwargs"] = {"net_arch": list(settings.pop("net_arch"))}
-        learn(self.algorithm, env, seed, settings)
+        learn(self.algorithm, env, seed, asdict(self))
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class PPO(OnPolicy):
         clip_range: How far the policy's ratio may move.
     """
 
-    batch_size: int = 96
+    batch_size: int = 48
     n_epochs: int = 4
     clip_range: float = 0.2
 
@@ -94,6 +104,8 @@ class DQN:
         exploration_steps: Over how many steps the share of random actions falls to its end.
         exploration_final_eps: That end.
         net_arch: Widths of the hidden layers.
+        sharpness, novelty: Of the reward it learns from; see `agents.shaping`.
+        tensorboard: Folder for TensorBoard's event files; None writes none.
     """
 
     learning_rate: float = 1e-3
@@ -105,12 +117,14 @@ class DQN:
     target_update_interval: int = 600
     exploration_steps: int = 6_000
     exploration_final_eps: float = 0.05
-    net_arch: tuple[int, ...] = field(default=(64, 64))
+    net_arch: tuple[int, ...] = (64, 64)
+    sharpness: float = 50.0
+    novelty: float = 0.2
+    tensorboard: str | None = None
 
     def search(self, env: Env, seed: int) -> None:
         """See `agents.contract.Agent`."""
         settings = asdict(self)
-        settings["policy_kwargs"] = {"net_arch": list(settings.pop("net_arch"))}
         # The library wants a share of a run whose length we do not know: see NEVER.
         settings["exploration_fraction"] = settings.pop("exploration_steps") / NEVER
         learn("DQN", env, seed, settings)
@@ -123,21 +137,58 @@ def learn(algorithm: str, env: Env, seed: int, settings: dict[str, Any]) -> None
         algorithm: "PPO", "A2C", "DQN" or "MaskablePPO".
         env: An environment with a budget.
         seed: For the policy's initial weights and its actions.
-        settings: Keyword arguments of the algorithm.
+        settings: Keyword arguments of the algorithm, and net_arch, sharpness, novelty, tensorboard.
 
     Raises:
-        MissingExtra: If stable-baselines3 is not installed.
+        MissingExtra: If stable-baselines3 is not installed, or TensorBoard though it is asked for.
     """
     library = require("sb3_contrib" if algorithm == "MaskablePPO" else "stable_baselines3", "agents")
-    logger = require("stable_baselines3.common.logger", "agents")
+    settings = dict(settings)
+    policy = {"net_arch": list(settings.pop("net_arch"))}
+    shaping = Shaping(settings.pop("sharpness"), settings.pop("novelty"))
+    log = logger(settings.pop("tensorboard"), seed)
+    with quiet_surroundings():
+        model = getattr(library, algorithm)(
+            "MlpPolicy", ShapedReward(env, shaping), seed=seed, device="cpu", policy_kwargs=policy, **settings
+        )
+        model.set_logger(log)
+
+        def watch(local: dict[str, Any], _: Any) -> bool:
+            info = local["infos"][0]
+            if info["architecture"]:
+                for key, value in search_values(shaping, info["queries"], info["clock"]).items():
+                    log.record(key, value)
+            return not info["search_over"]
+
+        model.learn(NEVER, callback=watch, log_interval=1)
+    log.close()
+
+
+def logger(folder: str | None, seed: int) -> Any:
+    """The library's logger: silent, or for TensorBoard in a sub-folder named after the agent's seed."""
+    library = require("stable_baselines3.common.logger", "agents")
+    if folder is None:
+        # Without one of our own the library makes a folder in the temporary directory per search.
+        return library.Logger(folder=None, output_formats=[])
+    require("tensorboard", "tensorboard")
+    return library.Logger(folder, [library.TensorBoardOutputFormat(f"{folder}/{seed}")])
+
+
+@contextmanager
+def quiet_surroundings() -> Iterator[None]:
+    """One thread, and afterwards the global random states that were there before.
+
+    Layers this small run faster on one thread, and then give the same bits on any machine size.
+    The library seeds and draws from all global generators.
+    """
     torch = require("torch", "agents")
-    # Layers this small run faster on one thread, and then give the same bits on any machine size.
     threads = torch.get_num_threads()
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     torch.set_num_threads(1)
     try:
-        model = getattr(library, algorithm)("MlpPolicy", env, seed=seed, device="cpu", **settings)
-        # Without one of our own the library makes a folder in the temporary directory per search.
-        model.set_logger(logger.Logger(folder=None, output_formats=[]))
-        model.learn(NEVER, callback=lambda local, _: not local["infos"][0]["search_over"])
+        yield
     finally:
         torch.set_num_threads(threads)
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])

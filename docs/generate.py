@@ -19,9 +19,12 @@ import numpy as np
 
 from agents import AGENTS
 from agents.cli import as_rows, run
+from agents.protocols import PROTOCOLS
+from agents.published import published
 from agents.random_search import expected_best
 from agents.registry import display_name
 from agents.runner import Search
+from benchmarks.bench_rl import summary
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.table import FloatArray, Table
@@ -29,6 +32,8 @@ from nb201env.tables import open_table
 
 HERE = Path(__file__).parent
 BASELINES = HERE / "data" / "baselines.json"
+PUBLISHED = HERE / "data" / "published.json"
+RL = HERE / "data" / "rl.json"
 QUERIES, SEARCHES = 500, 10
 COMPARED = [name for name, where in AGENTS.items() if "weight_sharing" not in where]
 """The agents that need nothing but the environment; the others train on a task's images."""
@@ -43,6 +48,8 @@ def pages() -> dict[Path, str]:
     """Every generated page's path and text."""
     ids = TABLES | SURROGATES
     made = {HERE / "environments" / f"{env_id}.md": environment_page(env_id, ids[env_id]) for env_id in ids}
+    made[HERE / "agents.md"] = with_generated_part(HERE / "agents.md", rl_part())
+    made[HERE / "published.md"] = with_generated_part(HERE / "published.md", published_part())
     made[HERE / "tables.md"] = with_generated_part(HERE / "tables.md", tables_part())
     return made
 
@@ -117,12 +124,12 @@ def baselines_part(env_id: str, table: Table) -> str:
             f"| {display_name(agent)} | {accuracy.mean():.2f} ± {accuracy.std():.2f} "
             f"| {regret.mean():.2f} ± {regret.std():.2f} | {hours:,.0f} |"
         )
-    return "\n".join([*lines, "", f"The command: `{command(env_id)}`."])
+    return "\n".join([*lines, "", f"The command: `{command(env_id, list(results[env_id]))}`."])
 
 
-def command(env_id: str) -> str:
+def command(env_id: str, names: list[str]) -> str:
     """What runs the baselines of one environment."""
-    agents = " ".join(f"--agent {name}" for name in json.loads(BASELINES.read_text(encoding="utf-8"))[env_id])
+    agents = " ".join(f"--agent {name}" for name in names)
     return f"nb201 search {agents} --env {env_id} --seeds 0-{SEARCHES - 1} --budget {QUERIES}"
 
 
@@ -144,6 +151,59 @@ def tables_part() -> str:
             f"| {seconds:,.0f} | `{table.id}` |"
         )
     return "\n".join(lines)
+
+
+def published_part() -> str:
+    """The papers' rows and ours, from the committed results of `benchmarks.bench_published`."""
+    results = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    lines: list[str] = []
+    for name, rows in results["protocols"].items():
+        protocol = PROTOCOLS[name]
+        columns = [
+            f"{dataset} {split}" for dataset in protocol.looked_up("cifar10") for split in ("valid", "test")
+        ]
+        lines += [
+            f"### `{name}`: {protocol.paper}, {protocol.seconds['cifar10']:,.0f} s on CIFAR-10",
+            "",
+            f"| agent | queries | whose | {' | '.join(columns)} | mark |",
+            f"| --- | --- | --- {'| --- ' * len(columns)}| --- |",
+        ]
+        for agent, row in rows.items():
+            theirs = published(name, agent)
+            cells = [row["cells"][column] for column in columns]
+            ours_text = " | ".join(_spread(cell["ours"]) for cell in cells)
+            theirs_text = " | ".join(_spread(cell["published"]) for cell in cells)
+            lines += [
+                f"| {display_name(agent)} | {row['queries']:.0f} | ours | {ours_text} | |",
+                f"| | | published | {theirs_text} | {theirs.mark if theirs else ''} |",
+                f"| | | difference | {' | '.join(_difference(cell) for cell in cells)} | |",
+            ]
+        lines.append("")
+    lines.append(
+        f"Searches of each agent and protocol: seeds {results['seeds']}. "
+        f"{results['wall_seconds']} seconds in all with {results['jobs']} processes on two shared cores, "
+        f"{results['cpu_seconds']} seconds of processor time."
+    )
+    return "\n".join(lines)
+
+
+def rl_part() -> str:
+    """What the RL agents need, from the committed results of `benchmarks.bench_rl`."""
+    lines = ["| agent | environment | mean | most | failed |", "| --- | --- | --- | --- | --- |"]
+    for agent, results in json.loads(RL.read_text(encoding="utf-8")).items():
+        for env_id, searches in results["searches"].items():
+            mean, most, failed, count = summary(searches)
+            lines.append(f"| {display_name(agent)} | {env_id} | {mean:.0f} | {most} | {failed} of {count} |")
+    return "\n".join(lines)
+
+
+def _spread(cell: list[float] | None) -> str:
+    return f"{100 * cell[0]:.2f} ± {100 * cell[1]:.2f}" if cell else "not available"
+
+
+def _difference(cell: dict[str, list[float] | None]) -> str:
+    ours, theirs = cell["ours"], cell["published"]
+    return f"{round(100 * (ours[0] - theirs[0]), 2) + 0.0:+.2f}" if ours and theirs else ""
 
 
 def with_generated_part(path: Path, part: str) -> str:

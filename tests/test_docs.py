@@ -39,7 +39,7 @@ def test_code_blocks_run_and_print_what_the_page_says(
                 if re.search(rf"^\s*(import|from) {module}", text, re.MULTILINE):
                     pytest.importorskip(module)
             with contextlib.redirect_stdout(io.StringIO()) as printed:
-                exec(compile(text, str(page), "exec"), namespace)
+                exec(compile(text, str(page), "exec", dont_inherit=True), namespace)
             if following[0] == "text":
                 assert printed.getvalue().strip() == following[1].strip()
         elif language == "console":

@@ -23,6 +23,7 @@ from torch.nn import functional
 from agents.contract import Env, query
 from agents.weight_sharing.supernet import BATCH_STATISTICS, initial_supernet
 from nb201env.space import NUM_EDGES, NUM_OPS, Architecture
+from nb201env.tables import open_table
 from training.data import Data, Split, batches
 from training.network import Skeleton
 from training.recipe import Recipe
@@ -106,21 +107,26 @@ class WeightSharing:
     def search(self, env: Env, seed: int) -> None:
         """See `agents.contract.Agent`; the architecture derived at the end is asked for last.
 
-        A budget of n queries is spread evenly over the epochs. Without one the last architecture
-        alone is asked for. Either way the agent then stops: it has nothing more to ask.
+        A budget of n queries is spread evenly over the epochs. Under one of seconds the last
+        architecture alone is asked for, again and again unless repeats are free.
         """
-        options, table = env.unwrapped.options, env.unwrapped.table  # type: ignore[attr-defined]
-        queries, asked = options.budget_queries or 1, 0
+        assert env.spec is not None, "make the environment with gym.make: its specification names the table"
+        said = env.spec.kwargs
+        queries, asked, over = said.get("budget_queries") or 1, 0, False
         with one_thread():
-            lab = Lab(self, self._images(table.manifest["task"]["name"]), seed)
+            lab = Lab(self, self._images(open_table(said["table"]).manifest["task"]["name"]), seed)
             for epoch, derive in enumerate(self.train(lab), start=1):
                 due = queries * epoch // self.epochs - asked
                 architecture = derive() if due else None
                 for _ in range(due):
                     assert architecture is not None
                     asked += 1
-                    if query(env, architecture).over:
+                    over = query(env, architecture).over
+                    if over:
                         return
+        assert architecture is not None
+        while not over and said.get("repeats") != "free":
+            over = query(env, architecture).over
 
     def train(self, lab: Lab) -> Iterator[Derive]:
         """Train the supernet; after every epoch say how to derive the architecture."""

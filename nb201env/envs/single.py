@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, SupportsFloat
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -11,12 +12,15 @@ from gymnasium.error import ResetNeeded
 
 from nb201env import drawing
 from nb201env.envs import draws
-from nb201env.envs.answers import answers
+from nb201env.envs.answers import Lists, answers, epochs_answered
 from nb201env.envs.options import RENDER_MODES, Options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, ArchitectureLike, all_ops, all_strings, encode, index_of
 from nb201env.table import Table
 from nb201env.tables import open_table
+
+if TYPE_CHECKING:
+    from nb201env.envs.vector import NB201VectorEnv
 
 Info = dict[str, Any]
 Observation = npt.NDArray[np.int64] | npt.NDArray[np.float32]
@@ -126,6 +130,10 @@ class NB201Env(gym.Env[Observation, Any]):
     * `render_mode` (None): `"ansi"` (text) or `"rgb_array"` draw the cell.
 
     `reset(options={"architecture": ...})` chooses the cell from which an `"edit"` episode starts.
+    `reset(options={"epochs": 4})` asks, for this episode, what the trainings had reached after 4 of
+    their epochs, at the price of these epochs and a validation pass; `recorded_epochs` lists the
+    epochs that the table knows. A longer look at the same cell is paid in full again, as the
+    official simulation does it; with `repeats="free"` a shorter one is free.
 
     ## Version History
 
@@ -147,7 +155,9 @@ class NB201Env(gym.Env[Observation, Any]):
         self.table = open_table(table) if isinstance(table, str) else table
         self.action_space = action_space(self.options.actions)
         self.observation_space = observation_space(self.options.observations)
-        self._answers = answers(self.table, self.options).lists
+        self._whole = self.options.epochs or self.table.epochs
+        self._answers_after: dict[int, Lists] = {self._whole: answers(self.table, self.options).lists}
+        self._epochs = self._whole  # what this episode's queries ask for
         self._strings = all_strings()
         self._act = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
         self._one_hot = self.options.observations == "onehot"
@@ -171,9 +181,9 @@ class NB201Env(gym.Env[Observation, Any]):
         """Start an episode; with a seed also a new search (clock, budget and draws start afresh)."""
         if seed is not None or self._key < 0:
             super().reset(seed=seed)
-            self._key = draws.new_key(self.np_random)
-            self._new_search()
-        start = start_option(options, self.options.actions) if options else None
+            self.begin_search(draws.new_key(self.np_random))
+        start, epochs = reset_options(options, self.options.actions)
+        self.choose_epochs(self._whole if epochs is None else epochs)
         self._ops = _BLANK.copy()
         self._steps = self._index = 0
         info = self._begin_edit(start) if self._editing else self._quiet_info.copy()
@@ -202,6 +212,11 @@ class NB201Env(gym.Env[Observation, Any]):
             return edit_mask(self._ops)
         return np.ones(NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS, dtype=np.bool_)
 
+    @property
+    def recorded_epochs(self) -> tuple[int, ...]:
+        """What ``reset(options={"epochs": ...})`` may ask for, ascending; see the class."""
+        return epochs_answered(self.table, self.options)
+
     # -- the three ways to act ---------------------------------------------------------------
 
     def _build(self, action: Any) -> StepResult:
@@ -229,8 +244,7 @@ class NB201Env(gym.Env[Observation, Any]):
         return self._observe(), self._score if answered else 0.0, answered, not answered, info
 
     def _begin_edit(self, start: int | None) -> Info:
-        drawn = draws.draw(self._key, self._episodes, draws.START, SIZE)
-        self._episodes += 1
+        drawn = self.draw_start()
         self._index = drawn if start is None else start
         self._ops = all_ops()[self._index].copy()
         self._score = 0.0
@@ -253,22 +267,50 @@ class NB201Env(gym.Env[Observation, Any]):
 
     # -- the search: clock, budget, draws ----------------------------------------------------
 
+    def begin_search(self, key: int) -> None:
+        """Start a new search; all that it draws follows from the key (see `nb201env.envs.draws`)."""
+        self._key = key
+        self._new_search()
+
+    def draw_start(self) -> int:
+        """The index of the random cell from which the next episode with actions="edit" starts."""
+        self._episodes += 1
+        return draws.draw(self._key, self._episodes - 1, draws.START, SIZE)
+
+    def choose_epochs(self, epochs: int) -> None:
+        """From now on queries ask for trainings of so many epochs."""
+        if epochs not in self._answers_after:
+            self._answers_after[epochs] = answers(self.table, self.options, epochs).lists
+        self._epochs = epochs
+
+    def ask(self, index: int) -> tuple[float, Info]:
+        """Query the cell of that index if the budget is not spent: its score and the info."""
+        info = self._quiet_info.copy() if self._over else self._query(index)
+        return (self._score if info["architecture"] else 0.0), info
+
+    def vectorized(self, num_envs: int) -> NB201VectorEnv:
+        """The native vector environment of the same table and options, sharing one search."""
+        from nb201env.envs.vector import NB201VectorEnv
+
+        arguments = {field.name: getattr(self.options, field.name) for field in fields(self.options)}
+        return NB201VectorEnv(num_envs, self.table, share_search=True, **arguments)
+
     def _new_search(self) -> None:
         self._clock = 0.0
         self._queries = self._draws = self._episodes = 0
         self._over = False
-        self._seen: set[int] = set()
+        self._seen: dict[int, int] = {}  # after how many epochs each cell was seen
         self._quiet_info = _NO_QUERY.copy()  # the info of a step without a query
 
     def _query(self, index: int) -> Info:
         """Answer a query, or end the search if the budget does not cover it."""
-        at = self._answers
+        at = self._answers_after[self._epochs]
         place = index * at.width
         if at.width > 1:
             counter = index if self._free else self._draws
             place += draws.draw(self._key, counter, draws.RUN, at.slots[index])
             self._draws += 1
-        repeated = self._free and index in self._seen
+        repeated = self._free and self._seen.get(index, 0) >= self._epochs
         seconds = 0.0 if repeated else at.seconds[place]
         quiet = self._quiet_info
         if self._drop and self._clock + seconds > self._max_seconds:
@@ -278,7 +320,7 @@ class NB201Env(gym.Env[Observation, Any]):
             self._clock += seconds
             self._queries += 1
             if self._free:
-                self._seen.add(index)
+                self._seen[index] = self._epochs
         self._over = self._queries >= self._max_queries or self._clock >= self._max_seconds
         self._score = at.reward[place]
         quiet["clock"], quiet["queries"], quiet["search_over"] = self._clock, self._queries, self._over
@@ -314,12 +356,17 @@ def _ops_of(action: Any) -> npt.NDArray[np.int64]:
     return ops.astype(np.int64)
 
 
-def start_option(options: dict[str, Any], actions: str) -> int:
-    """The index of the architecture that `reset` was asked to start from."""
-    if set(options) != {"architecture"} or actions != "edit":
+def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | None, int | None]:
+    """The index of the architecture to start from and the epochs, if `reset` was asked for them."""
+    if not options:
+        return None, None
+    if not set(options) <= {"architecture", "epochs"} or ("architecture" in options and actions != "edit"):
         raise ValueError(
-            "reset options: only {'architecture': ...}, and only with actions='edit'; "
+            "reset options: {'epochs': ...}, and {'architecture': ...} only with actions='edit'; "
             f"got {options!r} with actions={actions!r}"
         )
-    start: ArchitectureLike = options["architecture"]
-    return index_of(start)
+    epochs = options.get("epochs")
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
+        raise ValueError(f"reset options: epochs must be an integer; got {epochs!r}")
+    start: ArchitectureLike | None = options.get("architecture")
+    return None if start is None else index_of(start), epochs

@@ -12,9 +12,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from nb201env.envs import draws
+from nb201env.envs.answers import epochs_answered
 from nb201env.envs.options import Options
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
-from nb201env.envs.single import Observation, start_option
+from nb201env.envs.shared import SharedSearch
+from nb201env.envs.single import Observation, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
 from nb201env.table import FloatArray, Table
@@ -48,6 +50,8 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         autoreset_mode: "SameStep" (default; a finished copy restarts within the same step),
             "NextStep" (it spends its next step on the restart: one step in seven is empty) or
             "Disabled" (call ``reset(options={"reset_mask": done})``). Or the enum.
+        share_search: Whether all copies carry on one search, with one clock and one budget; the
+            queries of a step are then asked in the order of the copies.
         **options: As for `NB201Env`.
 
     Raises:
@@ -62,6 +66,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         table: str | Table = "cifar10-valid-200",
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         render_mode: None = None,
+        share_search: bool = False,
         **options: Any,
     ) -> None:
         if render_mode is not None:
@@ -84,7 +89,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         self._steps: IntArray = np.full(num_envs, -1)
         self._index: IntArray = np.zeros(num_envs, dtype=np.int64)
         self._score: FloatArray = np.zeros(num_envs)
-        self._search = SearchBatch(num_envs, self.table, self.options)
+        self._search = (SharedSearch if share_search else SearchBatch)(num_envs, self.table, self.options)
 
     # -- the vector environment's contract ---------------------------------------------------
 
@@ -99,14 +104,14 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         Args:
             seed: One seed (the copies get seed, seed + 1, …) or one per copy; copies with a
                 seed start a new search.
-            options: "reset_mask", bool [num_envs]; "architecture" as in `NB201Env.reset`.
+            options: "reset_mask", bool [num_envs]; "architecture" and "epochs" as in `NB201Env.reset`.
         """
         options = dict(options or {})
         mask = _checked_mask(options.pop("reset_mask", None), self.num_envs)
-        start = start_option(options, self.options.actions) if options else None
+        start, epochs = reset_options(options, self.options.actions)
         who = np.flatnonzero(mask)
         self._seed(seed, who)
-        reply = self._restart(who, start, None)
+        reply = self._restart(who, start, None, epochs)
         return self._observe(), self._search.info(reply, mask)
 
     def step(self, actions: Any) -> VectorStep:
@@ -128,6 +133,11 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
             return edit_mask(self._ops)
         width = NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS
         return np.ones((self.num_envs, width), dtype=np.bool_)
+
+    @property
+    def recorded_epochs(self) -> tuple[int, ...]:
+        """What ``reset(options={"epochs": ...})`` may ask for, ascending."""
+        return epochs_answered(self.table, self.options)
 
     # -- one step ----------------------------------------------------------------------------
 
@@ -204,8 +214,11 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         self._steps[numbers[ended]] = -1
         return reply
 
-    def _restart(self, who: Who, start: int | None, reply: Reply | None) -> Reply | None:
+    def _restart(
+        self, who: Who, start: int | None, reply: Reply | None, epochs: int | None = None
+    ) -> Reply | None:
         """Begin an episode in the copies `who`; with actions="edit" that is a query too."""
+        self._search.choose_epochs(who, epochs)
         self._steps[who] = 0
         if self.options.actions != "edit":
             self._ops[who] = UNDECIDED

@@ -25,13 +25,14 @@ from agents.trajectory import BadTrajectory, Trajectory, read
 from nb201env import Architecture
 from nb201env.space import sample
 
-LIGHT = ("random_search", "regularized_evolution")
+LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
+NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost"}
 # Those that train a supernet have tests of their own (test_weight_sharing.py).
 SUPERNETS = [name for name, where in AGENTS.items() if "weight_sharing" in where]
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in AGENTS if name not in SUPERNETS),
     *((name, {"actions": "edit", "max_edits": 5}) for name in ("ppo", "a2c", "dqn", "maskable_ppo")),
-    *((name, {"actions": "pick"}) for name in (*LIGHT, "ppo")),
+    *((name, {"actions": "pick"}) for name in (*LIGHT, "cma_es", "tpe", "ppo")),
     ("random_search", {"repeats": "free", "table": "cifar100-200", "run": "mean"}),
     ("regularized_evolution", {"reward": "regret", "repeats": "free"}),
 ]
@@ -39,7 +40,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 def recorded(name: str, folder: Path, seed: int = 0, **kwargs: Any) -> Path:
     if name not in LIGHT:
-        pytest.importorskip("sb3_contrib")
+        pytest.importorskip(NEEDS.get(name, "sb3_contrib"))
     env = gym.make("NB201-cifar10-v0", **{"budget_queries": 60} | kwargs)
     path = folder / f"{name}-{seed}.jsonl"
     record(make_agent(name), env, seed, path, name=name)

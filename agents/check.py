@@ -1,0 +1,304 @@
+"""`check_agent`: whether an agent keeps the contract, as `check_env` does for environments.
+
+What it checks, each in searches of a few queries:
+
+1. it has a method ``search(env, seed)``;
+2. it returns only when the search is over, and soon after it is (budgets in queries and in
+   simulated seconds);
+3. it resets without a seed and with no option but "epochs", and never steps without a reset;
+4. it reads no more of the environment than a search may: spaces, masks, recorded epochs; not the
+   table behind it;
+5. it plays where cells are built as well as where they are picked;
+6. the same seed gives the same trajectory, byte for byte; another seed gives another one;
+7. it neither draws from nor seeds the global random generators (random, numpy, torch);
+8. its trajectory replays.
+
+Use::
+
+    from agents import check_agent
+
+    check_agent(MyAgent())      # raises AgentError, one sentence, at the first thing wrong
+"""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import random
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from agents.contract import Agent, Env
+from agents.recorder import record, replay
+from agents.trajectory import read
+
+IDLE = 1000
+"""Steps and resets after the search is over before an agent counts as one that does not notice."""
+
+
+class AgentError(ValueError):
+    """An agent does not keep the contract; the message says how, and what to do."""
+
+
+class _Forbidden(AgentError, AttributeError):
+    """Raised as an `AttributeError` too, so that ``hasattr`` may still ask."""
+
+
+def check_agent(
+    agent: Agent,
+    *,
+    env_id: str = "NB201-cifar10-v0",
+    actions: tuple[str, ...] = ("build", "pick"),
+    queries: int = 30,
+    seconds: float = 40_000.0,
+    **env_kwargs: Any,
+) -> None:
+    """Check that an agent keeps the contract; see the module for what is checked.
+
+    Args:
+        agent: The agent; it searches several times, as it does in a benchmark.
+        env_id: The environment that it is checked on.
+        actions: The ways to act that it supports.
+        queries: The budget of the searches that are limited in queries.
+        seconds: The budget of the one that is limited in simulated seconds.
+        **env_kwargs: Further arguments of the environment.
+
+    Raises:
+        AgentError: If it does not.
+    """
+    _check_signature(agent)
+    for way in actions:
+        for budget in ({"budget_queries": queries}, {"budget_seconds": seconds}):
+            env = gym.make(env_id, **(env_kwargs | {"actions": way} | budget))
+            _check_repeats(agent, env, way)
+
+
+def _check_signature(agent: Agent) -> None:
+    search = getattr(agent, "search", None)
+    if not callable(search):
+        raise AgentError(f"{_name(agent)} has no method search(env, seed); give it one")
+    try:
+        inspect.signature(search).bind(None, 0)
+    except TypeError:
+        raise AgentError(
+            f"{_name(agent)}.search must take two arguments, search(env, seed); it is "
+            f"search{inspect.signature(search)}"
+        ) from None
+
+
+def _check_repeats(agent: Agent, env: Env, way: str) -> None:
+    """Search with seeds 0, 0 and 1, the second time among other global random states."""
+    where = f"with actions={way!r}"
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("first", "again", "other")]
+        for path, seed, noise in zip(paths, (0, 0, 1), (1, 2, 1), strict=True):
+            with _Surroundings(noise, _name(agent)):
+                _search(agent, env, seed, path, where)
+        first, again, other = (read(path) for path in paths)
+        if not first.queries:
+            raise AgentError(f"{_name(agent)} asked for nothing {where}: act until the search is over")
+        if paths[0].read_bytes() != paths[1].read_bytes():
+            number = next(
+                (n for n, (a, b) in enumerate(zip(first.queries, again.queries, strict=False), 1) if a != b),
+                min(len(first.queries), len(again.queries)) + 1,
+            )
+            raise AgentError(
+                f"{_name(agent)} gives two trajectories with one seed {where} (they part at query {number}): "
+                "draw every random number from np.random.default_rng(seed) or a torch.Generator, and keep no "
+                "state between searches"
+            )
+        if [q["architecture"] for q in first.queries] == [q["architecture"] for q in other.queries]:
+            raise AgentError(
+                f"{_name(agent)} asks for the same architectures whatever the seed {where}: use the seed "
+                "that search(env, seed) is given"
+            )
+        differences = replay(first)
+        if differences:
+            raise AgentError(f"{_name(agent)}'s trajectory does not replay {where}: {differences[0]}")
+
+
+def _search(agent: Agent, env: Env, seed: int, path: Path, where: str) -> None:
+    guarded = _Guarded(agent)
+    try:
+        record(guarded, env, seed, path)
+    except AgentError:
+        raise
+    except Exception as error:
+        raise AgentError(f"{_name(agent)} failed {where}: {type(error).__name__}: {error}") from error
+    if not any(watch.over for watch in guarded.watches):
+        raise AgentError(
+            f"{_name(agent)}.search returned before the search was over {where}: go on until "
+            "info['search_over'] is true"
+        )
+
+
+class _Guarded:
+    """The agent with a guard between it and the environment."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.watches: list[_Watch] = []
+
+    def search(self, env: Env, seed: int) -> None:
+        self.agent.search(_Guard(env, self), seed)
+
+    def watch(self) -> _Watch:
+        self.watches.append(_Watch(_name(self.agent)))
+        return self.watches[-1]
+
+
+class _Watch:
+    """Follows one agent's resets and steps."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.over = False
+        self._idle = 0
+        self._resets = 0
+
+    def reset(self, seed: Any, options: dict[str, Any] | None) -> None:
+        """An agent is about to reset."""
+        self._resets += 1
+        others = sorted(set(options or {}) - {"epochs"})
+        # Libraries seed their first reset; the recorder puts the search's seed in its place.
+        if others or (seed is not None and self._resets > 1):
+            given = f"the options {others}" if others else "a seed"
+            raise AgentError(
+                f"{self.name} calls reset() with {given}, which would change the search: call reset() alone, "
+                "or with options={'epochs': …}"
+            )
+
+    def note(self, over: bool) -> None:
+        """An agent has been told whether the search is over."""
+        self._idle += self.over
+        self.over = over
+        if self._idle > IDLE:
+            raise AgentError(
+                f"{self.name} goes on after the search is over: return when info['search_over'] is true"
+            )
+
+    def refuse(self, attribute: str) -> None:
+        """An agent reads an attribute that is not for agents."""
+        raise _Forbidden(
+            f"{self.name} reads the environment's {attribute!r}, which is not for agents: use what reset() "
+            "and step() return, the spaces, action_masks() and recorded_epochs"
+        )
+
+
+class _Guard(gym.Env[Any, Any]):
+    """An environment that can do what a search may, and nothing else."""
+
+    def __init__(self, env: Env, agent: _Guarded) -> None:
+        self.__env, self.__agent, self.__watch = env, agent, agent.watch()
+        self.__playing = False
+        self.action_space, self.observation_space = env.action_space, env.observation_space
+        self.metadata, self.render_mode, self.spec = env.metadata, env.render_mode, env.spec
+
+    @property
+    def recorded_epochs(self) -> Any:
+        return self.__env.get_wrapper_attr("recorded_epochs")
+
+    def action_masks(self) -> Any:
+        return self.__env.get_wrapper_attr("action_masks")()
+
+    def vectorized(self, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+        return _VectorGuard(self.__env.get_wrapper_attr("vectorized")(num_envs), self.__agent.watch())
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        self.__watch.reset(seed, options)
+        observation, info = self.__env.reset(options=options)
+        self.__watch.note(info["search_over"])
+        self.__playing = True
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        if not self.__playing:
+            raise AgentError(
+                f"{self.__watch.name} steps without a reset: call reset() first, and again whenever an "
+                "episode has terminated or was truncated"
+            )
+        result = self.__env.step(action)
+        self.__playing = not (result[2] or result[3])
+        self.__watch.note(result[4]["search_over"])
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            self.__watch.refuse(name)
+        raise AttributeError(name)
+
+
+class _VectorGuard(gym.vector.VectorEnv[Any, Any, Any]):
+    """The same for the vector environment of a search."""
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], watch: _Watch) -> None:
+        self.__env, self.__watch = env, watch
+        self.num_envs, self.metadata = env.num_envs, env.metadata
+        self.action_space, self.observation_space = env.action_space, env.observation_space
+        self.single_action_space = env.single_action_space
+        self.single_observation_space = env.single_observation_space
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        self.__watch.reset(seed, options)
+        observation, infos = self.__env.reset()
+        self.__watch.note(bool(infos["search_over"].all()))
+        return observation, infos
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        result = self.__env.step(actions)
+        self.__watch.note(bool(result[4]["search_over"].all()))
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            self.__watch.refuse(name)
+        raise AttributeError(name)
+
+
+class _Surroundings:
+    """Global random states set to something, looked at afterwards, and put back."""
+
+    def __init__(self, noise: int, name: str) -> None:
+        self._noise = noise
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._before = _global_states()
+        random.seed(self._noise)
+        np.random.seed(self._noise)  # noqa: NPY002
+        if "torch" in sys.modules:
+            sys.modules["torch"].manual_seed(self._noise)
+        self._noisy = {name: pickle.dumps(state) for name, state in _global_states().items()}
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        after = {name: pickle.dumps(state) for name, state in _global_states().items()}
+        random.setstate(self._before["random"])
+        np.random.set_state(self._before["numpy.random"])  # noqa: NPY002
+        if "torch" in self._before:
+            sys.modules["torch"].set_rng_state(sys.modules["torch"].from_numpy(self._before["torch"]))
+        changed = [name for name in self._noisy if self._noisy[name] != after[name]]
+        if changed and kind is None:
+            raise AgentError(
+                f"{self._name} uses the global random generator of {changed[0]}, so that its results depend "
+                "on what else runs: draw from np.random.default_rng(seed) or a torch.Generator"
+            )
+
+
+def _global_states() -> dict[str, Any]:
+    states: dict[str, Any] = {"random": random.getstate(), "numpy.random": np.random.get_state()}  # noqa: NPY002
+    if "torch" in sys.modules:
+        states["torch"] = sys.modules["torch"].get_rng_state().numpy()
+    return states
+
+
+def _name(agent: Agent) -> str:
+    return type(agent).__name__

@@ -1,0 +1,210 @@
+"""Predictor-guided search in the manner of BANANAS: learn from every answer, ask what promises most.
+
+White, Neiswanger & Savani, "BANANAS" (AAAI 2021), with what this space allows: architectures are
+described by their live graph (the surrogate's encodings), so all members of a canonical class look
+alike and only one of them is asked; and since there are 5,485 classes, the acquisition function is
+evaluated on all of them, where BANANAS mutates the best (that is candidates="mutations").
+
+After every query a predictor is fitted to all answers so far. By default it is a Gaussian process
+over the surrogate's encodings, which takes milliseconds; the boosted trees of
+`surrogate.SurrogateRegressor` are the other, which take a tenth of a second and learn more slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.contract import Env, Proposals, follow
+from nb201env.classes import canonical_classes, representatives
+from nb201env.extras import require
+from nb201env.space import Architecture, IntArray, all_ops, neighbours
+from nb201env.table import FloatArray
+
+Predictor = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
+"""From the classes asked for and their rewards to the mean and standard deviation of all classes."""
+
+CHOICES = {
+    "predictor": ("gp", "xgboost", "both"),
+    "acquisition": ("ucb", "ei", "thompson"),
+    "candidates": ("space", "mutations"),
+}
+
+
+@dataclass(frozen=True)
+class PredictorEvolution:
+    """Fit a predictor, ask for the architecture with the best acquisition value, repeat.
+
+    The defaults were chosen on CIFAR-100 alone, with its best architectures and, to have harder
+    searches too, without its best 1 to 20.
+
+    Attributes:
+        predictor: "gp", a Gaussian process; "xgboost", `surrogate.SurrogateRegressor`; "both",
+            the even mixture of their predictions.
+        encoding: How architectures are described to it; see `surrogate.encodings`.
+        startup: Random classes asked before the first fit.
+        acquisition: "ucb", mean + exploration · deviation; "ei", the expected improvement on the
+            best mean; or "thompson", a draw for each candidate independently.
+        exploration: The weight of the deviation in "ucb" and "thompson".
+        candidates: "space", all classes; "mutations", those of one-edge changes of the best asked.
+        parents: How many of the best asked are changed.
+        floor: Rewards further below the median than this many times the distance from the median
+            to the best are raised to it: how bad the bad are teaches nothing about the best.
+        memory: When "gp" has learnt from more answers than this, it forgets all but the best half.
+        members: Boosters of "xgboost".
+        trees: Trees per booster.
+    """
+
+    predictor: str = "gp"
+    encoding: str = "graph+canonical+livecost"
+    startup: int = 5
+    acquisition: str = "ucb"
+    exploration: float = 1.0
+    candidates: str = "space"
+    parents: int = 20
+    floor: float = 2.0
+    memory: int = 500
+    members: int = 5
+    trees: int = 60
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}; got {getattr(self, name)!r}")
+        for name in ("startup", "parents", "memory", "members", "trees"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)!r}")
+        if not (self.exploration >= 0 and self.floor >= 0):
+            raise ValueError("exploration and floor must not be negative")
+
+    def search(self, env: Env, seed: int) -> None:
+        """See `agents.contract.Agent`."""
+        for module in ("scipy", "sklearn", "xgboost"):
+            require(module, "surrogate")
+        follow(env, self.proposals(np.random.default_rng(seed)))
+
+    def proposals(self, rng: np.random.Generator) -> Proposals:
+        """The search itself."""
+        members = _members()
+        predict = self._predictor(rng)
+        asked: list[int] = []
+        rewards: list[float] = []
+        times = np.zeros(len(members), dtype=np.int64)
+        start = rng.permutation(len(members))[: self.startup].tolist()
+        while True:
+            chosen = start.pop() if start else self._choose(asked, rewards, times, predict, rng)
+            own = members[chosen]
+            asked.append(chosen)
+            rewards.append((yield Architecture.from_index(int(own[times[chosen] % len(own)]))))
+            times[chosen] += 1
+
+    # -- one decision ------------------------------------------------------------------------
+
+    def _choose(
+        self, asked: list[int], rewards: list[float], times: IntArray, predict: Predictor,
+        rng: np.random.Generator,
+    ) -> int:  # fmt: skip
+        """The next class to ask for."""
+        seen, values = np.array(asked), np.array(rewards)
+        open_ = self._open(seen[np.argsort(-values, kind="stable")], times)
+        mean, deviation = predict(seen, self._targets(values))
+        score = self._score(mean, deviation, float(mean[seen].max()), rng)
+        return int(open_[score[open_].argmax()])
+
+    def _open(self, best: IntArray, times: IntArray) -> IntArray:
+        """The candidates: a class is asked again only when all others were asked as often."""
+        least = times == times.min()
+        if self.candidates == "mutations":
+            around = np.zeros_like(least)
+            parents = representatives()[best[: self.parents]]
+            around[canonical_classes()[neighbours(parents)]] = True
+            if (least & around).any():
+                least &= around
+        return np.flatnonzero(least)
+
+    def _targets(self, rewards: FloatArray) -> FloatArray:
+        """Rewards with a floor, mean 0 and deviation 1."""
+        median = float(np.median(rewards))
+        raised = np.maximum(rewards, median - self.floor * (float(rewards.max()) - median))
+        return np.asarray((raised - raised.mean()) / (raised.std() or 1.0))
+
+    def _score(
+        self, mean: FloatArray, deviation: FloatArray, best: float, rng: np.random.Generator
+    ) -> FloatArray:
+        if self.acquisition == "ucb":
+            return mean + self.exploration * deviation
+        if self.acquisition == "thompson":
+            return mean + self.exploration * deviation * rng.standard_normal(len(mean))
+        normal = require("scipy.stats", "surrogate").norm
+        z = (mean - best) / deviation
+        return np.asarray(deviation * (z * normal.cdf(z) + normal.pdf(z)))
+
+    # -- predictors --------------------------------------------------------------------------
+
+    def _predictor(self, rng: np.random.Generator) -> Predictor:
+        ops = all_ops()[representatives()]
+        if self.predictor == "gp":
+            return _gaussian_process(self._features(ops), self.memory)
+        if self.predictor == "xgboost":
+            return self._boosted(ops, rng)
+        return _mixture(_gaussian_process(self._features(ops), self.memory), self._boosted(ops, rng))
+
+    def _features(self, ops: IntArray) -> FloatArray:
+        from surrogate.encodings import make
+
+        return np.asarray(make(self.encoding).transform(ops))
+
+    def _boosted(self, ops: IntArray, rng: np.random.Generator) -> Predictor:
+        from surrogate.regressor import SurrogateRegressor
+
+        features = self._features(ops)
+
+        def predict(seen: IntArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+            model = SurrogateRegressor(
+                encoding=None, target="identity", n_members=min(self.members, len(seen)),
+                n_estimators=self.trees, max_depth=3, random_state=int(rng.integers(2**31)),
+            )  # fmt: skip
+            model.fit(features[seen], targets)
+            return model.predict_on_scale(features)
+
+        return predict
+
+
+def _members() -> list[IntArray]:
+    """The architectures of every canonical class; the first has the fewest dead ops."""
+    classes = canonical_classes()
+    order = np.argsort(classes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
+
+
+def _gaussian_process(features: FloatArray, memory: int) -> Predictor:
+    from agents.gaussian_process import GaussianProcess
+
+    process, learnt = GaussianProcess(features, memory), list[int]()  # positions in `seen`
+    known = 0
+
+    def predict(seen: IntArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+        nonlocal process, learnt, known
+        fresh = list(range(known, len(seen)))
+        if len(learnt) + len(fresh) > memory:
+            best = np.argsort(-targets, kind="stable")[: max(memory // 2, 1)]
+            process, learnt, fresh = GaussianProcess(features, memory), [], np.sort(best).tolist()
+        for position in fresh:
+            process.observe(int(seen[position]))
+        learnt += fresh
+        known = len(seen)
+        return process.posterior(targets[learnt])
+
+    return predict
+
+
+def _mixture(one: Predictor, other: Predictor) -> Predictor:
+    """The mean and deviation of the even mixture of two predictions."""
+
+    def predict(seen: IntArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+        (m1, s1), (m2, s2) = one(seen, targets), other(seen, targets)
+        return (m1 + m2) / 2, np.sqrt((s1**2 + s2**2) / 2 + (m1 - m2) ** 2 / 4)
+
+    return predict

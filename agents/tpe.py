@@ -1,0 +1,83 @@
+"""TPE, the tree-structured Parzen estimator (Bergstra et al., 2011), through Optuna."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.contract import Env, Proposals, follow
+from nb201env.extras import require
+from nb201env.space import EDGES, NUM_OPS, SIZE, Architecture, decode
+
+
+@dataclass(frozen=True)
+class TPE:
+    """Optuna's sampler with one categorical parameter per edge, by ask and tell, in memory.
+
+    Attributes:
+        startup: Random architectures before the estimator takes over; Optuna's default.
+        candidates: How many it weighs for each query; Optuna's default.
+        multivariate: Whether it models the edges jointly; Optuna's default.
+        ask_again: Whether an architecture met a second time is asked a second time; otherwise its
+            first answer counts and the sampler is asked for another one.
+        patience: How many known architectures in a row it may propose before a random new one is
+            asked instead.
+    """
+
+    startup: int = 10
+    candidates: int = 24
+    multivariate: bool = True
+    ask_again: bool = False
+    patience: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.startup, self.candidates, self.patience) < 1:
+            raise ValueError("startup, candidates and patience must be at least 1")
+
+    def search(self, env: Env, seed: int) -> None:
+        """See `agents.contract.Agent`."""
+        require("optuna", "agents")
+        follow(env, self.proposals(np.random.default_rng(seed)))
+
+    def proposals(self, rng: np.random.Generator) -> Proposals:
+        """The search itself."""
+        study = self._study(int(rng.integers(2**32)))
+        known: dict[Architecture, float] = {}
+        repeats = 0
+        while True:
+            if repeats == self.patience:
+                study.enqueue_trial(_parameters(_unknown(known, rng)))
+            trial = study.ask()
+            architecture = Architecture(
+                tuple(trial.suggest_categorical(name, range(NUM_OPS)) for name in _EDGES)
+            )
+            repeats = repeats + 1 if architecture in known and not self.ask_again else 0
+            if not repeats:
+                known[architecture] = yield architecture
+            study.tell(trial, known[architecture])
+
+    def _study(self, seed: int) -> Any:
+        optuna = require("optuna", "agents")
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=self.startup, n_ei_candidates=self.candidates,
+            multivariate=self.multivariate,
+        )  # fmt: skip
+        return optuna.create_study(direction="maximize", sampler=sampler)
+
+
+_EDGES = tuple(f"{source}->{target}" for source, target in EDGES)
+
+
+def _parameters(architecture: Architecture) -> dict[str, int]:
+    return dict(zip(_EDGES, architecture.ops, strict=True))
+
+
+def _unknown(known: dict[Architecture, float], rng: np.random.Generator) -> Architecture:
+    """A random architecture that was never asked for; any, once all were."""
+    if len(known) == SIZE:
+        known.clear()
+    rest = np.setdiff1d(np.arange(SIZE), [architecture.index for architecture in known])
+    return Architecture(tuple(decode(rng.choice(rest)).tolist()))

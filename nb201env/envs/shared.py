@@ -1,0 +1,62 @@
+"""One search that all copies of a vector environment carry on together."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import numpy.typing as npt
+
+from nb201env.envs.options import Options
+from nb201env.envs.search import BoolArray, Reply, SearchBatch, Who
+from nb201env.envs.single import NB201Env
+from nb201env.space import IntArray
+from nb201env.table import FloatArray, Table
+
+
+class SharedSearch(SearchBatch):
+    """A batch with one clock, one budget and one sequence of draws.
+
+    Queries of one step are answered in the order of the copies, by one `NB201Env`: so the search
+    is, bit for bit, that environment's when it is asked for the same cells in that order. `clock`
+    and `queries` are what each copy saw at its last query.
+    """
+
+    def __init__(self, n: int, table: Table, options: Options) -> None:
+        super().__init__(n, table, options)
+        arguments = {field.name: getattr(options, field.name) for field in fields(options)}
+        self._one = NB201Env(table, **arguments)
+        self._epochs: IntArray = np.full(n, self._whole)
+
+    def begin(self, who: IntArray, keys: npt.NDArray[np.uint64]) -> None:
+        """Start a new search for all copies, with the first key."""
+        if len(who):
+            super().begin(np.arange(self._n), np.full(self._n, keys[0]))
+            self._one.begin_search(int(keys[0]))
+
+    def draw_starts(self, who: Who) -> IntArray:
+        """A random architecture for each; int64 indices."""
+        return np.array([self._one.draw_start() for _ in np.arange(self._n)[who]], dtype=np.int64)
+
+    def choose_epochs(self, who: Who, epochs: int | None) -> None:
+        """From now on these copies ask for trainings of so many epochs; whole ones if None."""
+        self._epochs[who] = self._whole if epochs is None else epochs
+        for chosen in set(self._epochs[who].tolist()):
+            self._one.choose_epochs(chosen)  # refuses what the table does not hold
+
+    def query(
+        self, who: Who, index: IntArray, reply: Reply | None
+    ) -> tuple[FloatArray, BoolArray, Reply | None]:
+        """Answer one query each, in order, as far as the budget goes; see `SearchBatch.query`."""
+        reply = Reply.silence(self._n) if reply is None else reply
+        rewards, answered = np.zeros(len(index)), np.zeros(len(index), dtype=np.bool_)
+        for place, copy in enumerate(np.arange(self._n)[who].tolist()):
+            self._one.choose_epochs(int(self._epochs[copy]))
+            rewards[place], info = self._one.ask(int(index[place]))
+            answered[place] = info["architecture"] != ""
+            if answered[place]:
+                reply.architecture[copy], reply.run[copy] = info["architecture"], info["run"]
+                reply.accuracy[copy], reply.seconds[copy] = info["accuracy"], info["seconds"]
+            self.clock[copy], self.queries[copy] = info["clock"], info["queries"]
+            self.over[:] = info["search_over"]
+        return rewards, answered, reply
