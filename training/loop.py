@@ -111,9 +111,9 @@ def fit(
         results = [_train_epoch(model, optimizer, data, recipe, seed, epoch)]
         seconds.append((time.perf_counter() - start) / len(architectures))
         results += [evaluate(model, data, data.splits[name]) for name in SPLITS[1:]]
-        _check_finite(results, architectures, recipe, seed, epoch)
+        check_finite(results, architectures, recipe, seed, epoch)
         epochs.append(results)
-    return _as_logs(epochs, seconds, len(architectures))
+    return as_logs(epochs, seconds, len(architectures))
 
 
 Result = tuple[Tensor, Tensor]
@@ -158,9 +158,10 @@ def _total(sums: Sequence[Result], images: int) -> Result:
     return correct, loss / images
 
 
-def _check_finite(
+def check_finite(
     results: Sequence[Result], architectures: Sequence[Architecture], recipe: Recipe, seed: int, epoch: int
 ) -> None:
+    """Raise `DivergedTraining` unless all losses of an epoch (one result per split) are finite."""
     for name, (_, loss) in zip(SPLITS, results, strict=True):
         bad = (~torch.isfinite(loss)).nonzero().flatten().tolist()
         if bad:
@@ -171,7 +172,8 @@ def _check_finite(
             )
 
 
-def _as_logs(epochs: Sequence[Sequence[Result]], seconds: Sequence[float], count: int) -> Logs:
+def as_logs(epochs: Sequence[Sequence[Result]], seconds: Sequence[float], count: int) -> Logs:
+    """The logs of `count` networks from each epoch's results (one per split) and seconds."""
     correct, loss = {}, {}
     for place, name in enumerate(SPLITS):
         correct[name] = torch.stack([e[place][0] for e in epochs], dim=1).cpu().numpy()
