@@ -14,7 +14,6 @@ from training.gpu.codes import EPS, MOMENTUM, Codes, Convs
 _ROWS = 64  # tiles whose partial sums are added at a time
 _BLOCK = 128  # pixels per program
 _PIXELS_PER_SPLIT = 4096  # of a weight gradient: enough programs, few partial results
-_SUMS = 512 * 32  # of a weight gradient that one program keeps in registers
 _NODES = 4
 
 
@@ -46,20 +45,17 @@ def conv_norm(
 
 
 class _Shape(NamedTuple):
-    """Sizes of one resolution's launches."""
+    """Sizes of one resolution's launches; `block` is how many pixels a program takes."""
 
     networks: int
     images: int
     height: int
     width: int
+    block: int
 
     @property
     def pixels(self) -> int:
         return self.images * self.height * self.width
-
-    @property
-    def block(self) -> int:
-        return min(_BLOCK, max(16, _power_of_two(self.pixels)))
 
     @property
     def blocks(self) -> int:
@@ -70,15 +66,30 @@ class _Shape(NamedTuple):
         return self.blocks, self.networks
 
 
-def _shape(x: Tensor, networks: int, stride: int = 1) -> _Shape:
-    return _Shape(networks, x.shape[1], x.shape[2] // stride, x.shape[3] // stride)
+def _shape(x: Tensor, networks: int, channels: int, stride: int = 1) -> _Shape:
+    """For the output of `stride` over x, in tiles of up to `channels` channels."""
+    height, width = x.shape[2] // stride, x.shape[3] // stride
+    pixels = x.shape[1] * height * width
+    block = max(16, min(tile_pixels(channels, x.dtype), _power_of_two(pixels)))
+    return _Shape(networks, x.shape[1], height, width, block)
+
+
+def tile_pixels(channels: int, dtype: torch.dtype) -> int:
+    """Pixels per program: a tile of 8 KiB, so that nothing spills out of the registers."""
+    return min(_BLOCK, 8192 // (lanes(channels) * dtype.itemsize))
+
+
+def gradient_tile(inputs: int, outputs: int, dtype: torch.dtype) -> tuple[int, int]:
+    """Taps and pixels at a time of a weight gradient: 16,384 sums and 32 KiB of inputs in bf16."""
+    taps = max(1, min(16, 32768 // dtype.itemsize // (lanes(inputs) * lanes(outputs))))
+    return taps, max(16, 65536 // dtype.itemsize // (taps * lanes(inputs) * dtype.itemsize))
 
 
 def _power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def _lanes(channels: int) -> int:
+def lanes(channels: int) -> int:
     """The channels of a tile: a matrix product takes at least 16, and a power of two."""
     return max(16, _power_of_two(channels))
 
@@ -90,7 +101,7 @@ def _convolve(
     ci, co = weight.shape[-2:]
     kernels.convolve[shape.grid](
         x, weight[edge], y, y if partial is None else partial, codes.ops[edge], codes.slots[edge],
-        _stride(x), shape.pixels, shape.blocks, shape.height, shape.width, ci, co, _lanes(ci), _lanes(co),
+        _stride(x), shape.pixels, shape.blocks, shape.height, shape.width, ci, co, lanes(ci), lanes(co),
         stride, relu, partial is not None, shape.block,
     )  # fmt: skip
 
@@ -112,7 +123,7 @@ def _normalisers(
     _convolve(x, weight, y, partial, codes, edge, shape, stride, relu)
     kernels.finish_statistics[(shape.networks,)](
         partial, norm[edge], convs.gain[edge], convs.bias[edge], convs.running_mean[edge],
-        convs.running_var[edge], codes.ops[edge], shape.pixels, shape.blocks, EPS, MOMENTUM, co, _lanes(co),
+        convs.running_var[edge], codes.ops[edge], shape.pixels, shape.blocks, EPS, MOMENTUM, co, lanes(co),
         shape.block, _ROWS,
     )  # fmt: skip
 
@@ -135,7 +146,7 @@ def _node_sum(
     padded = sources + [sources[0]] * (3 - len(sources))
     kernels.node_sum[shape.grid](
         out, *padded, y, norm, codes.ops, codes.slots, shape.networks, shape.pixels, shape.height,
-        shape.width, c, _lanes(c), first, len(sources), shape.block,
+        shape.width, c, lanes(c), first, len(sources), shape.block,
     )  # fmt: skip
     return out
 
@@ -163,22 +174,22 @@ class _Backward(NamedTuple):
         partial = self.norm.new_empty(edges, shape.networks, shape.blocks, 2, c)
         kernels_backward.norm_sums[shape.grid](
             g, self.y, self.norm, partial, self.codes.ops, self.codes.slots, shape.networks, shape.pixels,
-            shape.blocks, c, _lanes(c), first, count, shape.block,
+            shape.blocks, c, lanes(c), first, count, shape.block,
         )  # fmt: skip
         kernels_backward.finish_sums[(shape.networks, count)](
             partial, self.norm, self.coefficients, self.d_gain, self.d_bias, self.codes.ops, shape.networks,
-            shape.pixels, shape.blocks, c, _lanes(c), first, _ROWS,
+            shape.pixels, shape.blocks, c, lanes(c), first, _ROWS,
         )  # fmt: skip
 
     def data(self, x: Tensor, gradients: list[Tensor], edges: list[int], stride: int = 1) -> Tensor:
         """A node's gradient from those of the nodes that its edges lead to."""
-        shape, out = _shape(x, len(x)), torch.empty_like(x)
         ci, co = self.weight.shape[-2:]
+        shape, out = _shape(x, len(x), max(ci, co)), torch.empty_like(x)
         missing = 3 - len(edges)
         kernels_backward.data_gradient[shape.grid](
             out, x, *gradients, *gradients[:1] * missing, self.y, self.coefficients, self.weight,
             self.codes.ops, self.codes.slots, shape.networks, shape.pixels, shape.height, shape.width, ci, co,
-            _lanes(ci), _lanes(co), stride, *edges, *edges[:1] * missing, len(edges), shape.block,
+            lanes(ci), lanes(co), stride, *edges, *edges[:1] * missing, len(edges), shape.block,
         )  # fmt: skip
         return out
 
@@ -186,17 +197,17 @@ class _Backward(NamedTuple):
         self, x: Tensor, g: Tensor, edge: int, out: Tensor, stride: int = 1, relu: bool = True
     ) -> None:
         """One edge's kernels' gradients into out[edge]."""
-        shape = _shape(g, len(g))
         ci, co = self.weight.shape[-2:]
-        taps = max(1, min(16, _SUMS // (_lanes(ci) * _lanes(co))))
-        block = min(shape.block, 64)
+        shape = _shape(g, len(g), co)
+        taps, block = gradient_tile(ci, co, g.dtype)
+        block = min(block, max(16, _power_of_two(shape.pixels)))
         splits = max(1, -(-shape.pixels // _PIXELS_PER_SPLIT))
         per_split = -(-shape.pixels // splits)
         partial = out.new_empty(shape.networks, splits, *self.weight.shape[2:])
         kernels_backward.weight_gradient[(-(-9 // taps), splits, shape.networks)](
             x, g, self.y, self.coefficients[edge], partial, self.codes.ops[edge], self.codes.slots[edge],
-            _stride(x), shape.pixels, splits, per_split, shape.height, shape.width, ci, co, _lanes(ci),
-            _lanes(co), stride, relu, taps, block, num_warps=8,
+            _stride(x), shape.pixels, splits, per_split, shape.height, shape.width, ci, co, lanes(ci),
+            lanes(co), stride, relu, taps, block, num_warps=8,
         )  # fmt: skip
         torch.sum(partial, dim=1, out=out[edge])
 
@@ -206,7 +217,7 @@ class _Cell(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, gain: Tensor, bias: Tensor, convs: Convs, codes: Codes
     ) -> Tensor:
-        x, shape = x.contiguous(), _shape(x, len(x))
+        x, shape = x.contiguous(), _shape(x, len(x), x.shape[-1])
         weight = weight.to(x.dtype)
         y = x.new_empty(codes.capacity, *x.shape[1:])
         norm, nodes = _new_norm(convs), [x]
@@ -222,7 +233,7 @@ class _Cell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         *nodes, y, norm, weight = ctx.saved_tensors
-        shape = _shape(y, len(nodes[0]))
+        shape = _shape(y, len(nodes[0]), y.shape[-1])
         back = _Backward.of(y, norm, weight, ctx.codes)
         gradients = {3: grads[0].contiguous()}
         for source in (2, 1, 0):
@@ -245,7 +256,8 @@ class _ConvNorm(torch.autograd.Function):
         convs: Convs, codes: Codes, stride: int, relu: bool,
     ) -> Tensor:  # fmt: skip
         x, networks = x.contiguous(), weight.shape[1]
-        weight, shape = weight.to(x.dtype), _shape(x, networks, stride)
+        weight = weight.to(x.dtype)
+        shape = _shape(x, networks, max(weight.shape[-2:]), stride)
         y = x.new_empty(networks, shape.images, shape.height, shape.width, weight.shape[-1])
         norm = _new_norm(convs)
         _normalisers(x, weight, y, convs, codes, 0, shape, norm, stride, relu)
@@ -261,7 +273,7 @@ class _ConvNorm(torch.autograd.Function):
         x, y, norm, weight = ctx.saved_tensors
         g = grads[0].contiguous()
         back = _Backward.of(y, norm, weight, ctx.codes)
-        back.sums(g, 0, 1, _shape(y, len(y)))
+        back.sums(g, 0, 1, _shape(y, len(y), y.shape[-1]))
         d_x = back.data(x, [g], [0], ctx.stride) if ctx.needs_input_grad[0] else None
         d_weight = torch.empty_like(weight, dtype=torch.float32)
         back.weights(x, g, 0, d_weight, ctx.stride, ctx.relu)

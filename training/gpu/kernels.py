@@ -86,7 +86,7 @@ def convolve(
         place = (b * (H * STRIDE) + row) * (W * STRIDE) + column
         tile = tl.load(x + place[:, None] * CI + ci[None, :], there[:, None] & (ci < CI)[None, :], 0.0)
         if RELU:
-            tile = tl.maximum(tile, 0.0)
+            tile = tl.maximum(tile, 0.0).to(x.dtype.element_ty)
         matrix = tl.load(
             weight + (tap * CI + ci[:, None]) * CO + co[None, :], (ci < CI)[:, None] & (co < CO)[None, :], 0.0
         )

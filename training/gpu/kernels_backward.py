@@ -192,7 +192,7 @@ def weight_gradient(
             place = (b[None, :] * (H * STRIDE) + row) * (W * STRIDE) + column
             tile = tl.load(x + place * CI + ci[:, None], there, 0.0)
             if RELU:
-                tile = tl.maximum(tile, 0.0)
+                tile = tl.maximum(tile, 0.0).to(x.dtype.element_ty)
             total = tl.dot(tile, value, total, input_precision="ieee")
     partial += ((k.to(tl.int64) * splits + split) * 9 + tap[:, None]) * CI * CO
     tl.store(
