@@ -51,8 +51,10 @@ class Program:
         capacity, lengths = max(count_convolutions(ops), 1), count_members(ops)
         if shape.device.type == "cuda":
             # A record is made anew when a shard needs more room: not for every few convolutions.
+            # Triton's kernels need no lists of members, so there these may be as long as they like.
             capacity = _round_up(capacity, -(-shape.networks // 2))
-            lengths = {key: _round_up(n, -(-shape.networks // 8)) for key, n in lengths.items()}
+            step = shape.networks if shape.backend == "triton" else -(-shape.networks // 8)
+            lengths = {key: _round_up(max(n, 1), step) for key, n in lengths.items()}
         codes = Codes.of(architectures, shape.device, capacity, lengths)
         model = Stacked(shape.skeleton, codes, shape.dtype, shape.backend)
         return cls(shape, model, Lane(model, shape.networks, shape.recipe, data))
