@@ -234,8 +234,9 @@ def show(found: dict[str, object]) -> RichTable:
     for row in rows:
         ratio = row.architectures_per_hour / plain[0] if plain else float("nan")
         figures = (
-            f"{1e3 * row.step_seconds:.2f}", f"{row.images_per_second:,.0f}", f"{row.architectures_per_hour:,.1f}",
-            f"{ratio:.1f}", f"{row.of_floor:.1%}", f"{row.memory_gb:.1f}",
+            f"{1e3 * row.step_seconds:.2f}", f"{row.images_per_second:,.0f}",
+            f"{row.architectures_per_hour:,.1f}", f"{ratio:.1f}", f"{row.of_floor:.1%}",
+            f"{row.memory_gb:.1f}",
         )  # fmt: skip
         table.add_row(row.trainer, str(row.networks), *((row.error,) if row.error else figures))
     return table

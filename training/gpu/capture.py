@@ -42,9 +42,9 @@ class Lane:
     ) -> None:  # fmt: skip
         device = data.mean.device
         self.model, self.data, self.dtype = model, data, dtype
-        self.cuda = device.type == "cuda"
-        self.stream = torch.cuda.Stream(device) if self.cuda and own_stream else None  # type: ignore[no-untyped-call]
-        self._pool = torch.cuda.graph_pool_handle() if self.cuda else None
+        self.records = device.type == "cuda"
+        self.stream = torch.cuda.Stream(device) if self.records and own_stream else None  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle() if self.records else None
         self.rate = torch.tensor(recipe.learning_rate, device=device)
         self.optimizer = torch.optim.SGD(
             model.parameters(), self.rate, recipe.momentum,
@@ -125,10 +125,8 @@ class Lane:
             losses.mean(dim=1).sum().backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
 
-    def _prepare(
-        self, training: bool, *batch: Tensor
-    ) -> Callable[[Tensor, Tensor, Tensor], None]:  # fmt: skip
-        if not self.cuda:
+    def _prepare(self, training: bool, *batch: Tensor) -> Callable[[Tensor, Tensor, Tensor], None]:
+        if not self.records:
             return lambda *batch: self._step(training, *batch)
         return Recorded(lambda *fixed: self._step(training, *fixed), batch, self._state, self._pool)
 
@@ -143,6 +141,12 @@ class Recorded:
 
     Recording needs the function to have run (kernels are compiled, memory is found), which
     changes what it changes; so its state is put back, and what state it made is zeroed.
+
+    Args:
+        work: The function; it returns nothing and works on tensors that never move.
+        inputs: Examples of its arguments.
+        state: Gives the tensors that it changes.
+        pool: The memory pool of graphs that never run at the same time.
     """
 
     def __init__(
@@ -152,30 +156,40 @@ class Recorded:
         self.inputs = [tensor.clone() for tensor in inputs]
         before = state()
         saved = [tensor.clone() for tensor in before]
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_UP):
-                work(*self.inputs)
-        torch.cuda.current_stream().wait_stream(side)
-        after = state()
+        _warm_up(lambda: work(*self.inputs))
         with torch.no_grad():
             for tensor, value in zip(before, saved, strict=True):
                 tensor.copy_(value)
             known = {tensor.data_ptr() for tensor in before}
-            for tensor in after:
+            for tensor in state():
                 if tensor.data_ptr() not in known:
                     tensor.zero_()
-        self.graph = torch.cuda.CUDAGraph()
-        torch.cuda.synchronize()
-        with torch.cuda.graph(self.graph, pool=pool):
-            work(*self.inputs)
+        self._replay = _record(lambda: work(*self.inputs), pool)
 
     def __call__(self, *inputs: Tensor) -> None:
         """Run it on these inputs."""
         for fixed, tensor in zip(self.inputs, inputs, strict=True):
             fixed.copy_(tensor)
-        self.graph.replay()
+        self._replay()
+
+
+def _warm_up(work: Callable[[], None]) -> None:
+    """Run a few times beside the current stream, as PyTorch asks for before recording."""
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(_WARM_UP):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    torch.cuda.synchronize()
+
+
+def _record(work: Callable[[], None], pool: Any) -> Callable[[], None]:
+    """Record without running; returns what runs it."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=pool):
+        work()
+    return graph.replay
 
 
 def fit(

@@ -23,6 +23,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -63,9 +64,20 @@ def _edges(ops: Ops) -> list[tuple[int, int, int]]:
     return [(s, t, op) for (s, t), op in zip(EDGES, ops, strict=True) if op != NONE]
 
 
+def _distinct(ops: Ops) -> list[tuple[int, int, int]]:
+    """The same without nodes that are one skip from another: they are that node and cost nothing."""
+    edges = _edges(ops)
+    same = {0: 0}
+    for node in (1, 2, 3):
+        entering = [(s, op) for s, t, op in edges if t == node]
+        copy = len(entering) == 1 and entering[0][1] == SKIP
+        same[node] = same[entering[0][0]] if copy else node
+    return [(same[s], t, op) for s, t, op in edges if same[t] == t]
+
+
 def floor_cell(ops: Ops) -> int:
     """Passes of a cell when everything between two barriers is one kernel."""
-    edges = _edges(ops)
+    edges = _distinct(ops)
     convs = [(s, t) for s, t, op in edges if op in _CONVS]
     direct = {(s, t) for s, t, op in edges if op in (SKIP, POOL)}
     nodes = len({t for _, t, _ in edges})
@@ -107,7 +119,7 @@ def plain_cell(ops: Ops) -> int:
 
 def floor_evaluated(ops: Ops) -> int:
     """With known statistics a node is one kernel: read its sources, write it."""
-    edges = _edges(ops)
+    edges = _distinct(ops)
     return len({(s, t) for s, t, _ in edges}) + len({t for _, t, _ in edges})
 
 
@@ -149,9 +161,7 @@ def step_bytes(count: Count, ops: Ops, recipe: Recipe, side: int = 32, training:
         return count.evaluated(ops) * recipe.cells * sum(units)
     total = count.cell(ops) * recipe.cells * sum(units) + count.stem * unit + count.last * units[-1]
     over_input, over_output = count.reduction
-    return total + sum(
-        over_input * one + over_output * two for one, two in zip(units[:-1], units[1:], strict=True)
-    )
+    return total + sum(over_input * one + over_output * two for one, two in pairwise(units))
 
 
 @dataclass(frozen=True)
