@@ -36,6 +36,7 @@ from training.validate import validate
 
 SHARES = {"check": 0.05, "measure": 0.15, "validate": 0.20}  # of the whole; what is left builds
 TASK, SEED = "cifar10-valid", 777
+CHECKED = Recipe("check", epochs=1, width=16, cells=1, batch=32, train_images=64)  # two steps
 
 
 class Clock:
@@ -64,7 +65,7 @@ def every_op_on_every_edge() -> list[Architecture]:
 def check(clock: Clock, device: str, limit_seconds: float) -> list[str]:
     """Names of the trainers whose first two steps are the plain ones, to rounding in their own type."""
     start = time.perf_counter()
-    recipe = Recipe("check", epochs=1, width=16, cells=1, batch=32, train_images=64)
+    recipe = CHECKED
     rng = np.random.default_rng(0)
     split = Split(
         torch.from_numpy(rng.integers(0, 256, (64, 3, 16, 16)).astype(np.uint8)),
