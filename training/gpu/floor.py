@@ -239,13 +239,45 @@ def table(recipe: Recipe, bandwidth: float) -> str:
     return "\n".join(lines)
 
 
+OPERATIONS = 612
+"""PyTorch operations of a plain step, views not counted: the mean of eight random classes."""
+LAUNCH_SECONDS, GAP_SECONDS = 8e-6, 1.5e-6
+"""Assumed, not measured: an operation's way from Python to the GPU, and between a graph's kernels."""
+
+
+def predictions(recipe: Recipe, bandwidth: float, networks: int = 64) -> dict[str, float]:
+    """Milliseconds per step and network that each stage of the work should reach.
+
+    Bytes at the full bandwidth, plus what the launches cost where nothing hides them.
+
+    Args:
+        recipe: How they are trained.
+        bandwidth: Of the memory, bytes per second.
+        networks: In one stacked program.
+    """
+    least, stacked, plain = (estimate(count, recipe, bandwidth).milliseconds for count in COUNTS)
+    gaps = 1e3 * OPERATIONS * GAP_SECONDS
+    return {
+        "plain loop, float32": max(1e3 * OPERATIONS * LAUNCH_SECONDS, plain),
+        "graphs, bf16, one at a time": plain / 2 + gaps,
+        "graphs, bf16, 8 in flight": plain / 2,
+        f"stacked, bf16, {networks} at once": stacked + gaps / networks,
+        "floor, bf16": least,
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Bytes and seconds that a training must cost.")
     parser.add_argument("--recipe", default="official-12")
     parser.add_argument("--bandwidth", type=float, default=4.0, help="TB/s")
     a = parser.parse_args(arguments)
-    print(table(find_recipe(a.recipe), a.bandwidth * 1e12))
+    recipe, bandwidth = find_recipe(a.recipe), a.bandwidth * 1e12
+    print(table(recipe, bandwidth))
+    print("\n| step | predicted ms per step and network | x plain |\n| --- | ---: | ---: |")
+    steps = predictions(recipe, bandwidth)
+    for name, milliseconds in steps.items():
+        print(f"| {name} | {milliseconds:.2f} | {next(iter(steps.values())) / milliseconds:.1f} |")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from nb201env.space import EDGES
 from training.gpu import kernels, kernels_backward
 from training.gpu.codes import EPS, MOMENTUM, Codes, Convs
 
-_ROWS = 64  # tiles whose partial sums are added at a time
 _BLOCK = 128  # pixels per program
 _PIXELS_PER_SPLIT = 4096  # of a weight gradient: enough programs, few partial results
 _NODES = 4
@@ -79,6 +78,11 @@ def tile_pixels(channels: int, dtype: torch.dtype) -> int:
     return min(_BLOCK, 8192 // (lanes(channels) * dtype.itemsize))
 
 
+def finish_rows(channels: int) -> int:
+    """Tiles whose partial sums are added at a time."""
+    return 4096 // lanes(channels)
+
+
 def gradient_tile(inputs: int, outputs: int, dtype: torch.dtype) -> tuple[int, int]:
     """Taps and pixels at a time of a weight gradient: 16,384 sums and 32 KiB of inputs in bf16."""
     taps = max(1, min(16, 32768 // dtype.itemsize // (lanes(inputs) * lanes(outputs))))
@@ -110,22 +114,23 @@ def _stride(x: Tensor) -> int:
     return 0 if len(x) == 1 else x[0].numel()
 
 
-def _normalisers(
-    x: Tensor, weight: Tensor, y: Tensor, convs: Convs, codes: Codes, edge: int, shape: _Shape, norm: Tensor,
-    stride: int = 1, relu: bool = True,
+def _convolve_into(
+    sources: list[Tensor], weight: Tensor, y: Tensor, convs: Convs, codes: Codes, first: int, shape: _Shape,
+    norm: Tensor, stride: int = 1, relu: bool = True,
 ) -> None:  # fmt: skip
-    """Convolve on one edge; while training also fill the edge's part of `norm`."""
-    if not convs.training:
-        _convolve(x, weight, y, None, codes, edge, shape, stride, relu)
-        return
-    co = weight.shape[-1]
-    partial = y.new_empty(shape.networks, shape.blocks, 2, co, dtype=torch.float32)
-    _convolve(x, weight, y, partial, codes, edge, shape, stride, relu)
-    kernels.finish_statistics[(shape.networks,)](
-        partial, norm[edge], convs.gain[edge], convs.bias[edge], convs.running_mean[edge],
-        convs.running_var[edge], codes.ops[edge], shape.pixels, shape.blocks, EPS, MOMENTUM, co, lanes(co),
-        shape.block, _ROWS,
-    )  # fmt: skip
+    """The convolutions on all edges into one node; while training also their part of `norm`."""
+    co, partial = weight.shape[-1], None
+    if convs.training:
+        partial = norm.new_empty(len(sources), shape.networks, shape.blocks, 2, co)
+    for n, source in enumerate(sources):
+        place = None if partial is None else partial[n]
+        _convolve(source, weight, y, place, codes, first + n, shape, stride, relu)
+    if partial is not None:
+        kernels.finish_statistics[(shape.networks, len(sources))](
+            partial, norm, convs.gain, convs.bias, convs.running_mean, convs.running_var, codes.ops,
+            shape.networks, shape.pixels, shape.blocks, EPS, MOMENTUM, co, lanes(co), first, shape.block,
+            finish_rows(co),
+        )  # fmt: skip
 
 
 def _new_norm(convs: Convs) -> Tensor:
@@ -178,7 +183,7 @@ class _Backward(NamedTuple):
         )  # fmt: skip
         kernels_backward.finish_sums[(shape.networks, count)](
             partial, self.norm, self.coefficients, self.d_gain, self.d_bias, self.codes.ops, shape.networks,
-            shape.pixels, shape.blocks, c, lanes(c), first, _ROWS,
+            shape.pixels, shape.blocks, c, lanes(c), first, finish_rows(c),
         )  # fmt: skip
 
     def data(self, x: Tensor, gradients: list[Tensor], edges: list[int], stride: int = 1) -> Tensor:
@@ -223,8 +228,7 @@ class _Cell(torch.autograd.Function):
         norm, nodes = _new_norm(convs), [x]
         for target in range(1, _NODES):
             first = target * (target - 1) // 2
-            for source in range(target):
-                _normalisers(nodes[source], weight, y, convs, codes, first + source, shape, norm)
+            _convolve_into(nodes, weight, y, convs, codes, first, shape, norm)
             nodes.append(_node_sum(nodes, y, norm, codes, first, shape))
         ctx.codes = codes
         ctx.save_for_backward(*nodes[:3], y, norm, weight)
@@ -260,7 +264,7 @@ class _ConvNorm(torch.autograd.Function):
         shape = _shape(x, networks, max(weight.shape[-2:]), stride)
         y = x.new_empty(networks, shape.images, shape.height, shape.width, weight.shape[-1])
         norm = _new_norm(convs)
-        _normalisers(x, weight, y, convs, codes, 0, shape, norm, stride, relu)
+        _convolve_into([x], weight, y, convs, codes, 0, shape, norm, stride, relu)
         # The edges of a node with an addend: the convolution, and a skip from the addend.
         sources = [y] if addend is None else [y, addend.contiguous()]
         out = _node_sum(sources, y, norm, codes, 0, shape)

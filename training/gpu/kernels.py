@@ -109,19 +109,21 @@ def convolve(
 
 @triton.jit
 def finish_statistics(
-    partial, norm, gain, bias, running_mean, running_var, ops, pixels, blocks, eps, momentum,
-    CO: tl.constexpr, COB: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
+    partial, norm, gain, bias, running_mean, running_var, ops, networks, pixels, blocks, eps, momentum,
+    CO: tl.constexpr, COB: tl.constexpr, FIRST: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """One edge's batch statistics from the tiles' (Chan's formula), and the running ones moved.
+    """The batch's statistics on edges FIRST, FIRST+1, … from the tiles' (Chan's formula).
 
-    norm: float32 [K, 4, CO]: mean, 1 / deviation, and the scale and shift that normalise.
+    partial: that of edge FIRST and on, [edges, K, blocks, 2, CO]. norm: float32 [edges, K, 4, CO]:
+    mean, 1 / deviation, and the scale and shift that normalise. Moves the running statistics.
     """
-    k = tl.program_id(0)
-    if not is_conv(tl.load(ops + k)):
+    n, k = tl.program_id(1), tl.program_id(0)
+    place = (FIRST + n) * networks + k
+    if not is_conv(tl.load(ops + place)):
         return
     co, rows = tl.arange(0, COB), tl.arange(0, ROWS)
     ok = co < CO
-    partial += k * blocks * 2 * CO
+    partial += (n * networks + k).to(tl.int64) * blocks * 2 * CO
     mean = tl.zeros((COB,), tl.float32)
     for start in range(0, blocks, ROWS):
         tile = start + rows
@@ -140,17 +142,17 @@ def finish_statistics(
         off = tl.where(known, means - mean[None, :], 0.0)
         squares += tl.sum(within + off * off * count[:, None], axis=0)
     inverse = 1 / tl.sqrt(squares / pixels + eps)
-    scale = tl.load(gain + k * CO + co, ok, 0.0) * inverse
-    shift = tl.load(bias + k * CO + co, ok, 0.0) - mean * scale
-    norm += k * 4 * CO + co
+    scale = tl.load(gain + place * CO + co, ok, 0.0) * inverse
+    shift = tl.load(bias + place * CO + co, ok, 0.0) - mean * scale
+    norm += place * 4 * CO + co
     tl.store(norm, mean, ok)
     tl.store(norm + CO, inverse, ok)
     tl.store(norm + 2 * CO, scale, ok)
     tl.store(norm + 3 * CO, shift, ok)
-    old = tl.load(running_mean + k * CO + co, ok, 0.0)
-    tl.store(running_mean + k * CO + co, old + momentum * (mean - old), ok)
-    old = tl.load(running_var + k * CO + co, ok, 0.0)
-    tl.store(running_var + k * CO + co, old + momentum * (squares / (pixels - 1) - old), ok)
+    old = tl.load(running_mean + place * CO + co, ok, 0.0)
+    tl.store(running_mean + place * CO + co, old + momentum * (mean - old), ok)
+    old = tl.load(running_var + place * CO + co, ok, 0.0)
+    tl.store(running_var + place * CO + co, old + momentum * (squares / (pixels - 1) - old), ok)
 
 
 @triton.jit

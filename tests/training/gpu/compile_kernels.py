@@ -19,7 +19,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from training.gpu import kernels, kernels_backward
-from training.gpu.functions import gradient_tile, lanes, tile_pixels
+from training.gpu.functions import finish_rows, gradient_tile, lanes, tile_pixels
 
 INTEGERS = {"x_stride", "pixels", "blocks", "networks", "splits", "per_split"}
 INDICES = {"ops", "slots"}
@@ -64,7 +64,7 @@ def compile_stage(width: int, capability: int, kind: str) -> None:
     dtype, side = DTYPES[kind], 512 // width
     where = {"capability": capability, "kind": kind}
     square = {"H": side, "W": side, "STRIDE": 1}
-    block = tile_pixels(width, dtype)
+    block, rows = tile_pixels(width, dtype), finish_rows(width)
     taps, gradient_block = gradient_tile(width, width, dtype)
     conv = {"CI": width, "CO": width, "CIB": lanes(width), "COB": lanes(width)}
     node = {"C": width, "CB": lanes(width), "FIRST": 3, "COUNT": 3, "BLOCK": block}
@@ -73,11 +73,11 @@ def compile_stage(width: int, capability: int, kind: str) -> None:
     backward = kernels_backward
     compiled(kernels.convolve, square | conv | {"RELU": True, "STATISTICS": True, "BLOCK": block}, **where)
     compiled(kernels.convolve, square | conv | {"RELU": True, "STATISTICS": False, "BLOCK": block}, **where)
-    compiled(kernels.finish_statistics,
-             {"CO": width, "COB": lanes(width), "BLOCK": block, "ROWS": 64}, **where)  # fmt: skip
+    outputs = {"CO": width, "COB": lanes(width), "FIRST": 3, "BLOCK": block, "ROWS": rows}
+    compiled(kernels.finish_statistics, outputs, **where)
     compiled(kernels.node_sum, {"H": side, "W": side} | node, **where)
     compiled(backward.norm_sums, node, **where)
-    compiled(backward.finish_sums, {"C": width, "CB": lanes(width), "FIRST": 3, "ROWS": 64}, **where)
+    compiled(backward.finish_sums, {"C": width, "CB": lanes(width), "FIRST": 3, "ROWS": rows}, **where)
     compiled(backward.data_gradient, square | conv | three | {"BLOCK": block}, **where)
     gradient = {"RELU": True, "TAPS": taps, "BLOCK": gradient_block}
     compiled(backward.weight_gradient, square | conv | gradient, **where, warps=8)

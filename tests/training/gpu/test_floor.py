@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nb201env import Architecture
+from nb201env.classes import representatives
 from nb201env.space import CONV3X3, NONE, NUM_EDGES, POOL, SKIP
 from tests.training.gpu.common import MIXED
 from training.gpu.floor import (
     COUNTS,
     FLOOR,
+    OPERATIONS,
     PLAIN,
     STACKED,
     canonical_live_ops,
@@ -20,10 +26,11 @@ from training.gpu.floor import (
     floor_cell,
     main,
     plain_cell,
+    predictions,
     stacked_cell,
     step_bytes,
 )
-from training.network import live_ops
+from training.network import Network, Skeleton, live_ops
 from training.recipe import find_recipe
 
 OFFICIAL = find_recipe("official-12")
@@ -89,6 +96,43 @@ def test_mean_over_given_architectures() -> None:
     two = estimate(PLAIN, OFFICIAL, 1e12, architectures=[ONE_SKIP, ONE_CONV])
     assert two.passes == np.mean([plain_cell(ONE_SKIP), plain_cell(ONE_CONV)])
     assert two.convolutions == 0.5
+
+
+class Operations(TorchDispatchMode):
+    """Counts PyTorch operations that compute or move something."""
+
+    VIEWS = frozenset((
+        "view", "_unsafe_view", "t", "transpose", "permute", "expand", "detach", "slice", "select",
+        "unsqueeze", "squeeze", "alias", "as_strided",
+    ))  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket.__name__ not in self.VIEWS
+        return func(*args, **(kwargs or {}))
+
+
+def test_operations_of_a_plain_step() -> None:
+    counts = []
+    for index in np.random.default_rng(0).choice(representatives(), 8, replace=False).tolist():
+        network = Network(Architecture.from_index(index), Skeleton(image_size=4))
+        optimizer = torch.optim.SGD(
+            network.parameters(), 0.1, 0.9, nesterov=True, weight_decay=5e-4, foreach=True
+        )
+        with Operations() as operations:
+            functional.cross_entropy(network(torch.randn(2, 3, 4, 4)), torch.tensor([0, 1])).backward()
+            optimizer.step()
+        counts.append(operations.count)
+    assert np.mean(counts) == pytest.approx(OPERATIONS, rel=0.1)  # versions of PyTorch differ a little
+
+
+def test_predictions_fall_from_step_to_step() -> None:
+    found = list(predictions(OFFICIAL, 4e12).values())
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == estimate(FLOOR, OFFICIAL, 4e12).milliseconds
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
