@@ -84,7 +84,7 @@ def main() -> None:
     digits = replace(find_recipe("digits-16"), epochs=1)
     official = replace(find_recipe("official-12"), epochs=1, train_images=256)
     rows = [
-        *compare("digits", load_task("digits"), digits, "fused", a.classes, a.turns),
+        *compare("digits", load_task("digits"), digits, "compiled", a.classes, a.turns),
         *compare("CIFAR-10, 256 images", cifar_like(256), official, "plain", 2, min(a.turns, 2)),
     ]
     out = RichTable(title="training, one CPU thread, per CPU second", title_justify="left")

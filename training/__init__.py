@@ -1,8 +1,9 @@
 """Training that builds a table.
 
 The parts, from the ground up: `network` (the official network), `recipe` (how it is trained),
-`files` and `tasks` (images), `data` (batches), `loop` (the plain training), `fused` (many
-networks at once), `plan` (a build and its shards), `build`, `merge`, `weights`, `audit`.
+`files` and `tasks` (images), `data` (batches), `loop` (the plain training), `kernels`, `layout` and
+`compiled` (the same, fast for small images), `plan` (a build and its shards), `build`, `merge`,
+`weights`, `audit`.
 """
 
 from typing import Any

@@ -17,7 +17,6 @@ import torch
 from nb201env.extras import require
 from nb201env.space import Architecture
 from training.data import SPLITS, Data
-from training.fused import train_fused
 from training.gpu.graphs import train_graphs
 from training.gpu.trainer import train_stacked
 from training.loop import DivergedTraining, Logs, train_plain
@@ -28,9 +27,21 @@ from training.tasks import load_task
 from training.weights import Weights, weights_of, write_weights
 
 Trainer = Callable[[Sequence[Architecture], Data, Recipe, int], tuple[Logs, list[Network]]]
+
+
+def train_compiled(
+    architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
+) -> tuple[Logs, list[Network]]:
+    """`training.compiled.train_compiled`, imported on the first call: it takes a second."""
+    require("numba", "train")
+    from training import compiled
+
+    return compiled.train_compiled(architectures, data, recipe, seed)
+
+
 TRAINERS: dict[str, Trainer] = {
     "plain": train_plain,
-    "fused": train_fused,
+    "compiled": train_compiled,
     "graphs": train_graphs,
     "stacked": train_stacked,
 }
@@ -83,7 +94,7 @@ def trainer_for(device: str, image_size: int) -> str:
     """What "auto" stands for: the fastest trainer on this device for images of this side."""
     if torch.device(device).type == "cuda":
         return "stacked"
-    return "fused" if image_size <= 8 else "plain"
+    return "compiled" if image_size <= 8 else "plain"
 
 
 def check_device(device: str) -> None:

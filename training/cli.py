@@ -40,7 +40,7 @@ def build(
     data: DataOption = None,
     download: Annotated[bool, typer.Option(help="Fetch the original files into --data first.")] = False,
     trainer: Annotated[
-        str, typer.Option(help="plain, fused, graphs, stacked, or auto (see docs/building.md).")
+        str, typer.Option(help="plain, compiled, graphs, stacked, or auto (see docs/building.md).")
     ] = "auto",
     shard: Annotated[int, typer.Option(min=1, help="Architectures per shard.")] = 32,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")] = 1,

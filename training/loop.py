@@ -1,8 +1,8 @@
 """The training loop: one program, K networks, one seed.
 
-The plain path trains one network (K = 1) with PyTorch's own modules; the fused engine gives the
-same loop a model of K networks (`training.fused`). Both are deterministic on a CPU given the
-seed and the number of threads.
+The plain path trains one network (K = 1) with PyTorch's own modules; an engine that trains many at
+once can give the same loop a model of K networks. It is deterministic on a CPU given the seed and
+the number of threads.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _total(sums: Sequence[Result], images: int) -> Result:
 def check_finite(
     results: Sequence[Result], architectures: Sequence[Architecture], recipe: Recipe, seed: int, epoch: int
 ) -> None:
-    """Raise `DivergedTraining` unless all losses of an epoch (one result per split) are finite."""
+    """Raise `DivergedTraining` if a split's loss of one epoch is not a number."""
     for name, (_, loss) in zip(SPLITS, results, strict=True):
         bad = (~torch.isfinite(loss)).nonzero().flatten().tolist()
         if bad:
@@ -175,7 +175,7 @@ def check_finite(
 
 
 def as_logs(epochs: Sequence[Sequence[Result]], seconds: Sequence[float], count: int) -> Logs:
-    """The logs of `count` networks from each epoch's results (one per split) and seconds."""
+    """Logs from every epoch's results for every split, and its seconds per network."""
     correct, loss = {}, {}
     for place, name in enumerate(SPLITS):
         correct[name] = torch.stack([e[place][0] for e in epochs], dim=1).cpu().numpy()

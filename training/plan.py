@@ -55,9 +55,9 @@ class Plan:
         data: sha256 of its images, see `training.data.Data.digest`.
         recipe: How every network is trained.
         seeds: One run each.
-        trainer: "plain", "fused", "graphs" or "stacked", see `training.build.TRAINERS`.
+        trainer: A key of `training.build.TRAINERS`.
         every_string: Train all 15,625 architectures instead of one per canonical class.
-        shard: Architectures per shard; the fused and stacked trainers take these at once.
+        shard: Architectures per shard; the stacked trainer takes these at once.
         only: Lexicographic indices of the architectures to train; empty means all.
     """
 

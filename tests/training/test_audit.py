@@ -32,7 +32,7 @@ ONLY = (0, *representatives()[[100, 900, 1500, 2100, 3000, 3600, 4000, 5400]].to
 
 def make(path: Path, **changes: object) -> Table:
     plan = Plan(**{"task": "digits", "data": DATA.digest, "recipe": RECIPE, "seeds": (1, 2, 3),
-                   "trainer": "fused", "shard": 9, "only": ONLY, **changes})  # type: ignore[arg-type]  # fmt: skip
+                   "trainer": "compiled", "shard": 9, "only": ONLY, **changes})  # type: ignore[arg-type]  # fmt: skip
     folder = Folder.create(path, plan)
     build(folder)
     return merge(folder, path / "t.safetensors", DATA)
@@ -56,14 +56,14 @@ def test_an_audit_is_repeatable(table: Table) -> None:
 
 
 def test_false_numbers_are_found(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = build_module.TRAINERS["fused"]
+    honest = build_module.TRAINERS["compiled"]
 
     def better(architectures, data, recipe, seed):  # type: ignore[no-untyped-def]
         logs, networks = honest(architectures, data, recipe, seed)
         correct = {name: values + 200 for name, values in logs.correct.items()}
         return Logs(correct, logs.loss, logs.seconds), networks
 
-    monkeypatch.setitem(build_module.TRAINERS, "fused", better)
+    monkeypatch.setitem(build_module.TRAINERS, "compiled", better)
     false = make(tmp_path)
     monkeypatch.undo()
     findings = audit(false, DATA, 8, seed=0).findings

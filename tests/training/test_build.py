@@ -40,7 +40,7 @@ ONLY = (DEAD, BEST, *representatives()[[9, 500, 3000, 5484]].tolist())
 def small_plan(**changes: Any) -> Plan:
     values: dict[str, Any] = {
         "task": "digits", "data": DATA.digest, "recipe": RECIPE, "seeds": (3, 4),
-        "trainer": "fused", "shard": 2, "only": ONLY,
+        "trainer": "compiled", "shard": 2, "only": ONLY,
     }  # fmt: skip
     return Plan(**values | changes)
 
@@ -134,7 +134,7 @@ def test_a_whole_plan_covers_every_class() -> None:
 # -- determinism -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trainer", ["plain", "fused"])
+@pytest.mark.parametrize("trainer", ["plain", "compiled"])
 def test_the_same_command_twice(trainer: str, tmp_path: Path) -> None:
     ids = set()
     for name in ("one", "two"):
@@ -327,7 +327,7 @@ def test_unknown_names() -> None:
 # -- weights ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trainer", ["plain", "fused"])
+@pytest.mark.parametrize("trainer", ["plain", "compiled"])
 def test_weights_give_the_recorded_accuracy(trainer: str, tmp_path: Path) -> None:
     from training.loop import Alone
 

@@ -235,7 +235,7 @@ def test_weights_give_the_recorded_accuracy(trainer: str, tmp_path: Path) -> Non
 
 def test_what_auto_means() -> None:
     assert [trainer_for(*case) for case in (("cuda", 32), ("cuda:0", 8), ("cpu", 8), ("cpu", 32))] == [
-        "stacked", "stacked", "fused", "plain",
+        "stacked", "stacked", "compiled", "plain",
     ]  # fmt: skip
 
 
