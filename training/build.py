@@ -143,7 +143,7 @@ def train_unit(plan: Plan, unit: Unit, data: Data, weights: bool = False) -> Tra
 def store(folder: Folder, unit: Unit, trained: Trained) -> int:
     """Write a trained shard, its weights first; returns how many architectures it holds."""
     for architecture, weights in trained.weights:
-        write_weights(folder.path / "weights", architecture, unit.seed, folder.plan.digest, weights)
+        write_weights(folder.store, architecture, unit.seed, folder.plan.digest, weights)
     folder.write(unit, trained.arrays, trained.about)
     return len(trained.arrays["train_loss"])
 

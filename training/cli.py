@@ -27,7 +27,9 @@ DataOption = Annotated[
 
 
 def build(
-    out: Annotated[Path, typer.Option(help="The build's folder; made if new, resumed if not.")],
+    out: Annotated[
+        str, typer.Option(help="The build's folder or URL (s3://...); made if new, resumed if not.")
+    ],
     task: Annotated[
         str, typer.Option(help="digits, cifar10-valid, cifar10, cifar100, ImageNet16-120.")
     ] = "digits",
@@ -97,9 +99,10 @@ def build(
 
 
 def merge(
-    folder: Annotated[Path, typer.Argument(help="A build's folder.")],
+    folder: Annotated[str, typer.Argument(help="A build's folder or URL.")],
     out: Annotated[
-        Path | None, typer.Option(help="The table's file; by default in the build's folder.")
+        Path | None,
+        typer.Option(help="The table's file; by default in the folder, or here if that is a URL."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The table's name; by default TASK-EPOCHS.")] = None,
     data: DataOption = None,
@@ -113,7 +116,8 @@ def merge(
 
     opened = Folder.open(folder)
     plan = opened.plan
-    path = out or folder / f"{name or f'{plan.task}-{plan.recipe.epochs}'}{SUFFIX}"
+    file = f"{name or f'{plan.task}-{plan.recipe.epochs}'}{SUFFIX}"
+    path = out or (opened.store.folder or Path()) / file
     table = make(opened, path, load_task(plan.task, data), name, measured)
     coverage = table.manifest["coverage"]
     typer.echo(f"{path}  id {table.id}")

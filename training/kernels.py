@@ -24,24 +24,36 @@ MOMENTUM = np.float32(0.1)
 """Of PyTorch's batch norm: added to the variance, and the weight of the newest running statistics."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def compiled(*, reorder: bool) -> Callable[[_F], _F]:
-    """Decorator: compile on the first call, and keep the machine code beside the source file.
-
-    Args:
-        reorder: Whether sums may be reordered, without which they do not become vector
-            instructions. NaN stays NaN in any case.
-    """
-    fast = {"reassoc", "contract", "nsz", "arcp"} if reorder else False
-    return cast(Callable[[_F], _F], njit(cache=True, fastmath=fast, error_model="numpy"))
-
-
 Floats = Any
 """float32 array; Numba compiles for the types it is called with."""
 
 
-@compiled(reorder=True)
+def compiled(function: _F) -> _F:
+    """Decorator: compile on the first call, and keep the machine code beside the source file.
+
+    Without fast-math: LLVM may then neither reorder sums nor fuse a multiplication into an addition,
+    so the bits do not depend on how it inlined, nor on the processor. See `folded`.
+    """
+    return cast(_F, njit(cache=True, error_model="numpy")(function))
+
+
+@compiled
+def folded(x: Floats) -> Any:
+    """The sum of x, which it overwrites: halves are added to each other until one number is left.
+
+    A plain loop would have to add one number after the other; this order is made of whole vectors.
+    """
+    n = len(x)
+    while n > 1:
+        half = n // 2
+        upper, lower = x[n - half : n], x[:half]
+        for j in range(half):
+            lower[j] += upper[j]
+        n -= half
+    return x[0]
+
+
+@compiled
 def pad(x: Floats, out: Floats, b: int, positive: bool) -> None:
     """Copy x [C, H, W * B] into the middle of out [C, H + 2, (W + 2) * B]; ReLU it if `positive`."""
     channels, rows, columns = x.shape
@@ -61,7 +73,7 @@ def pad(x: Floats, out: Floats, b: int, positive: bool) -> None:
                     middle[j] = source[j]
 
 
-@compiled(reorder=True)
+@compiled
 def convolve_3x3(p: Floats, weight: Floats, out: Floats, b: int, stride: int) -> None:
     """out [O, H, W * B] += the convolution of padded p with weight [O, I, 3, 3]."""
     outputs, inputs = weight.shape[:2]
@@ -82,30 +94,33 @@ def convolve_3x3(p: Floats, weight: Floats, out: Floats, b: int, stride: int) ->
                             target[j] += w0 * x0[j] + w1 * x1[j] + w2 * x2[j]
 
 
-@compiled(reorder=True)
+@compiled
 def weight_grad_3x3(p: Floats, grad: Floats, out: Floats, b: int, stride: int) -> None:
     """out [O, I, 3, 3] = the weight's gradient, from padded input p and output gradient."""
     outputs, inputs = out.shape[:2]
     rows = grad.shape[1]
     pieces = 1 if stride == 1 else grad.shape[2] // b
     length = grad.shape[2] // pieces
+    sums = np.empty((3, length), dtype=np.float32)
+    s0, s1, s2 = sums[0], sums[1], sums[2]
     for o in range(outputs):
         for i in range(inputs):
             for r in range(3):
-                s0, s1, s2 = np.float32(0), np.float32(0), np.float32(0)
+                sums[:] = 0
                 for y in range(rows):
                     for piece in range(pieces):
                         g = grad[o, y, piece * length : (piece + 1) * length]
                         line = p[i, y * stride + r, piece * stride * b :]
                         x0, x1, x2 = line[:length], line[b : b + length], line[2 * b : 2 * b + length]
                         for j in range(length):
-                            s0 += g[j] * x0[j]
-                            s1 += g[j] * x1[j]
-                            s2 += g[j] * x2[j]
-                out[o, i, r, 0], out[o, i, r, 1], out[o, i, r, 2] = s0, s1, s2
+                            s0[j] += g[j] * x0[j]
+                            s1[j] += g[j] * x1[j]
+                            s2[j] += g[j] * x2[j]
+                for c in range(3):
+                    out[o, i, r, c] = folded(sums[c])
 
 
-@compiled(reorder=True)
+@compiled
 def input_grad_3x3_stride_2(grad: Floats, weight: Floats, p: Floats, b: int) -> None:
     """p [I, H + 2, (W + 2) * B] = the padded input's gradient, from that of the output."""
     outputs, inputs = weight.shape[:2]
@@ -124,7 +139,7 @@ def input_grad_3x3_stride_2(grad: Floats, weight: Floats, p: Floats, b: int) -> 
                                 target[j] += w * g[j]
 
 
-@compiled(reorder=True)
+@compiled
 def turned(weight: Floats, out: Floats) -> None:
     """out [I, O, 3, 3] = weight [O, I, 3, 3] turned by 180 degrees: convolving with it gives gradients."""
     for o in range(weight.shape[0]):
@@ -134,7 +149,7 @@ def turned(weight: Floats, out: Floats) -> None:
                     out[i, o, 2 - r, 2 - c] = weight[o, i, r, c]
 
 
-@compiled(reorder=True)
+@compiled
 def convolve_1x1(x: Floats, weight: Floats, out: Floats) -> None:
     """out [O, N] += weight [O, I] times x [I, N]."""
     for o in range(weight.shape[0]):
@@ -145,7 +160,7 @@ def convolve_1x1(x: Floats, weight: Floats, out: Floats) -> None:
                 target[j] += w * source[j]
 
 
-@compiled(reorder=True)
+@compiled
 def input_grad_1x1(grad: Floats, weight: Floats, out: Floats) -> None:
     """out [I, N] += weight's transpose times grad [O, N]."""
     for i in range(weight.shape[1]):
@@ -156,18 +171,19 @@ def input_grad_1x1(grad: Floats, weight: Floats, out: Floats) -> None:
                 target[j] += w * source[j]
 
 
-@compiled(reorder=True)
+@compiled
 def weight_grad_1x1(x: Floats, grad: Floats, out: Floats) -> None:
     """out [O, I] = grad [O, N] times x's transpose [N, I]."""
+    products = np.empty(x.shape[1], dtype=np.float32)
     for o in range(out.shape[0]):
         for i in range(out.shape[1]):
-            s, g, source = np.float32(0), grad[o], x[i]
+            g, source = grad[o], x[i]
             for j in range(len(g)):
-                s += g[j] * source[j]
-            out[o, i] = s
+                products[j] = g[j] * source[j]
+            out[o, i] = folded(products)
 
 
-@compiled(reorder=True)
+@compiled
 def normalise(z: Floats, norm: Floats, running: Floats, scale: Floats, out: Floats) -> None:
     """Batch norm in training: z [C, N] becomes its normalised self, and gain * z + bias is added to out.
 
@@ -175,17 +191,15 @@ def normalise(z: Floats, norm: Floats, running: Floats, scale: Floats, out: Floa
     scale [C] receives 1 / sqrt(variance + EPS).
     """
     n = np.float32(z.shape[1])
+    copy = np.empty(z.shape[1], dtype=np.float32)
     for c in range(z.shape[0]):
         row, target = z[c], out[c]
-        total = np.float32(0)
-        for j in range(len(row)):
-            total += row[j]
-        mean = total / n
-        squares = np.float32(0)
+        copy[:] = row
+        mean = folded(copy) / n
         for j in range(len(row)):
             row[j] -= mean
-            squares += row[j] * row[j]
-        variance = squares / n
+            copy[j] = row[j] * row[j]
+        variance = folded(copy) / n
         factor = np.float32(1) / np.sqrt(variance + EPS)
         gain, bias = norm[0, c], norm[1, c]
         for j in range(len(row)):
@@ -196,7 +210,7 @@ def normalise(z: Floats, norm: Floats, running: Floats, scale: Floats, out: Floa
         running[1, c] += MOMENTUM * (variance * n / (n - np.float32(1)) - running[1, c])
 
 
-@compiled(reorder=True)
+@compiled
 def normalise_fixed(z: Floats, norm: Floats, running: Floats, out: Floats) -> None:
     """Batch norm in evaluation, with the running statistics; added to out [C, N]."""
     for c in range(z.shape[0]):
@@ -207,25 +221,27 @@ def normalise_fixed(z: Floats, norm: Floats, running: Floats, out: Floats) -> No
             target[j] += factor * row[j] + shift
 
 
-@compiled(reorder=True)
+@compiled
 def normalise_grad(
     grad: Floats, normal: Floats, norm: Floats, scale: Floats, norm_grad: Floats, out: Floats
 ) -> None:
     """out [C, N] = the gradient before batch norm; norm_grad [2, C] receives gain's and bias's."""
     n = np.float32(grad.shape[1])
+    copy = np.empty(grad.shape[1], dtype=np.float32)
     for c in range(grad.shape[0]):
         g, x, target = grad[c], normal[c], out[c]
-        for_bias, for_gain = np.float32(0), np.float32(0)
         for j in range(len(g)):
-            for_bias += g[j]
-            for_gain += g[j] * x[j]
+            copy[j] = g[j] * x[j]
+        for_gain = folded(copy)
+        copy[:] = g
+        for_bias = folded(copy)
         norm_grad[0, c], norm_grad[1, c] = for_gain, for_bias
         factor, a, b = scale[c] * norm[0, c], for_bias / n, for_gain / n
         for j in range(len(g)):
             target[j] = factor * (g[j] - a - b * x[j])
 
 
-@compiled(reorder=True)
+@compiled
 def pool_counts(side: int) -> Floats:
     """One over the pixels of the image that a 3x3 window at (y, x) covers; float32 [side, side]."""
     inside = np.full(side, 3, dtype=np.float32)
@@ -238,7 +254,7 @@ def pool_counts(side: int) -> Floats:
     return out
 
 
-@compiled(reorder=True)
+@compiled
 def box_sum(p: Floats, line: Floats, counts: Floats, out: Floats, b: int) -> None:
     """out [C, H, W * B] += counts times the 3x3 sums of padded p; line [(W + 2) * B] is scratch."""
     for c in range(out.shape[0]):
@@ -255,7 +271,7 @@ def box_sum(p: Floats, line: Floats, counts: Floats, out: Floats, b: int) -> Non
                     target[j] += share * (x0[j] + x1[j] + x2[j])
 
 
-@compiled(reorder=True)
+@compiled
 def scaled(x: Floats, counts: Floats, out: Floats, b: int) -> None:
     """out = counts [H, W] times x [C, H, W * B]."""
     for c in range(x.shape[0]):
@@ -268,7 +284,7 @@ def scaled(x: Floats, counts: Floats, out: Floats, b: int) -> None:
                     target[j] = share * source[j]
 
 
-@compiled(reorder=True)
+@compiled
 def halve(x: Floats, out: Floats, b: int) -> None:
     """out [C, H / 2, W / 2 * B] = the means over 2x2 blocks."""
     quarter = np.float32(0.25)
@@ -282,7 +298,7 @@ def halve(x: Floats, out: Floats, b: int) -> None:
                     target[j] = quarter * (x0[j] + x1[j] + x2[j] + x3[j])
 
 
-@compiled(reorder=True)
+@compiled
 def halve_grad(grad: Floats, out: Floats, b: int) -> None:
     """out [C, H, W * B] += the gradient before `halve`."""
     quarter = np.float32(0.25)
@@ -295,28 +311,28 @@ def halve_grad(grad: Floats, out: Floats, b: int) -> None:
                     target[j] += quarter * g[j]
 
 
-@compiled(reorder=True)
+@compiled
 def add(x: Floats, out: Floats) -> None:
     """out [N] += x [N]."""
     for j in range(len(x)):
         out[j] += x[j]
 
 
-@compiled(reorder=True)
+@compiled
 def relu(x: Floats, out: Floats) -> None:
     """out [N] = x where positive, else 0."""
     for j in range(len(x)):
         out[j] = max(x[j], np.float32(0))
 
 
-@compiled(reorder=True)
+@compiled
 def add_where_positive(grad: Floats, x: Floats, out: Floats) -> None:
     """out [N] += grad where x is positive: the gradient of a ReLU."""
     for j in range(len(x)):
         out[j] += grad[j] if x[j] > 0 else np.float32(0)
 
 
-@compiled(reorder=True)
+@compiled
 def classify(
     features: Floats, weight: Floats, bias: Floats, labels: Floats, grads: Floats
 ) -> tuple[float, int]:
@@ -337,19 +353,19 @@ def classify(
         for k in range(classes):
             if grads[k, j] > grads[best, j]:
                 best = k
-        top, total = grads[best, j], np.float32(0)
         correct += best == labels[j]
-        loss -= grads[labels[j], j] - top
+        # In float64, so that libraries whose exponentials differ in the last bit give the same.
+        top, total = float(grads[best, j]), 0.0
         for k in range(classes):
-            grads[k, j] = np.exp(grads[k, j] - top)
-            total += grads[k, j]
-        loss += np.log(total)
+            total += np.exp(float(grads[k, j]) - top)
+        loss += np.log(total) + top - float(grads[labels[j], j])
         for k in range(classes):
-            grads[k, j] = (grads[k, j] / total - np.float32(k == labels[j])) / np.float32(b)
+            share = np.exp(float(grads[k, j]) - top) / total
+            grads[k, j] = np.float32((share - (k == labels[j])) / b)
     return loss, correct
 
 
-@compiled(reorder=True)
+@compiled
 def sgd(
     theta: Floats, grad: Floats, velocity: Floats, rate: float, momentum: float, decay: float, nesterov: bool
 ) -> None:

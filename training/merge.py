@@ -49,7 +49,7 @@ def merge(folder: Folder, out: Path, data: Data, name: str | None = None, measur
     plan = folder.plan
     columns, machines, built = _collect(folder)
     if not built:
-        raise FileNotFoundError(f"{folder.path} has no finished shard; run 'nb201 build' first")
+        raise FileNotFoundError(f"{folder.store.address} has no finished shard; run 'nb201 build' first")
     skeleton = skeleton_for(data, plan.recipe)
     firsts = np.arange(SIZE) if plan.every_string else representatives()
     costs = np.array([live_costs(live_ops(Architecture.from_index(i)), skeleton) for i in firsts.tolist()])

@@ -85,35 +85,35 @@ def make_work(layout: Layout, batch: int) -> Work:
     )  # fmt: skip
 
 
-@compiled(reorder=False)
+@compiled
 def _tensor(flat: Any, place: Any, b: int) -> Any:
     offset, channels, side = place[OFFSET], place[CHANNELS], place[ROWS]
     return flat[offset * b : (offset + channels * side * side) * b].reshape(channels, side, side * b)
 
 
-@compiled(reorder=False)
+@compiled
 def _shaped(flat: Any, channels: int, side: int, b: int) -> Any:
     return flat[: channels * side * side * b].reshape(channels, side, side * b)
 
 
-@compiled(reorder=False)
+@compiled
 def _rows(x: Any) -> Any:
     return x.reshape(x.shape[0], x.shape[1] * x.shape[2])
 
 
-@compiled(reorder=False)
+@compiled
 def _weight(flat: Any, unit: Any) -> Any:
     size = unit[KERNEL]
     end = unit[WEIGHT] + unit[OUT] * unit[IN] * size * size
     return flat[unit[WEIGHT] : end].reshape(unit[OUT], unit[IN], size, size)
 
 
-@compiled(reorder=False)
+@compiled
 def _pair(flat: Any, offset: int, channels: int) -> Any:
     return flat[offset : offset + 2 * channels].reshape(2, channels)
 
 
-@compiled(reorder=False)
+@compiled
 def _unit(
     unit: Any, x: Any, out: Any, theta: Any, running: Any, work: Any, b: int, positive: bool, training: bool
 ) -> None:
@@ -146,7 +146,7 @@ def _unit(
             k.normalise_fixed(_rows(z), norm, statistics, _rows(out))
 
 
-@compiled(reorder=False)
+@compiled
 def _unit_grad(
     unit: Any, x: Any, x_grad: Any, out_grad: Any, theta: Any, work: Any, b: int, positive: bool
 ) -> None:
@@ -192,7 +192,7 @@ def _unit_grad(
         k.add(into.ravel(), x_grad.ravel())
 
 
-@compiled(reorder=False)
+@compiled
 def _pool(x: Any, out: Any, counts: Any, work: Any, b: int) -> None:
     """out += the official average pooling of x."""
     p = _shaped(work.padded[0], x.shape[0], x.shape[1] + 2, b)
@@ -200,14 +200,14 @@ def _pool(x: Any, out: Any, counts: Any, work: Any, b: int) -> None:
     k.box_sum(p, work.padded[1], counts, out, b)
 
 
-@compiled(reorder=False)
+@compiled
 def _pool_grad(grad: Any, x_grad: Any, counts: Any, work: Any, b: int) -> None:
     weighed = _shaped(work.plain[0], grad.shape[0], grad.shape[1], b)
     k.scaled(grad, counts, weighed, b)
     _pool(weighed, x_grad, np.ones_like(counts), work, b)
 
 
-@compiled(reorder=False)
+@compiled
 def _forward(layout: Any, images: Any, theta: Any, running: Any, work: Any, b: int, training: bool) -> None:
     """Fill all places; the last one holds the features before the last ReLU."""
     units, places, values = layout.units, layout.places, work.values
@@ -243,7 +243,7 @@ def _forward(layout: Any, images: Any, theta: Any, running: Any, work: Any, b: i
     _unit(units[unit], _tensor(values, places[place], b), last, theta, running, work, b, False, training)
 
 
-@compiled(reorder=False)
+@compiled
 def _backward(layout: Any, images: Any, theta: Any, work: Any, b: int) -> None:
     """From the last place's gradient to work.grads."""
     units, places, values, grads = layout.units, layout.places, work.values, work.value_grads
@@ -283,7 +283,7 @@ def _backward(layout: Any, images: Any, theta: Any, work: Any, b: int) -> None:
     _unit_grad(units[0], images, nowhere, _tensor(grads, places[0], b), theta, work, b, False)
 
 
-@compiled(reorder=False)
+@compiled
 def _judge(layout: Any, theta: Any, work: Any, labels: Any, b: int, training: bool) -> Any:
     """Summed loss and correct images; in training also the gradients of classifier and last place."""
     last = layout.places[-1]
@@ -302,7 +302,7 @@ def _judge(layout: Any, theta: Any, work: Any, labels: Any, b: int, training: bo
     if training:
         k.weight_grad_1x1(features, logit_grads, work.grads[weight_at:bias_at].reshape(classes, channels))
         for label in range(classes):
-            work.grads[bias_at + label] = logit_grads[label].sum()
+            work.grads[bias_at + label] = k.folded(logit_grads[label].copy())
         features[:] = 0
         k.input_grad_1x1(logit_grads, weight, features)
         grads = _tensor(work.value_grads, last, b).reshape(channels, area, b)
@@ -314,7 +314,7 @@ def _judge(layout: Any, theta: Any, work: Any, labels: Any, b: int, training: bo
     return loss, correct
 
 
-@compiled(reorder=False)
+@compiled
 def train_epoch(
     layout: Any, theta: Any, running: Any, velocity: Any, work: Any, stream: Any,
     rate: float, momentum: float, decay: float, nesterov: bool,
@@ -335,7 +335,7 @@ def train_epoch(
     return loss, correct
 
 
-@compiled(reorder=False)
+@compiled
 def evaluate(layout: Any, theta: Any, running: Any, work: Any, stream: Any) -> Any:
     """Summed loss and correct images of a stream in evaluation mode."""
     loss, correct = 0.0, 0

@@ -22,10 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.classes import canonical_classes, representatives
-from nb201env.container import Array, Container, DamagedTable, write
+from nb201env.container import Array, DamagedTable
 from nb201env.space import SIZE, Architecture, IntArray
 from training.recipe import Recipe
+from training.store import Store
 
+_PLAN = "plan.json"
 _SPLITS = ("train", "valid", "test")
 COLUMNS = tuple(f"{split}_{what}" for split in _SPLITS for what in ("correct", "loss"))
 
@@ -41,9 +43,9 @@ class Unit(NamedTuple):
     number: int
 
     @property
-    def name(self) -> str:
-        """The shard's file name."""
-        return f"{self.seed}-{self.number:05d}.safetensors"
+    def file(self) -> str:
+        """The shard's file in the build's folder."""
+        return f"shards/{self.seed}-{self.number:05d}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -123,54 +125,49 @@ class Plan:
 
 
 class Folder:
-    """A build's folder.
+    """A build's folder, see `training.store` for where it can be.
 
     Args:
-        path: The folder.
+        address: The folder's path or URL.
         plan: The build's plan.
     """
 
-    def __init__(self, path: Path, plan: Plan) -> None:
-        self.path, self.plan = path, plan
+    def __init__(self, address: str | os.PathLike[str], plan: Plan) -> None:
+        self.store, self.plan = Store(address), plan
 
     @classmethod
-    def create(cls, path: Path, plan: Plan) -> Folder:
+    def create(cls, address: str | os.PathLike[str], plan: Plan) -> Folder:
         """Make a folder for a plan, or go on in one that was made for the same plan.
 
         Raises:
             ForeignShard: If the folder was made for another plan; the message says what differs.
         """
-        file = path / "plan.json"
-        if file.exists():
-            _check_same(path, cls.open(path).plan, plan)
+        store = Store(address)
+        if store.has(_PLAN):
+            _check_same(store.address, cls.open(address).plan, plan)
         else:
-            (path / "shards").mkdir(parents=True, exist_ok=True)
-            partial = path / f"plan.json.{os.getpid()}.partial"
-            partial.write_text(json.dumps(plan.as_json(), indent=1) + "\n")
-            os.replace(partial, file)
-        return cls(path, plan)
+            store.write_text(_PLAN, json.dumps(plan.as_json(), indent=1) + "\n")
+        return cls(address, plan)
 
     @classmethod
-    def open(cls, path: Path) -> Folder:
+    def open(cls, address: str | os.PathLike[str]) -> Folder:
         """An existing build.
 
         Raises:
             FileNotFoundError: If there is none.
             DamagedTable: If its plan cannot be read.
         """
-        file = path / "plan.json"
-        if not file.is_file():
+        store = Store(address)
+        if not store.has(_PLAN):
             raise FileNotFoundError(
-                f"{path} is not a build's folder (no plan.json); start one with 'nb201 build'"
+                f"{address} is not a build's folder (no {_PLAN}); start one with 'nb201 build'"
             )
         try:
-            return cls(path, Plan.from_json(json.loads(file.read_text())))
+            return cls(address, Plan.from_json(json.loads(store.read_text(_PLAN))))
         except (ValueError, TypeError, KeyError) as error:
-            raise DamagedTable(f"{file} cannot be read ({error}); build into a new folder") from error
-
-    def file(self, unit: Unit) -> Path:
-        """Where a shard is or will be."""
-        return self.path / "shards" / unit.name
+            raise DamagedTable(
+                f"{store.name(_PLAN)} cannot be read ({error}); build into a new folder"
+            ) from error
 
     def missing(self) -> list[Unit]:
         """The shards that are not there, or damaged, in order."""
@@ -184,17 +181,17 @@ class Folder:
             ForeignShard: If a shard belongs to another plan.
         """
         for unit in self.plan.units:
-            if self.file(unit).exists():
+            if self.store.has(unit.file):
                 yield unit, *self.read(unit)
 
     def read(self, unit: Unit) -> tuple[dict[str, Array], dict[str, Any]]:
         """One shard's arrays and manifest; raises as `finished` does."""
-        container = Container(self.file(unit))
+        container = self.store.read(unit.file)
         found = container.manifest.get("plan")
         if found != self.plan.digest or container.manifest.get("unit") != list(unit):
             raise ForeignShard(
-                f"{container.path} belongs to another build (its plan is {str(found)[:12]}, this folder's "
-                f"{self.plan.digest[:12]}); take it out of the folder"
+                f"{self.store.name(unit.file)} belongs to another build (its plan is {str(found)[:12]}, this "
+                f"folder's {self.plan.digest[:12]}); take it out of the folder"
             )
         return {name: container.array(name) for name in container.manifest["arrays"]}, container.manifest
 
@@ -205,11 +202,13 @@ class Folder:
             OSError: If it cannot be written; what was built before stays.
         """
         try:
-            write(self.file(unit), {"plan": self.plan.digest, "unit": list(unit), "about": about}, arrays)
+            self.store.write(
+                unit.file, {"plan": self.plan.digest, "unit": list(unit), "about": about}, arrays
+            )
         except OSError as error:
             raise OSError(
-                f"cannot write {self.file(unit)}: {error.strerror or error}; all earlier shards are safe, "
-                "make room and run the same command again"
+                f"cannot write {self.store.name(unit.file)}: {error.strerror or error}; all earlier shards "
+                "are safe, make room and run the same command again"
             ) from error
 
     def _sound(self, unit: Unit) -> bool:
@@ -243,13 +242,14 @@ def processor() -> str:
     )
 
 
-def _check_same(path: Path, old: Plan, new: Plan) -> None:
+def _check_same(address: str, old: Plan, new: Plan) -> None:
     if old.digest == new.digest:
         return
     a, b = old.as_json(), new.as_json()
     differing = [f"{key} {_short(a[key])} (not {_short(b[key])})" for key in a if a[key] != b[key]]
     raise ForeignShard(
-        f"{path} holds another build: {'; '.join(differing)}; repeat its own command, or give another --out"
+        f"{address} holds another build: {'; '.join(differing)}; repeat its own command, or give another "
+        "--out"
     )
 
 

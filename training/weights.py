@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 
 from nb201env.classes import canonical_classes, representatives
-from nb201env.container import Container, DamagedTable, write
+from nb201env.container import DamagedTable
 from nb201env.space import Architecture, ArchitectureLike
 from nb201env.table import NotRecorded, Table
 from training.network import Network, Skeleton
+from training.store import Store
 
 Weights = dict[str, npt.NDArray[Any]]
 """A network's parameters and running statistics by their PyTorch names."""
@@ -24,20 +25,18 @@ def weights_of(network: Network) -> Weights:
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
-def write_weights(folder: Path, architecture: Architecture, seed: int, plan: str, weights: Weights) -> None:
-    """Write a trained network's weights as ``<seed>/<index>.safetensors`` in a folder."""
-    file = weights_file(folder, architecture, seed)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write(file, {"architecture": str(architecture), "seed": seed, "plan": plan}, weights)
+def write_weights(store: Store, architecture: Architecture, seed: int, plan: str, weights: Weights) -> None:
+    """Write a trained network's weights as ``weights/<seed>/<index>.safetensors``."""
+    about = {"architecture": str(architecture), "seed": seed, "plan": plan}
+    store.write(f"weights/{_file(architecture, seed)}", about, weights)
 
 
-def weights_file(folder: Path, architecture: Architecture, seed: int) -> Path:
-    """Where a network's weights are."""
-    return folder / str(seed) / f"{architecture.index:05d}.safetensors"
+def _file(architecture: Architecture, seed: int) -> str:
+    return f"{seed}/{architecture.index:05d}.safetensors"
 
 
 def load_network(
-    table: Table, architecture: ArchitectureLike, run: int, *, weights: Path | None = None
+    table: Table, architecture: ArchitectureLike, run: int, *, weights: str | os.PathLike[str] | None = None
 ) -> Network:
     """The trained network behind a table's entry, in evaluation mode on the CPU.
 
@@ -49,7 +48,7 @@ def load_network(
         table: A table made by `nb201 merge` from a build with `--weights`.
         architecture: Which one.
         run: The seed.
-        weights: Their folder; the default is "weights" beside the table's file.
+        weights: Their folder or URL (`training.store`); the default is "weights" beside the table's file.
 
     Raises:
         NotRecorded: If there are no weights for it, or the table was not built here.
@@ -60,12 +59,16 @@ def load_network(
         raise NotRecorded(f"{table.name} was not built by this package, so there are no weights for it")
     if "row" in table.container:
         chosen = Architecture.from_index(int(representatives()[canonical_classes()[chosen.index]]))
-    file = weights_file(weights or table.container.path.parent / "weights", chosen, run)
-    if not file.is_file():
-        raise NotRecorded(f"no weights of {chosen}, run {run}: {file} is missing; build with --weights")
-    container = Container(file)
+    store, file = Store(weights or table.container.path.parent / "weights"), _file(chosen, run)
+    if not store.has(file):
+        raise NotRecorded(
+            f"no weights of {chosen}, run {run}: {store.name(file)} is missing; build with --weights"
+        )
+    container = store.read(file)
     if container.manifest.get("plan") != table.manifest["provenance"]["plan"]:
-        raise DamagedTable(f"{file} belongs to another build than {table.name}; give weights=FOLDER")
+        raise DamagedTable(
+            f"{store.name(file)} belongs to another build than {table.name}; give weights=FOLDER"
+        )
     network = Network(chosen, Skeleton(**table.manifest["skeleton"]))
     state = network.state_dict()
     network.load_state_dict(

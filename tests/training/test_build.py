@@ -23,7 +23,7 @@ from nb201env.cli import build as program
 from nb201env.space import SIZE
 from nb201env.table import verify_file
 from training import load_network
-from training import plan as plan_module
+from training import store as store_module
 from training.build import Progress, build, find_trainer
 from training.loop import DivergedTraining, evaluate
 from training.merge import merge
@@ -58,7 +58,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 @pytest.fixture(scope="module")
 def table(undisturbed: Folder) -> Table:
-    return merge(undisturbed, undisturbed.path / "table.safetensors", DATA)
+    return merge(undisturbed, undisturbed.store.folder / "table.safetensors", DATA)
 
 
 # -- the table -------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def test_processes_do_not_change_the_numbers(undisturbed: Folder, table: Table, 
 
 
 COMMAND = [
-    sys.executable, "-c", "from nb201env.cli import main; main()", "build", "--recipe", "smoke-2",
+    sys.executable, "-c", "from nb201env.cli import main; main()", "build", "--recipe", "digits-10",
     "--seeds", "3,4", "--shard", "1", "--only", ",".join(map(str, ONLY)), "--out",
 ]  # fmt: skip
 
@@ -168,7 +168,7 @@ def kill_and_resume(path: Path, kills: int, rng: np.random.Generator) -> list[in
             [*COMMAND, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         wait_for_shards(path, process, len(list(path.glob("shards/*.safetensors"))) + 1)
-        time.sleep(float(rng.random()) * 0.3)
+        time.sleep(float(rng.random()))
         process.send_signal(signal.SIGKILL)
         process.wait()
         found.append(len(list(path.glob("shards/*.safetensors"))))
@@ -220,9 +220,10 @@ def test_ray_gives_the_same_numbers(undisturbed: Folder, table: Table, tmp_path:
     command = [*COMMAND, str(tmp_path / "ray"), "--engine", "ray", "--jobs", "2", "--weights"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    folder = built(tmp_path / "local", shard=1, recipe=find_recipe("smoke-2"))
+    folder = built(tmp_path / "local", shard=1, recipe=find_recipe("digits-10"))
     ids = {
-        merge(Folder.open(f), tmp_path / "t.safetensors", DATA).id for f in (tmp_path / "ray", folder.path)
+        merge(Folder.open(f), tmp_path / "t.safetensors", DATA).id
+        for f in (tmp_path / "ray", folder.store.folder)
     }
     assert len(ids) == 1
     assert len(list((tmp_path / "ray" / "weights").rglob("*.safetensors"))) == 12
@@ -233,24 +234,24 @@ def test_ray_gives_the_same_numbers(undisturbed: Folder, table: Table, tmp_path:
 
 def test_a_damaged_shard_is_an_error_for_merge_and_work_for_build(tmp_path: Path, table: Table) -> None:
     folder = built(tmp_path)
-    file = folder.file(folder.plan.units[2])
+    file = tmp_path / folder.plan.units[2].file
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
     file.write_bytes(content)
     with pytest.raises(DamagedTable, match=file.name):
         merge(folder, tmp_path / "t.safetensors", DATA)
-    assert [unit.name for unit in folder.missing()] == [file.name]
+    assert folder.missing() == [folder.plan.units[2]]
     assert build(folder).finished == 1
     assert merge(folder, tmp_path / "t.safetensors", DATA).id == table.id
 
 
 def test_a_shard_of_another_recipe(tmp_path: Path) -> None:
     folder = built(tmp_path / "one", only=ONLY[:2], seeds=(1,))
-    other = built(tmp_path / "two", only=ONLY[:2], seeds=(1,), recipe=replace(RECIPE, epochs=1))
+    built(tmp_path / "two", only=ONLY[:2], seeds=(1,), recipe=replace(RECIPE, epochs=1))
     unit = folder.plan.units[0]
-    folder.file(unit).write_bytes(other.file(unit).read_bytes())
+    (tmp_path / "one" / unit.file).write_bytes((tmp_path / "two" / unit.file).read_bytes())
     for act in (lambda: build(folder), lambda: merge(folder, tmp_path / "t.safetensors", DATA)):
-        with pytest.raises(ForeignShard, match=f"{unit.name} belongs to another build"):
+        with pytest.raises(ForeignShard, match=f"{unit.file} belongs to another build"):
             act()
 
 
@@ -261,7 +262,7 @@ def test_a_shard_of_another_recipe(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_folder_of_another_build(undisturbed: Folder, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ForeignShard, match=f"another build: {said} .*another --out"):
-        Folder.create(undisturbed.path, small_plan(**changes))
+        Folder.create(undisturbed.store.folder, small_plan(**changes))
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
@@ -274,7 +275,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         written.append(path)
         return real(path, *rest)
 
-    monkeypatch.setattr(plan_module, "write", full)
+    monkeypatch.setattr(store_module, "write", full)
     with pytest.raises(OSError, match=r"No space left on device; all earlier shards are safe"):
         build(folder)
     monkeypatch.undo()
@@ -304,9 +305,9 @@ def test_nothing_built_yet(tmp_path: Path) -> None:
         merge(folder, tmp_path / "t.safetensors", DATA)
     with pytest.raises(FileNotFoundError, match="not a build's folder"):
         Folder.open(tmp_path / "b")
-    (folder.path / "plan.json").write_text("{}")
+    (folder.store.folder / "plan.json").write_text("{}")
     with pytest.raises(DamagedTable, match=r"plan\.json cannot be read"):
-        Folder.open(folder.path)
+        Folder.open(folder.store.folder)
 
 
 @pytest.mark.parametrize(
