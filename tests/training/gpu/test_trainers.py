@@ -212,7 +212,7 @@ def test_a_build_is_resumable_and_repeatable(trainer: str, tmp_path: Path) -> No
     parts = Folder.create(tmp_path / "parts", plan(trainer))
     build(parts, device=DEVICE, limit_seconds=1e-3)
     build(parts, device=DEVICE)
-    tables = [merge(f, f.path / "t.safetensors", DATA) for f in (whole, parts)]
+    tables = [merge(f, tmp_path / f"{i}.safetensors", DATA) for i, f in enumerate((whole, parts))]
     assert tables[0].id == tables[1].id
     assert tables[0].manifest["provenance"]["trainer"] == trainer
     plain = Folder.create(tmp_path / "plain", plan("plain"))
