@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## Search NB201-cifar10-v0 with three agents; table, and regret curves in runs/
+demo: $(VENV)/.demo ## Search NB201-cifar10-v0 with three agents; table, and a report in runs/demo-report/
 	$(BIN)/nb201 demo
 
 test: $(VENV)/.dev ## Run the test suite (its fast part, a few minutes)

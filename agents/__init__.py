@@ -1,12 +1,12 @@
 """Baseline agents, their recorder and their runner.
 
 The contract, for every agent here and for your own: an agent is an object with a method
-``search(env, seed)``. It acts through ``env.reset()`` and ``env.step()`` alone, without seed or
-options, and returns when ``info["search_over"]`` is true. `agents.recorder` wraps the
+``search(env, seed)``. It acts through ``env.reset()`` and ``env.step()`` alone, without a seed and
+with no option but "epochs", and returns when ``info["search_over"]`` is true. `agents.recorder` wraps the
 environment and writes down every query; whatever is reported is computed from that.
 """
 
-from agents.contract import Agent, Query, query
+from agents.contract import Agent, Query, query, recorded_epochs
 from agents.registry import AGENTS, make_agent
 
-__all__ = ["AGENTS", "Agent", "Query", "make_agent", "query"]
+__all__ = ["AGENTS", "Agent", "Query", "make_agent", "query", "recorded_epochs"]

@@ -17,7 +17,7 @@ from rich.table import Table as RichTable
 from agents import curves, trajectory
 from agents.recorder import replay as replay_trajectory
 from agents.registry import AGENTS, display_name
-from agents.runner import Search, format_budget, parse_budget, parse_seeds, run_all
+from agents.runner import Failure, Search, format_budget, parse_budget, parse_seeds, run_all
 
 
 def search(
@@ -39,12 +39,17 @@ def search(
         )
         for name in agent for seed in parse_seeds(seeds)
     ]  # fmt: skip
-    found = run(searches, jobs)
+    for first in {search.agent: search for search in reversed(searches)}.values():
+        first.header()  # a mistake in what was asked for shows before anything runs
+    failures = execute(searches, jobs)
+    failed = {failure.search.path for failure in failures}
+    found = outcomes_by_agent([search for search in searches if search.path not in failed])
     if json_:
         typer.echo(json.dumps(as_rows(found), indent=1))
-    else:
+    elif found:
         print_outcomes(found, f"{env}, budget {format_budget(parse_budget(budget))}")
         typer.echo(f"trajectories: {out}{os.sep}")
+    finish(failures)
 
 
 def replay(
@@ -81,28 +86,47 @@ def json_object(text: str, option: str) -> dict[str, Any]:
     return value
 
 
-def run(searches: Sequence[Search], jobs: int) -> dict[str, list[trajectory.Trajectory]]:
-    """Run searches with a progress bar per agent; trajectories by agent."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.fields[asked]} queries"),
+def execute(searches: Sequence[Search], jobs: int, address: str | None = None) -> list[Failure]:
+    """Run searches with a progress bar per agent and environment; see `agents.runner.run_all`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[asked]} queries"),
                TimeElapsedColumn())  # fmt: skip
-    with Progress(*columns, console=console) as progress:
+    several = len({search.env_id for search in searches}) > 1
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         bars = {}
-        for name in dict.fromkeys(search.agent for search in searches):
-            mine = [search for search in searches if search.agent == name]
-            total = sum(search.budget.get("budget_queries", 0) for search in mine) or None
-            bars[name] = progress.add_task(display_name(name), total=total, asked=0)
+        for key in dict.fromkeys((search.agent, search.env_id) for search in searches):
+            budgets = [s.budget.get("budget_queries", 0) for s in searches if (s.agent, s.env_id) == key]
+            label = f"{display_name(key[0]):24}" + (f" {key[1]}" if several else "")
+            bars[key] = progress.add_task(label, total=sum(budgets) or None, asked=0)
 
         def tick(search: Search, count: int) -> None:
-            bar = bars[search.agent]
+            bar = bars[search.agent, search.env_id]
             asked = progress.tasks[bar].completed + count
             progress.update(bar, completed=asked, asked=f"{asked:,.0f}")
 
-        run_all(searches, jobs, tick)
+        return run_all(searches, jobs, tick, address)
+
+
+def finish(failures: Sequence[Failure]) -> None:
+    """Report searches that failed on stderr, and end the program with code 1 if there are any."""
+    for failure in failures:
+        typer.echo(f"failed: {failure.search.command}: {failure.reason}", err=True)
+    if failures:
+        typer.echo(f"{len(failures)} searches failed; the others are finished", err=True)
+        raise typer.Exit(1)
+
+
+def outcomes_by_agent(searches: Sequence[Search]) -> dict[str, list[trajectory.Trajectory]]:
+    """The trajectories of finished searches by agent."""
     found: dict[str, list[trajectory.Trajectory]] = {}
     for search in searches:
         found.setdefault(search.agent, []).append(trajectory.read(search.path))
     return found
+
+
+def run(searches: Sequence[Search], jobs: int) -> dict[str, list[trajectory.Trajectory]]:
+    """Run searches, all of which must finish; trajectories by agent."""
+    finish(execute(searches, jobs))
+    return outcomes_by_agent(searches)
 
 
 def as_rows(found: dict[str, list[trajectory.Trajectory]]) -> list[dict[str, Any]]:

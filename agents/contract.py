@@ -39,8 +39,13 @@ class Query(NamedTuple):
     over: bool
 
 
-def query(env: Env, architecture: Architecture) -> Query:
+def query(env: Env, architecture: Architecture, *, epochs: int | None = None) -> Query:
     """Ask for one architecture, whether the environment builds or picks.
+
+    Args:
+        env: The environment.
+        architecture: The architecture.
+        epochs: Train it for so many epochs only, one of `recorded_epochs`; None is the whole training.
 
     Raises:
         ValueError: If the environment edits: there an agent cannot choose an architecture.
@@ -50,9 +55,18 @@ def query(env: Env, architecture: Architecture) -> Query:
         actions = [np.array(architecture.ops)]
     elif env.action_space != spaces.Discrete(NUM_OPS):
         raise ValueError("this agent chooses whole architectures: it needs actions='build' or 'pick'")
-    env.reset()
+    env.reset(options=None if epochs is None else {"epochs": epochs})
     for action in actions:
         _, reward, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             break
     return Query(float(reward), terminated, info["search_over"])
+
+
+def recorded_epochs(env: Env) -> tuple[int, ...]:
+    """The epochs after which the environment knows an architecture's accuracy, ascending.
+
+    The last are the whole training; a table without learning curves has only these.
+    """
+    epochs: tuple[int, ...] = env.get_wrapper_attr("recorded_epochs")
+    return epochs

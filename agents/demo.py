@@ -1,4 +1,4 @@
-"""``nb201 demo``: three agents search NB201-cifar10-v0; a table, and their regret curves."""
+"""``nb201 demo``: three agents search NB201-cifar10-v0; a table, and a report with their regret curves."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from agents import curves
 from agents.cli import print_outcomes, run
+from agents.report.cli import write
+from agents.report.data import load_files
 from agents.runner import Search
 
 ENV_ID = "NB201-cifar10-v0"
@@ -18,7 +19,7 @@ AGENTS = ("random_search", "regularized_evolution", "ppo")
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for trajectories and curves.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder for trajectories and report.")] = Path("runs"),
     queries: Annotated[int, typer.Option(min=1, help="Queries per search.")] = 1000,
     searches: Annotated[int, typer.Option(min=1, help="Searches per agent, with seeds 0, 1, …")] = 10,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
@@ -35,9 +36,11 @@ def demo(
     found = run(plan, min(jobs, len(plan)))
     title = f"{ENV_ID}: mean ± standard deviation of {searches} searches of {queries:,} queries"
     print_outcomes(found, title)
-    curves.write_csv(out / "regret.csv", found)
-    curves.plot(out / "regret.png", found, f"Regret on {ENV_ID}, {searches} searches each")
+    pages = out / "demo-report"
+    write(load_files([search.path for search in plan]), pages, f"nb201 demo --queries {queries} "
+          f"--searches {searches} --out {out}")  # fmt: skip
     typer.echo(
-        f"regret curves: {out / 'regret.png'}, {out / 'regret.csv'}; trajectories: {folder}{os.sep} "
-        f"(check one with: nb201 replay {plan[-1].path})\n{time.monotonic() - started:.0f} seconds"
+        f"regret curves: {pages / 'regret-0.png'}; all about these searches: {pages / 'report.html'}; "
+        f"trajectories: {folder}{os.sep} (check one with: nb201 replay {plan[-1].path})\n"
+        f"{time.monotonic() - started:.0f} seconds"
     )

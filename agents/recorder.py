@@ -20,7 +20,7 @@ from nb201env.space import Architecture
 
 OnQuery = Callable[[dict[str, Any]], None]
 RECORDED = ("architecture", "run", "accuracy", "seconds", "clock")
-_LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch")
+_LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch", "statsmodels")
 
 
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):
@@ -42,15 +42,22 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
             raise ValueError("a search needs an end: set budget_queries or budget_seconds")
         self._seed = seed
         self._started = False
+        self._extra: dict[str, int] = {}
         self._on_query = on_query
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset without starting a new search."""
-        if self._started and (seed is not None or options):
-            raise ValueError("during a search an agent calls reset() without seed and options")
-        observation, info = self.env.reset(seed=None if self._started else self._seed)
+        if self._started and (seed is not None or not set(options or {}) <= {"epochs"}):
+            raise ValueError(
+                "during a search an agent calls reset() without seed and without options but 'epochs'"
+            )
+        epochs = (options or {}).get("epochs")
+        self._extra = {} if epochs is None else {"epochs": epochs}
+        observation, info = self.env.reset(
+            seed=None if self._started else self._seed, options=self._extra or None
+        )
         self._started = True
         self._report(info, 0.0)
         return observation, info
@@ -67,7 +74,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
 
     def _report(self, info: dict[str, Any], reward: float) -> None:
         if info["architecture"]:
-            self._on_query({key: info[key] for key in RECORDED} | {"reward": reward})
+            self._on_query({key: info[key] for key in RECORDED} | {"reward": reward} | self._extra)
 
 
 def record(
@@ -154,7 +161,7 @@ def replay(trajectory: Trajectory) -> list[str]:
     for number, query in enumerate(trajectory.queries, start=1):
         if over:
             return [*differences, f"query {number}: the budget was already spent"]
-        env.reset()
+        env.reset(options={"epochs": query["epochs"]} if "epochs" in query else None)
         info = env.step(np.array(Architecture.parse(query["architecture"]).ops))[4]
         over = info["search_over"]
         for key in RECORDED:

@@ -10,13 +10,22 @@ from agents.contract import Agent
 AGENTS: dict[str, str] = {
     "random_search": "agents.random_search:RandomSearch",
     "regularized_evolution": "agents.regularized_evolution:RegularizedEvolution",
+    "reinforce": "agents.reinforce:Reinforce",
+    "bohb": "agents.bohb:BOHB",
     "ppo": "agents.sb3:PPO",
     "a2c": "agents.sb3:A2C",
     "dqn": "agents.sb3:DQN",
     "maskable_ppo": "agents.sb3:MaskablePPO",
 }
 
-_ACRONYMS = {"ppo": "PPO", "a2c": "A2C", "dqn": "DQN", "maskable_ppo": "MaskablePPO"}
+_ACRONYMS = {
+    "reinforce": "REINFORCE",
+    "bohb": "BOHB",
+    "ppo": "PPO",
+    "a2c": "A2C",
+    "dqn": "DQN",
+    "maskable_ppo": "MaskablePPO",
+}
 
 
 def display_name(name: str) -> str:

@@ -12,12 +12,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nb201env.space import IntArray, index_of
+from nb201env.space import IntArray, all_strings, index_of
 from nb201env.table import FloatArray
 
 FORMAT, VERSION = "nb201-trajectory", 1
@@ -33,7 +35,8 @@ class Trajectory:
 
     Attributes:
         header: The first line.
-        queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward.
+        queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward;
+            and epochs, where the agent asked for those of a shorter training.
         complete: Whether the search ran to its end.
     """
 
@@ -43,8 +46,15 @@ class Trajectory:
 
     @property
     def index(self) -> IntArray:
-        """The lexicographic index of every query's architecture; int64 [queries]."""
-        return np.array([index_of(q["architecture"]) for q in self.queries], dtype=np.int64)
+        """The lexicographic index of every query's architecture; int64 [queries].
+
+        Raises:
+            ValueError: If a query names no architecture.
+        """
+        known = _indices()
+        asked = [q["architecture"] for q in self.queries]
+        # A name that is not known is parsed for the sake of the error's message.
+        return np.array([known[a] if a in known else index_of(a) for a in asked], dtype=np.int64)
 
     @property
     def accuracy(self) -> FloatArray:
@@ -62,6 +72,11 @@ class Trajectory:
         new_best = accuracy > np.concatenate([[-np.inf], np.maximum.accumulate(accuracy)[:-1]])
         latest = np.maximum.accumulate(np.where(new_best, np.arange(len(accuracy)), 0))
         return self.index[latest]
+
+
+@cache
+def _indices() -> dict[str, int]:
+    return {name: index for index, name in enumerate(all_strings())}
 
 
 class Writer:
@@ -103,16 +118,33 @@ def read(path: str | os.PathLike[str]) -> Trajectory:
     """
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = list(_parse(path, file))
-    if not lines or lines[0].get("format") != FORMAT:
-        raise BadTrajectory(f"{path}: not a trajectory file (its first line is no header)")
-    if lines[0].get("version") != VERSION:
-        raise BadTrajectory(f"{path}: version {lines[0].get('version')}; this program reads {VERSION}")
+    _check_header(path, lines)
     complete = "end" in lines[-1]
     queries = lines[1:-1] if complete else lines[1:]
     for number, query in enumerate(queries, start=2):
         if not {"architecture", "run", "accuracy", "seconds", "clock"} <= set(query):
             raise BadTrajectory(f"{path}, line {number}: not a query")
     return Trajectory(lines[0], queries, complete)
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the first line of a trajectory file alone.
+
+    Raises:
+        BadTrajectory: If it is no header.
+        FileNotFoundError: If there is no such file.
+    """
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = list(islice(_parse(path, file), 1))
+    _check_header(path, lines)
+    return lines[0]
+
+
+def _check_header(path: str | os.PathLike[str], lines: list[dict[str, Any]]) -> None:
+    if not lines or lines[0].get("format") != FORMAT:
+        raise BadTrajectory(f"{path}: not a trajectory file (its first line is no header)")
+    if lines[0].get("version") != VERSION:
+        raise BadTrajectory(f"{path}: version {lines[0].get('version')}; this program reads {VERSION}")
 
 
 def _parse(path: str | os.PathLike[str], lines: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,8 @@ import numpy as np
 
 from agents import AGENTS
 from agents.cli import as_rows, run
+from agents.protocols import PROTOCOLS
+from agents.published import published
 from agents.random_search import expected_best
 from agents.registry import display_name
 from agents.runner import Search
@@ -29,6 +31,7 @@ from nb201env.tables import open_table
 
 HERE = Path(__file__).parent
 BASELINES = HERE / "data" / "baselines.json"
+PUBLISHED = HERE / "data" / "published.json"
 QUERIES, SEARCHES = 500, 10
 PREDICTED = (
     "**This id answers with predictions of a [surrogate](../surrogate.md), not with results of trainings:** "
@@ -41,6 +44,7 @@ def pages() -> dict[Path, str]:
     """Every generated page's path and text."""
     ids = TABLES | SURROGATES
     made = {HERE / "environments" / f"{env_id}.md": environment_page(env_id, ids[env_id]) for env_id in ids}
+    made[HERE / "published.md"] = with_generated_part(HERE / "published.md", published_part())
     made[HERE / "tables.md"] = with_generated_part(HERE / "tables.md", tables_part())
     return made
 
@@ -142,6 +146,49 @@ def tables_part() -> str:
             f"| {seconds:,.0f} | `{table.id}` |"
         )
     return "\n".join(lines)
+
+
+def published_part() -> str:
+    """The papers' rows and ours, from the committed results of `benchmarks.bench_published`."""
+    results = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    lines: list[str] = []
+    for name, rows in results["protocols"].items():
+        protocol = PROTOCOLS[name]
+        columns = [
+            f"{dataset} {split}" for dataset in protocol.looked_up("cifar10") for split in ("valid", "test")
+        ]
+        lines += [
+            f"### `{name}`: {protocol.paper}, {protocol.seconds['cifar10']:,.0f} s on CIFAR-10",
+            "",
+            f"| agent | queries | whose | {' | '.join(columns)} | mark |",
+            f"| --- | --- | --- {'| --- ' * len(columns)}| --- |",
+        ]
+        for agent, row in rows.items():
+            theirs = published(name, agent)
+            cells = [row["cells"][column] for column in columns]
+            ours_text = " | ".join(_spread(cell["ours"]) for cell in cells)
+            theirs_text = " | ".join(_spread(cell["published"]) for cell in cells)
+            lines += [
+                f"| {display_name(agent)} | {row['queries']:.0f} | ours | {ours_text} | |",
+                f"| | | published | {theirs_text} | {theirs.mark if theirs else ''} |",
+                f"| | | difference | {' | '.join(_difference(cell) for cell in cells)} | |",
+            ]
+        lines.append("")
+    lines.append(
+        f"Searches of each agent and protocol: seeds {results['seeds']}. "
+        f"{results['wall_seconds']} seconds in all with {results['jobs']} processes on two shared cores, "
+        f"{results['cpu_seconds']} seconds of processor time."
+    )
+    return "\n".join(lines)
+
+
+def _spread(cell: list[float] | None) -> str:
+    return f"{100 * cell[0]:.2f} ± {100 * cell[1]:.2f}" if cell else "not available"
+
+
+def _difference(cell: dict[str, list[float] | None]) -> str:
+    ours, theirs = cell["ours"], cell["published"]
+    return f"{round(100 * (ours[0] - theirs[0]), 2) + 0.0:+.2f}" if ours and theirs else ""
 
 
 def with_generated_part(path: Path, part: str) -> str:

@@ -5,6 +5,9 @@ All take six op numbers in edge order, where 5 stands for an edge that is still 
 
 from __future__ import annotations
 
+from functools import cache
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,32 +38,59 @@ def text(ops: tuple[int, ...]) -> str:
     return "\n".join(lines)
 
 
+class SvgParts(NamedTuple):
+    """What an SVG picture is put together from: ``head``, the edges, the labels, ``tail``.
+
+    Attributes:
+        head, tail: The beginning, and the nodes and the end.
+        edges, labels: By edge and op (5 stands for undecided).
+    """
+
+    head: str
+    edges: tuple[tuple[str, ...], ...]
+    labels: tuple[tuple[str, ...], ...]
+    tail: str
+
+
 def svg(ops: tuple[int, ...]) -> str:
     """The cell as an SVG picture with its own fonts and colours."""
-    parts = [
+    parts = svg_parts()
+    edges = (parts.edges[edge][op] for edge, op in enumerate(ops))
+    labels = (parts.labels[edge][op] for edge, op in enumerate(ops))
+    return "".join([parts.head, *edges, *labels, parts.tail])
+
+
+@cache
+def svg_parts() -> SvgParts:
+    """The pieces of `svg`, for pages that put cells together by themselves."""
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif" font-size="12" text-anchor="middle">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-    ]
-    for edge, op in enumerate(ops):
-        (x0, y0), (cx, cy), (x1, y1) = _curve(edge)
-        dash = ' stroke-dasharray="4 4"' if op in (0, 5) else ""
-        parts.append(
-            f'<path d="M{x0} {y0}Q{cx} {cy} {x1} {y1}" fill="none" stroke="{COLOURS[op]}" '
-            f'stroke-width="3"{dash}/>'
-        )
-    for edge, op in enumerate(ops):
-        x, y = _middle(edge)
-        parts.append(
-            f'<rect x="{x - 17}" y="{y - 9}" width="34" height="18" rx="4" fill="white" '
-            f'stroke="{COLOURS[op]}"/><text x="{x}" y="{y + 4}">{LABELS[op]}</text>'
-        )
-    for node, (x, y) in enumerate(_NODES):
-        parts.append(
-            f'<circle cx="{x}" cy="{y}" r="13" fill="#2b3440"/>'
-            f'<text x="{x}" y="{y + 4}" fill="white">{("in", "1", "2", "out")[node]}</text>'
-        )
-    return "".join(parts) + "</svg>"
+        f'width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif" font-size="12" text-anchor="middle">'
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>'
+    )
+    nodes = "".join(
+        f'<circle cx="{x}" cy="{y}" r="13" fill="#2b3440"/>'
+        f'<text x="{x}" y="{y + 4}" fill="white">{("in", "1", "2", "out")[node]}</text>'
+        for node, (x, y) in enumerate(_NODES)
+    )
+    every = range(len(EDGES)), range(len(LABELS))
+    edges, labels = (tuple(tuple(draw(e, op) for op in every[1]) for e in every[0]) for draw in (_path, _tag))
+    return SvgParts(head, edges, labels, nodes + "</svg>")
+
+
+def _path(edge: int, op: int) -> str:
+    (x0, y0), (cx, cy), (x1, y1) = _curve(edge)
+    dash = ' stroke-dasharray="4 4"' if op in (0, 5) else ""
+    line = f'fill="none" stroke="{COLOURS[op]}" stroke-width="3"'
+    return f'<path d="M{x0} {y0}Q{cx} {cy} {x1} {y1}" {line}{dash}/>'
+
+
+def _tag(edge: int, op: int) -> str:
+    x, y = _middle(edge)
+    return (
+        f'<rect x="{x - 17}" y="{y - 9}" width="34" height="18" rx="4" fill="white" '
+        f'stroke="{COLOURS[op]}"/><text x="{x}" y="{y + 4}">{LABELS[op]}</text>'
+    )
 
 
 def image(ops: tuple[int, ...]) -> npt.NDArray[np.uint8]:

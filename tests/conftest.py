@@ -13,6 +13,7 @@ import pytest
 
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env.envs.registration import SURROGATES, TABLES
+from tests.epoch_table import write_epoch_table
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("NB201_REFERENCE", ROOT.parent / "shared" / "reference"))
@@ -66,6 +67,12 @@ def env_id(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=sorted(TABLES | SURROGATES))
 def every_id(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def epoch_table(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a table with learning curves of 12 epochs."""
+    return str(write_epoch_table(tmp_path_factory.mktemp("tables") / "curves.safetensors").container.path)
 
 
 def reference(name: str) -> Path:

@@ -48,7 +48,7 @@ def test_a_missing_extra_is_one_line_that_names_the_install() -> None:
 def test_help_lists_the_commands() -> None:
     result = runner.invoke(cli.build(), ["--help"])
     assert result.exit_code == 0
-    for command in ("demo", "replay", "search"):
+    for command in ("bench", "demo", "replay", "report", "search"):
         assert command in result.output
 
 
@@ -135,10 +135,10 @@ def test_the_demo_prints_and_draws(tmp_path: Path) -> None:
         "regularized evolution",
         "PPO",
         "best architecture found by",
-        "regret.png",
+        "report.html",
     ):
         assert words in result.output
-    assert (tmp_path / "regret.png").read_bytes().startswith(b"\x89PNG")
-    rows = (tmp_path / "regret.csv").read_text().splitlines()
-    assert len(rows) == 1 + 3 * 30
-    assert rows[0].startswith("agent,query,searches,regret_percent_mean")
+    report = tmp_path / "demo-report"
+    assert (report / "regret-0.png").read_bytes().startswith(b"\x89PNG")
+    assert len((report / "searches.csv").read_text().splitlines()) == 1 + 3 * 2
+    assert "PPO" in (report / "report.html").read_text()

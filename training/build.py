@@ -164,6 +164,7 @@ def build(
     device: str = "cpu",
     weights: bool = False,
     limit_seconds: float | None = None,
+    share: tuple[int, int] = (1, 1),
     cluster: Cluster | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Progress:
@@ -177,6 +178,8 @@ def build(
         device: Where to train.
         weights: Also keep the trained weights.
         limit_seconds: Start no shard after this time; those in flight are finished.
+        share: (k, n): train only every n-th shard, from the k-th on, because other machines build
+            the others into the same folder.
         cluster: Train on this Ray cluster instead of this machine's processes.
         report: Called after every shard.
 
@@ -187,8 +190,10 @@ def build(
     if cluster is None:
         check_device(device)
     start, total = time.perf_counter(), len(folder.plan.units)
-    todo = folder.missing()
-    progress = Progress(total - len(todo), total, 0, 0, 0.0)
+    missing = folder.missing()
+    progress = Progress(total - len(missing), total, 0, 0, 0.0)
+    mine = set(folder.plan.units[share[0] - 1 :: share[1]])
+    todo = [unit for unit in missing if unit in mine]
     report(progress)
     diverged: list[DivergedTraining] = []
 

@@ -49,6 +49,9 @@ def build(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     weights: Annotated[bool, typer.Option(help="Also keep the trained weights.")] = False,
     limit_seconds: Annotated[float | None, typer.Option(help="Start no shard after this time.")] = None,
+    share: Annotated[
+        str, typer.Option(help="2/5: train only the second fifth of the shards; other machines do the rest.")
+    ] = "1/1",
     engine: Annotated[str, typer.Option(help="local (this machine's processes) or ray.")] = "local",
     address: Annotated[str, typer.Option(help="Of the cluster: local, auto, ray://host:10001.")] = "local",
     gpus: Annotated[float, typer.Option(help="GPUs per shard on Ray, such as 0.25.")] = 0,
@@ -90,11 +93,11 @@ def build(
 
         stand = run(
             folder, source=data, jobs=jobs, device=device, weights=weights,
-            limit_seconds=limit_seconds, report=tick,
+            limit_seconds=limit_seconds, share=_share(share), report=tick,
             cluster=Cluster(address, gpus=gpus) if engine == "ray" else None,
         )  # fmt: skip
     typer.echo(f"{stand.done} of {stand.total} shards in {out}, {_rate(stand)}")
-    again = "complete" if stand.done == stand.total else "run the same command again to go on"
+    again = "complete" if stand.done == stand.total else "run the same command (every share's) to go on"
     typer.echo(f"{again}; make the table with: nb201 merge {out}")
 
 
@@ -176,6 +179,13 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError as error:
         raise ValueError(f"{option} takes numbers with commas, such as 777,888; got {text!r}") from error
+
+
+def _share(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise ValueError(f"--share looks like 2/5, the second of five shares; got {text!r}")
+    return int(part), int(parts)
 
 
 def _bar() -> Progress:

@@ -66,8 +66,13 @@ class Data:
         return found.hexdigest()
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Pixels, uint8 [B, C, H, W], to float32 with mean 0 and deviation 1 per channel."""
-        return (images.float() - self.mean[:, None, None]) / self.std[:, None, None]
+        """Pixels, uint8 [B, C, H, W], to float32 with mean 0 and deviation 1 per channel.
+
+        A pixel's channels lie side by side in memory, and so they do in everything that a network
+        makes of it: PyTorch's pooling and batch norm are about three times as fast on a CPU then.
+        """
+        normal: Tensor = (images.float() - self.mean[:, None, None]) / self.std[:, None, None]
+        return normal.contiguous(memory_format=torch.channels_last)
 
 
 def batches(data: Data, recipe: Recipe, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -63,18 +63,40 @@ class Lists(NamedTuple):
     label: list[str]
 
 
-def answers(table: Table, options: Options) -> Answers:
-    """Prepare the answers, once per table and options.
+def answers(table: Table, options: Options, epochs: int | None = None) -> Answers:
+    """Prepare the answers, once per table, options and epochs.
+
+    Args:
+        table: The table.
+        options: What the environment was asked for.
+        epochs: Epochs completed, of shorter trainings than the options'; theirs if None.
 
     Raises:
         NotRecorded: If the table lacks something that the options ask for.
+        ValueError: If `epochs` are more than the options'.
     """
-    return _answers(table, options.run, options.epochs or table.epochs, options.reward, options.limit)
+    whole = options.epochs or table.epochs
+    if epochs is not None and not 1 <= epochs <= whole:
+        raise ValueError(f"epochs must be in 1..{whole}, this environment's; got {epochs!r}")
+    return _answers(table, options.run, epochs or whole, whole, options.reward, options.limit)
+
+
+def epochs_answered(table: Table, options: Options) -> tuple[int, ...]:
+    """After which epochs, up to the options', the table knows accuracy and cost; ascending."""
+    whole = options.epochs or table.epochs
+    known = set(table.recorded_epochs("valid_accuracy"))
+    for column in ("train_seconds", "valid_seconds"):
+        # A column without epochs holds one value for all of them.
+        if column in table.columns and table.recorded_epochs(column):
+            known &= set(table.recorded_epochs(column))
+    return tuple(sorted(epochs for epochs in known if epochs <= whole))
 
 
 @lru_cache(maxsize=32)
-def _answers(table: Table, run: str | int, epochs: int, reward: str, limit: Limit | None) -> Answers:
-    optimum = table.optimum(split="valid", epochs=epochs)[1]
+def _answers(
+    table: Table, run: str | int, epochs: int, whole: int, reward: str, limit: Limit | None
+) -> Answers:
+    optimum = table.optimum(split="valid", epochs=whole)[1]
     if run == "sample":
         accuracy = table.runs(split="valid", epochs=epochs)
         seconds = table.run_seconds(epochs=epochs)

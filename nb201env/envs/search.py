@@ -86,12 +86,16 @@ class SearchBatch:
 
     def __init__(self, n: int, table: Table, options: Options) -> None:
         self._n = n
-        self._answers = answers(table, options)
-        self._width = self._answers.accuracy.shape[1]
-        self._label = self._answers.label.ravel()
-        self._accuracy = self._answers.accuracy.ravel()
-        self._reward = self._answers.reward.ravel()
-        self._seconds = self._answers.seconds.ravel()
+        self._table, self._options = table, options
+        self._levels: dict[int, int] = {}  # epochs asked for -> block of 15,625 rows in the arrays below
+        self._slots: IntArray = np.zeros(0, dtype=np.int64)
+        self._label: npt.NDArray[np.object_] = np.zeros(0, dtype=object)
+        self._accuracy: FloatArray = np.zeros(0)
+        self._reward: FloatArray = np.zeros(0)
+        self._seconds: FloatArray = np.zeros(0)
+        self._whole = options.epochs or table.epochs
+        self._width = self._add_level(self._whole)
+        self._level: IntArray = np.zeros(n, dtype=np.int64)
         self._strings = np.array(all_strings(), dtype=object)
         self._max_queries = options.budget_queries or float("inf")
         self._max_seconds = options.budget_seconds or float("inf")
@@ -105,7 +109,8 @@ class SearchBatch:
         self.over: BoolArray = np.zeros(n, dtype=np.bool_)
         self._draws: IntArray = np.zeros(n, dtype=np.int64)
         self._episodes: IntArray = np.zeros(n, dtype=np.int64)
-        self._seen: BoolArray = np.zeros((n if self._free else 0, SIZE), dtype=np.bool_)
+        # After how many epochs each cell was seen.
+        self._seen: npt.NDArray[np.int32] = np.zeros((n if self._free else 0, SIZE), dtype=np.int32)
 
     def begin(self, who: IntArray, keys: npt.NDArray[np.uint64]) -> None:
         """Start new searches, each with its own key."""
@@ -114,13 +119,31 @@ class SearchBatch:
         for array in (self.clock, self.queries, self.over, self._draws, self._episodes):
             array[who] = 0
         if self._free:
-            self._seen[who] = False
+            self._seen[who] = 0
 
     def draw_starts(self, who: Who) -> IntArray:
         """A random architecture for each; int64 indices."""
         drawn = draws.draw_many(self._keys[who], self._episodes[who], draws.START, SIZE)
         self._episodes[who] += 1
         return drawn
+
+    def choose_epochs(self, who: Who, epochs: int | None) -> None:
+        """From now on these searches ask for trainings of so many epochs; whole ones if None."""
+        epochs = self._whole if epochs is None else epochs
+        if epochs not in self._levels:
+            self._add_level(epochs)
+        if len(self._levels) > 1:
+            self._level[who] = self._levels[epochs]
+
+    def _add_level(self, epochs: int) -> int:
+        more = answers(self._table, self._options, epochs)
+        self._levels[epochs] = len(self._levels)
+        self._slots = np.concatenate([self._slots, more.slots])
+        self._label = np.concatenate([self._label, more.label.ravel()])
+        self._accuracy = np.concatenate([self._accuracy, more.accuracy.ravel()])
+        self._reward = np.concatenate([self._reward, more.reward.ravel()])
+        self._seconds = np.concatenate([self._seconds, more.seconds.ravel()])
+        return int(more.accuracy.shape[1])
 
     def query(
         self, who: Who, index: IntArray, reply: Reply | None
@@ -135,15 +158,16 @@ class SearchBatch:
         Returns:
             The rewards, float64 [k]; which queries were answered, bool [k]; the reply with these.
         """
-        place = index * self._width
+        row = index if len(self._levels) == 1 else index + SIZE * self._level[who]
+        place = row * self._width
         if self._width > 1:
             counters = index if self._free else self._draws[who]
-            place += draws.draw_many(self._keys[who], counters, draws.RUN, self._answers.slots.take(index))
+            place += draws.draw_many(self._keys[who], counters, draws.RUN, self._slots.take(row))
             self._draws[who] += 1
         seconds = self._seconds.take(place)
         repeated = None
         if self._free:
-            repeated = self._seen[np.arange(self._n)[who], index]
+            repeated = self._seen[np.arange(self._n)[who], index] >= self._epochs_of(who)
             seconds[repeated] = 0.0
         answered = np.ones(len(index), dtype=np.bool_)
         if self._drop:
@@ -183,10 +207,15 @@ class SearchBatch:
         self.clock[who] += np.where(answered, seconds, 0.0)
         self.queries[who] += paid
         if self._free:
-            self._seen[np.arange(self._n)[who], index] |= answered
+            numbers = np.arange(self._n)[who]
+            seen = self._seen[numbers, index]
+            self._seen[numbers, index] = np.where(paid, self._epochs_of(who), seen)
         if self._bounded:
             spent = (self.queries[who] >= self._max_queries) | (self.clock[who] >= self._max_seconds)
             self.over[who] = spent | ~answered
+
+    def _epochs_of(self, who: Who) -> IntArray:
+        return np.fromiter(self._levels, dtype=np.int64)[self._level[who]]
 
     def _enter(
         self, reply: Reply | None, who: Who, index: IntArray, place: IntArray,

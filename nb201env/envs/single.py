@@ -11,7 +11,7 @@ from gymnasium.error import ResetNeeded
 
 from nb201env import drawing
 from nb201env.envs import draws
-from nb201env.envs.answers import answers
+from nb201env.envs.answers import Lists, answers, epochs_answered
 from nb201env.envs.options import RENDER_MODES, Options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, ArchitectureLike, all_ops, all_strings, encode, index_of
@@ -126,6 +126,10 @@ class NB201Env(gym.Env[Observation, Any]):
     * `render_mode` (None): `"ansi"` (text) or `"rgb_array"` draw the cell.
 
     `reset(options={"architecture": ...})` chooses the cell from which an `"edit"` episode starts.
+    `reset(options={"epochs": 4})` asks, for this episode, what the trainings had reached after 4 of
+    their epochs, at the price of these epochs and a validation pass; `recorded_epochs` lists the
+    epochs that the table knows. A longer look at the same cell is paid in full again, as the
+    official simulation does it; with `repeats="free"` a shorter one is free.
 
     ## Version History
 
@@ -147,7 +151,9 @@ class NB201Env(gym.Env[Observation, Any]):
         self.table = open_table(table) if isinstance(table, str) else table
         self.action_space = action_space(self.options.actions)
         self.observation_space = observation_space(self.options.observations)
-        self._answers = answers(self.table, self.options).lists
+        self._whole = self.options.epochs or self.table.epochs
+        self._answers_after: dict[int, Lists] = {self._whole: answers(self.table, self.options).lists}
+        self._epochs = self._whole  # what this episode's queries ask for
         self._strings = all_strings()
         self._act = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
         self._one_hot = self.options.observations == "onehot"
@@ -173,7 +179,8 @@ class NB201Env(gym.Env[Observation, Any]):
             super().reset(seed=seed)
             self._key = draws.new_key(self.np_random)
             self._new_search()
-        start = start_option(options, self.options.actions) if options else None
+        start, epochs = reset_options(options, self.options.actions)
+        self._choose_epochs(self._whole if epochs is None else epochs)
         self._ops = _BLANK.copy()
         self._steps = self._index = 0
         info = self._begin_edit(start) if self._editing else self._quiet_info.copy()
@@ -201,6 +208,11 @@ class NB201Env(gym.Env[Observation, Any]):
         if self.options.actions == "edit":
             return edit_mask(self._ops)
         return np.ones(NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS, dtype=np.bool_)
+
+    @property
+    def recorded_epochs(self) -> tuple[int, ...]:
+        """What ``reset(options={"epochs": ...})`` may ask for, ascending; see the class."""
+        return epochs_answered(self.table, self.options)
 
     # -- the three ways to act ---------------------------------------------------------------
 
@@ -257,18 +269,23 @@ class NB201Env(gym.Env[Observation, Any]):
         self._clock = 0.0
         self._queries = self._draws = self._episodes = 0
         self._over = False
-        self._seen: set[int] = set()
+        self._seen: dict[int, int] = {}  # after how many epochs each cell was seen
         self._quiet_info = _NO_QUERY.copy()  # the info of a step without a query
+
+    def _choose_epochs(self, epochs: int) -> None:
+        if epochs not in self._answers_after:
+            self._answers_after[epochs] = answers(self.table, self.options, epochs).lists
+        self._epochs = epochs
 
     def _query(self, index: int) -> Info:
         """Answer a query, or end the search if the budget does not cover it."""
-        at = self._answers
+        at = self._answers_after[self._epochs]
         place = index * at.width
         if at.width > 1:
             counter = index if self._free else self._draws
             place += draws.draw(self._key, counter, draws.RUN, at.slots[index])
             self._draws += 1
-        repeated = self._free and index in self._seen
+        repeated = self._free and self._seen.get(index, 0) >= self._epochs
         seconds = 0.0 if repeated else at.seconds[place]
         quiet = self._quiet_info
         if self._drop and self._clock + seconds > self._max_seconds:
@@ -278,7 +295,7 @@ class NB201Env(gym.Env[Observation, Any]):
             self._clock += seconds
             self._queries += 1
             if self._free:
-                self._seen.add(index)
+                self._seen[index] = self._epochs
         self._over = self._queries >= self._max_queries or self._clock >= self._max_seconds
         self._score = at.reward[place]
         quiet["clock"], quiet["queries"], quiet["search_over"] = self._clock, self._queries, self._over
@@ -314,12 +331,17 @@ def _ops_of(action: Any) -> npt.NDArray[np.int64]:
     return ops.astype(np.int64)
 
 
-def start_option(options: dict[str, Any], actions: str) -> int:
-    """The index of the architecture that `reset` was asked to start from."""
-    if set(options) != {"architecture"} or actions != "edit":
+def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | None, int | None]:
+    """The index of the architecture to start from and the epochs, if `reset` was asked for them."""
+    if not options:
+        return None, None
+    if not set(options) <= {"architecture", "epochs"} or ("architecture" in options and actions != "edit"):
         raise ValueError(
-            "reset options: only {'architecture': ...}, and only with actions='edit'; "
+            "reset options: {'epochs': ...}, and {'architecture': ...} only with actions='edit'; "
             f"got {options!r} with actions={actions!r}"
         )
-    start: ArchitectureLike = options["architecture"]
-    return index_of(start)
+    epochs = options.get("epochs")
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
+        raise ValueError(f"reset options: epochs must be an integer; got {epochs!r}")
+    start: ArchitectureLike | None = options.get("architecture")
+    return None if start is None else index_of(start), epochs

@@ -12,9 +12,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from nb201env.envs import draws
+from nb201env.envs.answers import epochs_answered
 from nb201env.envs.options import Options
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
-from nb201env.envs.single import Observation, start_option
+from nb201env.envs.single import Observation, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
 from nb201env.table import FloatArray, Table
@@ -99,14 +100,14 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         Args:
             seed: One seed (the copies get seed, seed + 1, …) or one per copy; copies with a
                 seed start a new search.
-            options: "reset_mask", bool [num_envs]; "architecture" as in `NB201Env.reset`.
+            options: "reset_mask", bool [num_envs]; "architecture" and "epochs" as in `NB201Env.reset`.
         """
         options = dict(options or {})
         mask = _checked_mask(options.pop("reset_mask", None), self.num_envs)
-        start = start_option(options, self.options.actions) if options else None
+        start, epochs = reset_options(options, self.options.actions)
         who = np.flatnonzero(mask)
         self._seed(seed, who)
-        reply = self._restart(who, start, None)
+        reply = self._restart(who, start, None, epochs)
         return self._observe(), self._search.info(reply, mask)
 
     def step(self, actions: Any) -> VectorStep:
@@ -128,6 +129,11 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
             return edit_mask(self._ops)
         width = NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS
         return np.ones((self.num_envs, width), dtype=np.bool_)
+
+    @property
+    def recorded_epochs(self) -> tuple[int, ...]:
+        """What ``reset(options={"epochs": ...})`` may ask for, ascending."""
+        return epochs_answered(self.table, self.options)
 
     # -- one step ----------------------------------------------------------------------------
 
@@ -204,8 +210,11 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         self._steps[numbers[ended]] = -1
         return reply
 
-    def _restart(self, who: Who, start: int | None, reply: Reply | None) -> Reply | None:
+    def _restart(
+        self, who: Who, start: int | None, reply: Reply | None, epochs: int | None = None
+    ) -> Reply | None:
         """Begin an episode in the copies `who`; with actions="edit" that is a query too."""
+        self._search.choose_epochs(who, epochs)
         self._steps[who] = 0
         if self.options.actions != "edit":
             self._ops[who] = UNDECIDED

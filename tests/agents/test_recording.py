@@ -25,7 +25,7 @@ from agents.trajectory import BadTrajectory, Trajectory, read
 from nb201env import Architecture
 from nb201env.space import sample
 
-LIGHT = ("random_search", "regularized_evolution")
+LIGHT = ("random_search", "regularized_evolution", "reinforce")
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in AGENTS),
     *((name, {"actions": "edit", "max_edits": 5}) for name in ("ppo", "a2c", "dqn", "maskable_ppo")),

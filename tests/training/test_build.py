@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -227,6 +228,21 @@ def test_ray_gives_the_same_numbers(undisturbed: Folder, table: Table, tmp_path:
     }
     assert len(ids) == 1
     assert len(list((tmp_path / "ray" / "weights").rglob("*.safetensors"))) == 12
+
+
+@pytest.mark.slow
+def test_ray_restarts_a_lost_worker(tmp_path: Path) -> None:
+    """One worker is killed after the first shard; the table is the undisturbed one."""
+    pytest.importorskip("ray")
+    path = tmp_path / "ray"
+    command = [*COMMAND, str(path), "--engine", "ray", "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_shards(path, process, 1)
+    workers = subprocess.run(["pgrep", "-f", "ray::_train_remotely"], capture_output=True, text=True)
+    os.kill(int(workers.stdout.split()[0]), signal.SIGKILL)
+    assert process.wait(timeout=300) == 0
+    resumed = merge(Folder.open(path), tmp_path / "t.safetensors", DATA)
+    assert resumed.id == uninterrupted(tmp_path / "whole")
 
 
 # -- what can go wrong -----------------------------------------------------------------------

@@ -10,6 +10,7 @@ import fsspec
 import numpy as np
 import pytest
 
+from nb201env.cli import build as program
 from nb201env.container import DamagedTable, write
 from tests.training.test_build import DATA, small_plan
 from training import load_network
@@ -90,6 +91,23 @@ def test_a_build_in_memory_is_the_build_in_a_folder(address: str, tmp_path: Path
     index = int(remote.plan.indices[0])
     network = load_network(two, index, remote.plan.seeds[0], weights=f"{address}/weights")
     assert network.architecture.index == index
+
+
+def test_machines_can_share_a_build(address: str, tmp_path: Path) -> None:
+    """Three shares in any order: each trains only its own shards, together they are the whole."""
+    for k, trained in ((3, 2), (1, 2), (2, 2)):
+        assert build(Folder.create(address, small_plan()), share=(k, 3)).finished == trained
+    whole = Folder.create(tmp_path / "local", small_plan())
+    build(whole)
+    ids = {merge(f, tmp_path / "t.safetensors", DATA).id for f in (whole, Folder.open(address))}
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize("bad", ["2", "0/2", "3/2", "a/b", "1/0"])
+def test_a_share_that_is_none(bad: str, tmp_path: Path) -> None:
+    command = ["build", "--out", str(tmp_path), "--only", "0", "--share", bad]
+    with pytest.raises(ValueError, match="--share looks like 2/5"):
+        program()(command, standalone_mode=False)
 
 
 def test_shards_in_memory_are_checked(address: str) -> None:

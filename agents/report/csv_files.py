@@ -1,0 +1,137 @@
+"""The report's numbers as CSV: one file per kind of row, in per cent and seconds."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agents.report.statistics import Estimate
+from agents.report.summary import TARGETS, Curve, Profile, SettingSummary, Summary, needed
+from nb201env.space import Architecture, official_index_of
+
+Row = Sequence[object]
+
+
+def write_csv(summary: Summary, folder: Path) -> list[Path]:
+    """Write all CSV files into a folder; returns their paths."""
+    return [_write(folder / f"{name}.csv", head, rows(summary)) for name, (head, rows) in _FILES.items()]
+
+
+def _write(path: Path, head: str, rows: Iterable[Row]) -> Path:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head.split())
+        writer.writerows([_text(value) for value in row] for row in rows)
+    return path
+
+
+def _text(value: object) -> str:
+    """Floats with 8 significant digits, which no reordered sum reaches; nothing for what is missing."""
+    if isinstance(value, float):
+        return "" if np.isnan(value) or np.isinf(value) else f"{value:.8g}"
+    return str(value)
+
+
+def _searches(summary: Summary) -> Iterator[Row]:
+    for one in summary.settings:
+        landscape = one.setting.landscape
+        for entry in (agent.entry for agent in one.agents):
+            for search in entry.searches:
+                chosen = search.chosen
+                test = np.nan if landscape.test is None else float(landscape.test[chosen])
+                yield (
+                    one.setting.name, entry.label, search.seed, search.queries, float(search.clock[-1]),
+                    100 * float(landscape.valid[chosen]), 100 * test, 100 * float(search.regret[-1]),
+                    int(landscape.rank[chosen]), int(official_index_of(chosen)),
+                    Architecture.from_index(chosen), *needed(search), landscape.table.id,
+                )  # fmt: skip
+
+
+def _agents(summary: Summary) -> Iterator[Row]:
+    for one in summary.settings:
+        for agent in one.agents:
+            test = np.full(1, np.nan) if agent.test is None else agent.test
+            yield (
+                one.setting.name, agent.entry.label, len(agent.entry.searches), agent.queries, agent.unique,
+                agent.seconds, 100 * float(agent.valid.mean()), 100 * float(agent.valid.std()),
+                100 * float(test.mean()), 100 * float(test.std()), *_percent(agent.iqm), agent.rank,
+            )  # fmt: skip
+
+
+def _reach(summary: Summary) -> Iterator[Row]:
+    for one in summary.settings:
+        for agent in one.agents:
+            for (_, within), there, different in zip(TARGETS, agent.reach, agent.reach_unique, strict=True):
+                yield one.setting.name, agent.entry.label, 100 * within, *there, different.mean
+
+
+def _curves(summary: Summary) -> Iterator[Row]:
+    for one in summary.settings:
+        for agent in one.agents:
+            yield from _curve(one, agent.entry.label, "queries", agent.by_queries)
+            yield from _curve(one, agent.entry.label, "seconds", agent.by_seconds)
+        if one.random is not None:
+            yield from _curve(one, "random search, expected", "queries", one.random)
+
+
+def _curve(one: SettingSummary, label: str, axis: str, curve: Curve) -> Iterator[Row]:
+    columns = (curve.mean, curve.low, curve.high, curve.median, curve.q25, curve.q75)
+    for x, *values in zip(curve.x, *columns, strict=True):
+        yield one.setting.name, label, axis, float(x), *(100 * float(value) for value in values)
+
+
+def _profiles(summary: Summary) -> Iterator[Row]:
+    for one in summary.settings:
+        for agent in one.agents:
+            yield from _profile(one.setting.name, agent.entry.label, agent.profile)
+
+
+def _profile(name: str, label: str, profile: Profile) -> Iterator[Row]:
+    for row in zip(profile.thresholds, profile.share, profile.low, profile.high, strict=True):
+        yield name, label, *(100 * float(value) for value in row)
+
+
+def _improvement(summary: Summary) -> Iterator[Row]:
+    groups = [(one.setting.name, one.improvement) for one in summary.settings]
+    if summary.overall is not None:
+        groups.append(("all", summary.overall.improvement))
+    for name, pairs in groups:
+        for (a, b), estimate in pairs.items():
+            yield name, a, b, *_percent(estimate)
+
+
+def _overall(summary: Summary) -> Iterator[Row]:
+    if summary.overall is not None:
+        for label, estimate in summary.overall.gap.items():
+            yield label, *_percent(estimate)
+
+
+def _percent(estimate: Estimate) -> list[float]:
+    return [100 * value for value in estimate]
+
+
+_BAND = "mean low high median q25 q75"
+_FILES = {
+    "searches": (
+        "environment agent seed queries gpu_seconds validation_percent test_percent regret_points rank "
+        "official_index architecture queries_to_optimum queries_to_0.1 queries_to_0.3 table_id",
+        _searches,
+    ),
+    "agents": (
+        "environment agent searches queries architectures gpu_seconds validation_percent_mean "
+        "validation_percent_sd test_percent_mean test_percent_sd regret_points_iqm low high median_rank",
+        _agents,
+    ),
+    "reach": (
+        "environment agent within_points reached searches mean_queries median_queries longest_queries "
+        "mean_architectures",
+        _reach,
+    ),
+    "curves": (f"environment agent axis x {_BAND}", _curves),
+    "profiles": ("environment agent regret_points percent_of_searches low high", _profiles),
+    "improvement": ("environment agent better_than percent low high", _improvement),
+    "overall": ("agent regret_left_percent_iqm low high", _overall),
+}

@@ -1,0 +1,57 @@
+"""Our rows beside the papers': for searches that were run under a paper's protocol."""
+
+from __future__ import annotations
+
+from agents.protocols import PROTOCOLS, Protocol, Sources, find_sources
+from agents.published import SPLITS, published
+from agents.report.data import Entry, Setting
+from agents.report.tables import NOT_RECORDED, Grid, spread
+from nb201env.tables import open_table
+
+
+def protocol_of(setting: Setting) -> Protocol | None:
+    """The protocol whose data set, schedule, budget and rule for the last query a setting has."""
+    table, kwargs = setting.landscape.table, setting.env["kwargs"]
+    for protocol in PROTOCOLS.values():
+        rules = {"budget_seconds": protocol.seconds.get(table.dataset)}, protocol.overshoot
+        if table.epochs == 12 and (setting.budget, kwargs.get("overshoot", "allow")) == rules:
+            return protocol
+    return None
+
+
+def beside(setting: Setting) -> Grid | None:
+    """The paper's rows and ours, or None if the setting is no paper's."""
+    protocol = protocol_of(setting)
+    if protocol is None:
+        return None
+    sources = find_sources()
+    datasets = protocol.looked_up(setting.landscape.table.dataset)
+    places = [(dataset, split) for dataset in datasets for split in SPLITS]
+    rows = []
+    for entry in setting.entries:
+        rows.append((entry.label, "ours", *(_ours(entry, sources, *place) for place in places), ""))
+        theirs = published(protocol.name, entry.agent)
+        if theirs is not None:
+            rows.append(
+                (entry.label, "published", *(str(theirs.cells[place]) for place in places), theirs.mark)
+            )
+    return Grid(
+        f"Beside the paper: {protocol.paper}",
+        ("agent", "whose", *(f"{dataset} {split} (%)" for dataset, split in places), "mark"),
+        tuple(rows),
+        "What the searches chose, looked up in the results of 200-epoch trainings: mean ± standard deviation "
+        f"over searches. Looked up in {_named(sources, datasets)}. Marks say how well a published row is "
+        "established: V read in a source or recomputed; S from memory, a simulation agrees; M from memory.",
+    )
+
+
+def _ours(entry: Entry, sources: Sources, dataset: str, split: str) -> str:
+    accuracy = sources.accuracy(dataset, split)
+    return (
+        NOT_RECORDED if accuracy is None else spread(accuracy[[search.chosen for search in entry.searches]])
+    )
+
+
+def _named(sources: Sources, datasets: tuple[str, ...]) -> str:
+    names = [by[d] for d in datasets for by in (sources.valid, sources.test) if d in by]
+    return ", ".join(f"{name} (id {open_table(name).id[:16]})" for name in dict.fromkeys(names))

@@ -1,0 +1,206 @@
+"""The statistics of a report: numpy alone, so that a report needs no extra; tests hold it to scipy.
+
+Intervals are percentile bootstrap intervals of 95 %, stratified where there are several
+environments: searches are redrawn within each environment (Agarwal et al., Deep Reinforcement
+Learning at the Edge of the Statistical Precipice, NeurIPS 2021). The same scores give the same
+interval, whatever else is in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nb201env.space import IntArray
+from nb201env.table import FloatArray
+
+RESAMPLES = 2000
+LEVEL = 0.95
+_SEED = 201
+
+
+class Estimate(NamedTuple):
+    """A number and its interval; `low` and `high` are NaN where there is only one search."""
+
+    value: float
+    low: float
+    high: float
+
+
+def iqm(scores: FloatArray) -> FloatArray:
+    """Interquartile mean along the last axis: the mean without the lowest and highest quarter.
+
+    A quarter is rounded down, as in ``scipy.stats.trim_mean(scores, 0.25)``.
+    """
+    cut = scores.shape[-1] // 4
+    return np.asarray(np.sort(scores, axis=-1)[..., cut : scores.shape[-1] - cut].mean(axis=-1))
+
+
+def bootstrap(
+    strata: Sequence[FloatArray],
+    statistic: Callable[[FloatArray], FloatArray],
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """A statistic of all scores together, with its stratified bootstrap interval.
+
+    Args:
+        strata: The scores, one array [searches] per environment.
+        statistic: Takes scores [..., n] and reduces the last axis.
+        resamples: How often the scores are redrawn.
+    """
+    rng = np.random.default_rng(_SEED)
+    drawn = [s[rng.integers(len(s), size=(resamples, len(s)))] for s in strata]
+    value = float(statistic(np.concatenate(strata)))
+    return _estimate(value, statistic(np.concatenate(drawn, axis=-1)), strata)
+
+
+def mean_band(curves: FloatArray, resamples: int = RESAMPLES // 2) -> tuple[FloatArray, FloatArray]:
+    """The bootstrap interval of the mean curve, point by point.
+
+    Args:
+        curves: float64 [searches, points].
+        resamples: How often the searches are redrawn.
+
+    Returns:
+        Low and high, float64 [points]; NaN where there is only one search.
+    """
+    count = len(curves)
+    if count < 2:
+        return np.full(curves.shape[1], np.nan), np.full(curves.shape[1], np.nan)
+    # Not with @: that is threaded, and the number of threads would show in the last digits.
+    means = np.einsum("rs,sp->rp", _weights(count, resamples), curves)
+    low, high = np.quantile(means, _tails(), axis=0)
+    return low, high
+
+
+def _weights(count: int, resamples: int, stream: int = 0) -> FloatArray:
+    """How much each of `count` scores weighs in each redrawn mean; float64 [resamples, count]."""
+    rng = np.random.default_rng([_SEED, stream])
+    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count)
+
+
+def improvement(
+    ours: Sequence[FloatArray], theirs: Sequence[FloatArray], resamples: int = RESAMPLES
+) -> Estimate:
+    """How likely a search of ours has a lower regret than one of theirs; a tie counts half.
+
+    In one environment this is the Mann-Whitney U statistic divided by the number of pairs; over
+    several it is the mean over environments.
+
+    Args:
+        ours: Final regrets, one array [searches] per environment.
+        theirs: Likewise, in the same environments.
+        resamples: How often the searches are redrawn.
+    """
+    value, redrawn = 0.0, np.zeros(resamples)
+    for a, b in zip(ours, theirs, strict=True):
+        evenly = np.full((1, len(a)), 1 / len(a)), np.full((1, len(b)), 1 / len(b))
+        value += float(_chance(a, b, *evenly)[0]) / len(ours)
+        redrawn += _chance(a, b, _weights(len(a), resamples, 1), _weights(len(b), resamples, 2)) / len(ours)
+    return _estimate(value, redrawn, [*ours, *theirs])
+
+
+def _chance(a: FloatArray, b: FloatArray, a_weighs: FloatArray, b_weighs: FloatArray) -> FloatArray:
+    """The weighted share of pairs with a below b, ties counted half; float64 [resamples].
+
+    Args:
+        a, b: Scores, float64 [n] and [m].
+        a_weighs, b_weighs: Their weights in every resample, float64 [resamples, n] and [resamples, m].
+    """
+    order = np.argsort(b)
+    below, up_to = (_cumulative(b_weighs[:, order])[:, np.searchsorted(b[order], a, side=side)]
+                    for side in ("left", "right"))  # fmt: skip
+    return np.asarray(np.einsum("rn,rn->r", a_weighs, 1 - 0.5 * (below + up_to)))
+
+
+def _cumulative(weights: FloatArray) -> FloatArray:
+    """Sums of the first 0, 1, … weights of each row."""
+    return np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))
+
+
+def profile(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
+    """The share of searches whose score is at most each threshold; float64 [thresholds]."""
+    return np.searchsorted(np.sort(scores), thresholds, side="right") / len(scores)
+
+
+def profile_band(
+    strata: Sequence[FloatArray], thresholds: FloatArray, resamples: int = RESAMPLES
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """A performance profile, the mean over environments, and its stratified bootstrap interval.
+
+    Args:
+        strata: Final regrets (or another score that is better when lower), one array per environment.
+        thresholds: float64 [thresholds].
+        resamples: How often the searches are redrawn.
+
+    Returns:
+        The profile, low and high, float64 [thresholds].
+    """
+    share, redrawn = np.zeros(len(thresholds)), np.zeros((resamples, len(thresholds)))
+    for number, scores in enumerate(strata):
+        share += profile(scores, thresholds) / len(strata)
+        order = np.argsort(scores)
+        places = np.searchsorted(scores[order], thresholds, side="right")
+        redrawn += _cumulative(_weights(len(scores), resamples, number)[:, order])[:, places] / len(strata)
+    low, high = np.quantile(redrawn, _tails(), axis=0)
+    return share, low, high
+
+
+class Reach(NamedTuple):
+    """How soon searches asked for an architecture that is good enough.
+
+    Attributes:
+        reached: How many did within their budget.
+        searches: How many there are.
+        mean: Mean number of queries, if all did; else NaN (the others' number is not known).
+        median: Median number of queries, those that did not counted as more than all others'; NaN
+            if the median is one of these.
+        longest: Most queries that one of those that did needed; NaN if none did.
+    """
+
+    reached: int
+    searches: int
+    mean: float
+    median: float
+    longest: float
+
+
+def reach(queries: FloatArray) -> Reach:
+    """Summarise how many queries each search needed; infinity where the budget ended before."""
+    count = len(queries)
+    there = queries[np.isfinite(queries)]
+    with np.errstate(invalid="ignore"):  # the middle of two infinities
+        median = float(np.median(queries))
+    return Reach(
+        reached=len(there),
+        searches=count,
+        mean=float(queries.mean()) if len(there) == count else np.nan,
+        median=median if np.isfinite(median) else np.nan,
+        longest=float(there.max()) if len(there) else np.nan,
+    )
+
+
+def first_reached(regret: FloatArray, within: float) -> float:
+    """The number of the first query (from 1) whose regret is at most `within`; infinity if none."""
+    # Means of runs are sums in floating point: a hair's breadth is no difference in accuracy.
+    hits = np.flatnonzero(regret <= within + 1e-12)
+    return float(hits[0] + 1) if len(hits) else np.inf
+
+
+def log_grid(longest: int, points: int = 160) -> IntArray:
+    """Numbers of queries from 1 to `longest`: all of the first, then evenly on a log scale."""
+    return np.unique(np.rint(np.geomspace(1, longest, points)).astype(np.int64))
+
+
+def _tails() -> list[float]:
+    return [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+
+
+def _estimate(value: float, redrawn: FloatArray, strata: Sequence[FloatArray]) -> Estimate:
+    if min(map(len, strata)) < 2:
+        return Estimate(value, np.nan, np.nan)
+    # Sums of the same weights in another order differ in the last digits: a half stays a half.
+    value, low, high = np.round([value, *np.quantile(redrawn, _tails())], 12).tolist()
+    return Estimate(value, low, high)

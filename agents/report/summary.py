@@ -1,0 +1,263 @@
+"""From searches to the numbers of a report, without a word on how they are shown.
+
+Regrets are fractions here; times are simulated GPU seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from agents.random_search import expected_best
+from agents.report import statistics as st
+from agents.report.data import Bench, Entry, Finished, Setting
+from nb201env.space import IntArray
+from nb201env.table import FloatArray
+
+TARGETS: tuple[tuple[str, float], ...] = (
+    ("the optimum", 0.0),
+    ("within 0.1 points", 0.001),
+    ("within 0.3 points", 0.003),
+)
+"""How good an architecture must be to count as reached: its regret at most this, as a fraction."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The regret of one agent's incumbents over queries or time; float64 [points] each.
+
+    Attributes:
+        x: Queries, or simulated seconds.
+        mean, low, high: The mean over searches and its 95 % interval.
+        median, q25, q75: Quartiles over searches.
+    """
+
+    x: FloatArray
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    median: FloatArray
+    q25: FloatArray
+    q75: FloatArray
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The share of searches that end with at most a certain regret; float64 [thresholds] each."""
+
+    thresholds: FloatArray
+    share: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True)
+class AgentSummary:
+    """One agent's results in one setting.
+
+    Attributes:
+        entry: Its searches.
+        valid, test: Final accuracy per search, fractions, float64 [searches]; test is None where the
+            table does not record it for every architecture chosen.
+        iqm: Interquartile mean of the final regret.
+        rank: Median place of the architectures chosen, among all of the table.
+        queries, unique: Mean number of queries, and of different architectures.
+        seconds: Mean simulated GPU seconds.
+        by_queries, by_seconds: Regret curves.
+        profile: Of the final regret.
+        reach, reach_unique: By target: how many queries, and how many different architectures.
+    """
+
+    entry: Entry
+    valid: FloatArray
+    test: FloatArray | None
+    iqm: st.Estimate
+    rank: float
+    queries: float
+    unique: float
+    seconds: float
+    by_queries: Curve
+    by_seconds: Curve
+    profile: Profile
+    reach: tuple[st.Reach, ...]
+    reach_unique: tuple[st.Reach, ...]
+
+
+@dataclass(frozen=True)
+class SettingSummary:
+    """All agents' results in one setting.
+
+    Attributes:
+        setting: The environment, the budget, the searches.
+        agents: One per entry.
+        improvement: By pair of labels: how likely the first one's search beats the second one's.
+        random: What random search is expected to reach (closed form); None where that does not
+            apply: an answer that is not a sampled run of the schedule's end.
+    """
+
+    setting: Setting
+    agents: tuple[AgentSummary, ...]
+    improvement: dict[tuple[str, str], st.Estimate]
+    random: Curve | None
+
+
+@dataclass(frozen=True)
+class Overall:
+    """Agents over several settings; of those agents that searched in all of them.
+
+    Attributes:
+        labels: The agents.
+        gap: By agent: the interquartile mean of the final regret as a share of the median
+            architecture's regret.
+        profile: By agent: of that share.
+        improvement: As in `SettingSummary`, the mean over settings.
+    """
+
+    labels: tuple[str, ...]
+    gap: dict[str, st.Estimate]
+    profile: dict[str, Profile]
+    improvement: dict[tuple[str, str], st.Estimate]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All numbers of a report; `overall` is None where there is one setting only."""
+
+    bench: Bench
+    settings: tuple[SettingSummary, ...]
+    overall: Overall | None
+
+
+def summarise(bench: Bench) -> Summary:
+    """All numbers of a report."""
+    settings = tuple(_summarise_setting(setting) for setting in bench.settings)
+    return Summary(bench, settings, _overall(bench) if len(settings) > 1 else None)
+
+
+def _summarise_setting(setting: Setting) -> SettingSummary:
+    worst = max(float(entry.finals().max()) for entry in setting.entries)
+    thresholds = profile_thresholds(worst)
+    agents = tuple(_summarise_agent(entry, thresholds) for entry in setting.entries)
+    finals = {entry.label: [entry.finals()] for entry in setting.entries}
+    longest = max(search.queries for entry in setting.entries for search in entry.searches)
+    return SettingSummary(setting, agents, _improvements(finals), _expected(setting, longest))
+
+
+def _improvements(finals: dict[str, list[FloatArray]]) -> dict[tuple[str, str], st.Estimate]:
+    return {(a, b): st.improvement(finals[a], finals[b]) for a, b in permutations(finals, 2)}
+
+
+def profile_thresholds(worst: float) -> FloatArray:
+    """Regrets at which profiles are drawn: 0 and then evenly on a log scale from 0.0001."""
+    return np.concatenate([[0.0], np.geomspace(1e-4, max(worst, 2e-4), 100)])
+
+
+def _summarise_agent(entry: Entry, thresholds: FloatArray) -> AgentSummary:
+    searches, landscape = entry.searches, entry.searches[0].landscape
+    chosen = np.array([search.chosen for search in searches])
+    test = None if landscape.test is None else landscape.test[chosen]
+    finals = entry.finals()
+    return AgentSummary(
+        entry=entry,
+        valid=landscape.valid[chosen],
+        test=None if test is None or np.isnan(test).any() else test,
+        iqm=st.bootstrap([finals], st.iqm),
+        rank=float(np.median(landscape.rank[chosen])),
+        queries=float(np.mean([search.queries for search in searches])),
+        unique=float(np.mean([len(np.unique(search.index)) for search in searches])),
+        seconds=float(np.mean([search.clock[-1] for search in searches])),
+        by_queries=_by_queries(searches),
+        by_seconds=_by_seconds(searches),
+        profile=Profile(thresholds, *st.profile_band([finals], thresholds)),
+        reach=_reach(searches, unique=False),
+        reach_unique=_reach(searches, unique=True),
+    )
+
+
+# -- curves ----------------------------------------------------------------------------------
+
+
+def _by_queries(searches: Sequence[Finished]) -> Curve:
+    """Up to the end of the shortest search."""
+    grid = st.log_grid(min(search.queries for search in searches))
+    return _curve(grid.astype(np.float64), np.array([search.regret[grid - 1] for search in searches]))
+
+
+def _by_seconds(searches: Sequence[Finished]) -> Curve:
+    """From when every search has its first answer to when the first of them ends."""
+    start = max(float(search.clock[0]) for search in searches)
+    end = max(min(float(search.clock[-1]) for search in searches), start)
+    grid = np.geomspace(start, end, 160)
+    grid[0], grid[-1] = start, end  # exactly: the last query may be what matters
+    rows = [search.regret[np.searchsorted(search.clock, grid, side="right") - 1] for search in searches]
+    return _curve(grid, np.array(rows))
+
+
+def _curve(x: FloatArray, regret: FloatArray) -> Curve:
+    low, high = st.mean_band(regret)
+    q25, median, q75 = np.quantile(regret, [0.25, 0.5, 0.75], axis=0)
+    return Curve(x, regret.mean(axis=0), low, high, median, q25, q75)
+
+
+def _expected(setting: Setting, longest: int) -> Curve | None:
+    kwargs, table = setting.env["kwargs"], setting.landscape.table
+    if kwargs.get("run", "sample") != "sample" or kwargs.get("epochs") not in (None, table.epochs):
+        return None
+    if kwargs.get("repeats", "pay") != "pay" or np.isnan(setting.landscape.valid).any():
+        return None
+    grid = st.log_grid(longest)
+    regret = setting.landscape.optimum - expected_best(table, grid, epochs=table.epochs)
+    nothing = np.full(len(grid), np.nan)
+    return Curve(grid.astype(np.float64), regret, nothing, nothing, nothing, nothing, nothing)
+
+
+# -- queries to reach ------------------------------------------------------------------------
+
+
+def _reach(searches: Sequence[Finished], *, unique: bool) -> tuple[st.Reach, ...]:
+    counts = [[_needed(search, within, unique) for search in searches] for _, within in TARGETS]
+    return tuple(st.reach(np.array(row)) for row in counts)
+
+
+def _needed(search: Finished, within: float, unique: bool) -> float:
+    query = st.first_reached(search.asked_regret, within)
+    if not unique or query == np.inf:
+        return query
+    return float(len(np.unique(search.index[: int(query)])))
+
+
+def needed(search: Finished) -> list[float]:
+    """The number of the query at which a search asked for an architecture of each target."""
+    return [_needed(search, within, False) for _, within in TARGETS]
+
+
+def visits(entry: Entry) -> IntArray:
+    """How many of an agent's searches asked for each architecture; int64 [15625]."""
+    counts = np.zeros(len(entry.searches[0].landscape.valid), dtype=np.int64)
+    for search in entry.searches:
+        counts[np.unique(search.index)] += 1
+    return counts
+
+
+# -- over settings ---------------------------------------------------------------------------
+
+
+def _overall(bench: Bench) -> Overall | None:
+    entries = [{entry.label: entry for entry in setting.entries} for setting in bench.settings]
+    labels = tuple(label for label in bench.labels if all(label in by_label for by_label in entries))
+    if not labels:
+        return None
+    gaps = {label: [by_label[label].finals("gap_left") for by_label in entries] for label in labels}
+    finals = {label: [by_label[label].finals() for by_label in entries] for label in labels}
+    thresholds = profile_thresholds(max(float(gap.max()) for rows in gaps.values() for gap in rows))
+    return Overall(
+        labels=labels,
+        gap={label: st.bootstrap(rows, st.iqm) for label, rows in gaps.items()},
+        profile={
+            label: Profile(thresholds, *st.profile_band(rows, thresholds)) for label, rows in gaps.items()
+        },
+        improvement=_improvements(finals),
+    )

@@ -1,0 +1,245 @@
+"""The tables and sentences of a report, once for Markdown and for the page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.report.data import Entry, Setting
+from agents.report.statistics import Estimate
+from agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
+from agents.runner import format_seeds
+from nb201env.table import FloatArray
+
+NOT_RECORDED = "not recorded"
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts.
+
+    Attributes:
+        title: What it shows.
+        columns: The headings; the first column names the row.
+        rows: Texts.
+        note: How to read it.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number, or a dash where there is none."""
+    return NONE if np.isnan(value) else f"{value:,.{digits}f}"
+
+
+def interval(estimate: Estimate, scale: float = 100, digits: int = 2, unit: str = "") -> str:
+    """A number with its 95 % interval, which a single search does not have."""
+    value, low, high = (scale * x for x in estimate)
+    text = number(value, digits) + unit
+    return text if np.isnan(low) else f"{text} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def spread(fractions: FloatArray) -> str:
+    """Mean ± standard deviation (of these searches, divided by their number) in per cent."""
+    percent = 100 * fractions
+    return f"{percent.mean():.2f} ± {percent.std():.2f}" if len(percent) > 1 else f"{percent[0]:.2f}"
+
+
+def budget_text(setting: Setting) -> str:
+    """ "300 queries" or "12,000 simulated GPU seconds"."""
+    parts = []
+    if "budget_queries" in setting.budget:
+        parts.append(f"{setting.budget['budget_queries']:,} queries")
+    if "budget_seconds" in setting.budget:
+        parts.append(f"{setting.budget['budget_seconds']:,.10g} simulated GPU seconds")
+    return " or ".join(parts)
+
+
+def about(summary: SettingSummary) -> str:
+    """What was searched, in a sentence or two."""
+    setting, table = summary.setting, summary.setting.landscape.table
+    kind = table.manifest.get("kind", "measured")
+    best, _ = table.optimum(split="valid", epochs=table.epochs)
+    predicted = (
+        "" if kind == "measured" else " Its numbers are predictions of a surrogate, not results of trainings."
+    )
+    return (
+        f"Budget: {budget_text(setting)} per search. Table {table.name}, id {table.id[:16]}.{predicted} "
+        f"The optimum is {100 * setting.landscape.optimum:.2f} % mean validation accuracy over runs "
+        f"(official index {best.official_index})."
+    )
+
+
+# -- one setting -----------------------------------------------------------------------------
+
+
+def final(summary: SettingSummary) -> Grid:
+    """What the searches ended with."""
+    return Grid(
+        "Final results",
+        ("agent", "searches", "seeds", "queries", "simulated GPU hours", "validation accuracy (%)",
+         "test accuracy (%)", "regret, interquartile mean (points)", "median rank"),
+        tuple(_final_row(agent) for agent in summary.agents),
+        "The incumbent at the end of the budget, chosen by what the search saw. Its accuracy is the mean "
+        "over the table's runs; mean ± standard deviation over searches. Intervals are 95 % bootstrap "
+        "intervals. Rank is among all architectures of the table.",
+    )  # fmt: skip
+
+
+def _final_row(agent: AgentSummary) -> tuple[str, ...]:
+    return (
+        agent.entry.label,
+        str(len(agent.entry.searches)),
+        format_seeds(agent.entry.seeds),
+        number(agent.queries, 0),
+        number(agent.seconds / 3600, 1),
+        spread(agent.valid),
+        NOT_RECORDED if agent.test is None else spread(agent.test),
+        interval(agent.iqm),
+        f"{agent.rank:,.10g}",
+    )
+
+
+def reach(summary: SettingSummary) -> Grid:
+    """How many queries it took to reach an architecture that is good enough."""
+    rows = [
+        (
+            agent.entry.label,
+            target,
+            f"{there.reached} of {there.searches}",
+            number(there.mean, 1),
+            _median(there.median, summary.setting),
+            number(there.longest, 0),
+            number(agent.reach_unique[i].mean, 1),
+        )
+        for i, (target, _) in enumerate(TARGETS)
+        for agent in summary.agents
+        for there in [agent.reach[i]]
+    ]
+    return Grid(
+        "Queries to reach",
+        ("agent", "target", "reached", "mean", "median", "longest", "different architectures, mean"),
+        tuple(rows),
+        "Queries until the search first asked for an architecture whose mean validation accuracy is the "
+        "table's best, or so many percentage points below it. Searches that did not within their budget are "
+        "counted as such: then there is no mean, and the median counts them as longer than all others.",
+    )
+
+
+def _median(value: float, setting: Setting) -> str:
+    if not np.isnan(value):
+        return number(value, 1)
+    queries = setting.budget.get("budget_queries")
+    return f"> {queries:,}" if queries else "not within the budget"
+
+
+def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]) -> Grid:
+    """How likely each agent beats each other one."""
+    rows = [
+        (a, *(NONE if a == b else interval(pairs[a, b], digits=0, unit=" %") for b in labels)) for a in labels
+    ]
+    return Grid(
+        "Probability of improvement",
+        ("better than →", *labels),
+        tuple(rows),
+        "The probability that a search of the row's agent ends with a lower regret than one of the "
+        "column's; a tie counts half. Where the interval holds 50, the searches don't tell them apart.",
+    )
+
+
+def commands(entries: Sequence[Entry]) -> Grid:
+    """The command that repeats each row's searches."""
+    return Grid(
+        "Commands",
+        ("agent", "seeds", "command"),
+        tuple((entry.label, format_seeds(entry.seeds), command(entry)) for entry in entries),
+    )
+
+
+def command(entry: Entry) -> str:
+    """One command for all searches of an entry, if their own commands differ in the seed alone."""
+    merged = set()
+    for search in entry.searches:
+        words = shlex.split(search.header["command"])
+        if "--seeds" not in words:
+            return NOT_RECORDED
+        words[words.index("--seeds") + 1] = format_seeds(entry.seeds)
+        merged.add(shlex.join(words))
+    return merged.pop() if len(merged) == 1 else "; ".join(s.header["command"] for s in entry.searches)
+
+
+# -- everything ------------------------------------------------------------------------------
+
+
+def overall(over: Overall) -> Grid:
+    """All environments together."""
+    rows = tuple((label, interval(over.gap[label])) for label in over.labels)
+    return Grid(
+        "All environments",
+        ("agent", "regret left, interquartile mean (%)"),
+        rows,
+        "The final regret as a share of the median architecture's regret, which makes environments "
+        "comparable: 100 % is as good as the median architecture, 0 % is the optimum. Stratified bootstrap "
+        "intervals; agents that searched in every environment.",
+    )
+
+
+def sources(summary: Summary) -> Grid:
+    """The tables behind the numbers."""
+    rows = []
+    for one in summary.settings:
+        setting, table = one.setting, one.setting.landscape.table
+        searches = sum(len(entry.searches) for entry in setting.entries)
+        recorded = NOT_RECORDED if setting.landscape.test is None else "recorded"
+        rows.append((setting.name, budget_text(setting), str(searches), table.name,
+                     str(table.manifest.get("kind", "measured")), recorded, table.id))  # fmt: skip
+    return Grid(
+        "Tables",
+        ("environment", "budget", "searches", "table", "kind", "test accuracy", "id (sha256)"),
+        tuple(rows),
+    )
+
+
+def versions(summary: Summary) -> str:
+    """The software that the searches ran with."""
+    found: dict[str, set[str]] = {}
+    for search in summary.bench.searches:
+        for name, version in search.header["versions"].items():
+            found.setdefault(name, set()).add(version)
+    return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(found.items()))
+
+
+def provenance(summary: Summary, command: str) -> list[str]:
+    """Where every number comes from, in sentences."""
+    bench = summary.bench
+    lines = [
+        f"Computed from {len(bench.searches):,} trajectories alone (sha256 over their files: {bench.digest}) "
+        "and the tables they name.",
+        "Every trajectory was replayed against its table without a difference."
+        if bench.replayed
+        else "The trajectories were not replayed for this report (`nb201 report --replay` does it).",
+        f"The searches ran with {versions(summary)}.",
+        f"The report: `{command}`.",
+    ]
+    if bench.unfinished:
+        lines.insert(1, f"Searches cut short, not part of any number: {', '.join(bench.unfinished)}.")
+    return lines
+
+
+def title(summary: Summary) -> str:
+    """The report's headline."""
+    bench = summary.bench
+    names = ", ".join(one.setting.name for one in summary.settings)
+    return f"{_count(len(bench.labels), 'agent')}, {_count(len(bench.searches), 'search', 'es')} on {names}"
+
+
+def _count(number: int, what: str, plural: str = "s") -> str:
+    return f"{number:,} {what}{'' if number == 1 else plural}"
