@@ -10,10 +10,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -23,6 +22,7 @@ from agents.contract import Agent, Env
 from agents.recorder import header, record
 from agents.registry import make_agent
 from nb201env.extras import require
+from nb201env.processes import end_with_parent
 
 Budget = dict[str, Any]
 OnProgress = Callable[["Search", int], None]
@@ -241,14 +241,7 @@ def _begin(ticks: Any) -> None:
     """Prepare a process: where to count, and not to outlive a killed parent and write behind its back."""
     global _ticks
     _ticks = ticks
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _run_in_process(search: Search) -> Failure | None:

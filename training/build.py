@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from nb201env.extras import require
+from nb201env.processes import end_with_parent
 from nb201env.space import Architecture
 from training.data import SPLITS, Data
 from training.gpu.graphs import train_graphs
@@ -277,6 +278,7 @@ _prepared: tuple[Folder, Data, bool] | None = None
 def _prepare(folder: Folder, source: Path | None, device: str, weights: bool) -> None:
     """Load the images once in each process of the pool."""
     global _prepared
+    end_with_parent()
     torch.set_num_threads(1)
     _prepared = folder, load_task(folder.plan.task, source).to(device), weights
 

@@ -204,6 +204,29 @@ def test_killed_twenty_times(tmp_path: Path) -> None:
         assert table.id == whole
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    command = [*COMMAND, str(tmp_path), "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_shards(tmp_path, process, 1)
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+    workers = [int(pid) for pid in found.stdout.split()]
+    process.kill()
+    process.wait()
+    assert len(workers) >= 2
+    end = time.monotonic() + 60
+    while any(is_alive(worker) for worker in workers):
+        assert time.monotonic() < end, "a worker outlived the killed command"
+        time.sleep(0.05)
+
+
 def test_a_time_limit_stops_between_shards_and_the_next_call_goes_on(tmp_path: Path, table: Table) -> None:
     folder = Folder.create(tmp_path, small_plan())
     assert build(folder, limit_seconds=0).done == 0
