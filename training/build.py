@@ -18,6 +18,8 @@ from nb201env.extras import require
 from nb201env.processes import end_with_parent
 from nb201env.space import Architecture
 from training.data import SPLITS, Data
+from training.gpu.graphs import train_graphs
+from training.gpu.trainer import train_stacked
 from training.loop import DivergedTraining, Logs, train_plain
 from training.network import Network
 from training.plan import Folder, Plan, Unit, this_machine
@@ -38,8 +40,14 @@ def train_compiled(
     return compiled.train_compiled(architectures, data, recipe, seed)
 
 
-TRAINERS: dict[str, Trainer] = {"plain": train_plain, "compiled": train_compiled}
-"""Ways to train the architectures of a shard; all give the plain path's results, to rounding."""
+TRAINERS: dict[str, Trainer] = {
+    "plain": train_plain,
+    "compiled": train_compiled,
+    "graphs": train_graphs,
+    "stacked": train_stacked,
+}
+"""Ways to train the architectures of a shard; all give the plain path's results, to rounding (on a
+GPU the last two round activations to bfloat16, see docs/gpu.md)."""
 
 
 class Progress(NamedTuple):
@@ -81,6 +89,22 @@ def find_trainer(name: str) -> Trainer:
     if name not in TRAINERS:
         raise ValueError(f"unknown trainer {name!r}; the trainers are {', '.join(TRAINERS)}")
     return TRAINERS[name]
+
+
+def trainer_for(device: str, image_size: int) -> str:
+    """What "auto" stands for: the fastest trainer on this device for images of this side."""
+    if torch.device(device).type == "cuda":
+        return "stacked"
+    return "compiled" if image_size <= 8 else "plain"
+
+
+def check_device(device: str) -> None:
+    """Raise a ValueError that says what to do if this machine has no such device."""
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device {device!r} asks for an NVIDIA GPU, but PyTorch {torch.__version__} sees none here; use "
+            "--device cpu, or install a driver and a CUDA build of PyTorch"
+        )
 
 
 class Trained(NamedTuple):
@@ -164,6 +188,8 @@ def build(
         DivergedTraining: If a loss stopped being a number; all other shards are trained first.
         OSError: If a shard cannot be written; those finished are safe.
     """
+    if cluster is None:
+        check_device(device)
     start, total = time.perf_counter(), len(folder.plan.units)
     missing = folder.missing()
     progress = Progress(total - len(missing), total, 0, 0, 0.0)

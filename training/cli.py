@@ -42,7 +42,7 @@ def build(
     data: DataOption = None,
     download: Annotated[bool, typer.Option(help="Fetch the original files into --data first.")] = False,
     trainer: Annotated[
-        str, typer.Option(help="plain, compiled, or auto (compiled for images up to 8 pixels).")
+        str, typer.Option(help="plain, compiled, graphs, stacked, or auto (see docs/building.md).")
     ] = "auto",
     shard: Annotated[int, typer.Option(min=1, help="Architectures per shard.")] = 32,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")] = 1,
@@ -58,7 +58,7 @@ def build(
 ) -> None:
     """Train whole tables, in shards; run it again to go on where it stopped."""
     _torch()
-    from training.build import Cluster, find_trainer
+    from training.build import Cluster, find_trainer, trainer_for
     from training.build import build as run
     from training.files import download as fetch
     from training.plan import Folder, Plan
@@ -72,7 +72,7 @@ def build(
         data = fetch(find_task(task).dataset, data or Path("data"))
     images = load_task(task, data)
     if trainer == "auto":
-        trainer = "compiled" if images.splits["train"].images.shape[-1] <= 8 else "plain"
+        trainer = trainer_for(device, images.splits["train"].images.shape[-1])
     find_trainer(trainer)
     plan = Plan(
         task,

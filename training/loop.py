@@ -109,6 +109,8 @@ def fit(
             group["lr"] = recipe.rate(epoch)
         start = time.perf_counter()
         results = [_train_epoch(model, optimizer, data, recipe, seed, epoch)]
+        if data.mean.is_cuda:
+            torch.cuda.synchronize(data.mean.device)  # it has only been asked for so far
         seconds.append((time.perf_counter() - start) / len(architectures))
         results += [evaluate(model, data, data.splits[name]) for name in SPLITS[1:]]
         check_finite(results, architectures, recipe, seed, epoch)

@@ -59,7 +59,7 @@ class Plan:
         seeds: One run each.
         trainer: A key of `training.build.TRAINERS`.
         every_string: Train all 15,625 architectures instead of one per canonical class.
-        shard: Architectures per shard.
+        shard: Architectures per shard; the stacked trainer takes these at once.
         only: Lexicographic indices of the architectures to train; empty means all.
     """
 

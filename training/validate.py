@@ -101,20 +101,21 @@ class Comparison:
 
 def validate(
     reference: Path, source: Path, out: Path, count: int, recipe: str, jobs: int, device: str,
-    limit_seconds: float | None = None,
+    limit_seconds: float | None = None, trainer: str = "plain",
 ) -> Comparison:  # fmt: skip
     """Train, merge and compare; see the module's docstring."""
     official = read_reference(reference)
     data = load_task(TASK, source)
     only = tuple(choose(official, count))
-    plan = Plan(TASK, data.digest, find_recipe(recipe), (777,), "plain", shard=1, only=only)
+    shard = count if trainer == "stacked" else 1
+    plan = Plan(TASK, data.digest, find_recipe(recipe), (777,), trainer, shard=shard, only=only)
     folder = Folder.create(out, plan)
     build(folder, source=source, jobs=jobs, device=device, limit_seconds=limit_seconds)
     table = merge(folder, out / "table.safetensors", data)
     accuracy = table.accuracy(split="valid", epochs=plan.recipe.epochs, run=777)
     built = plan.indices[~np.isnan(accuracy[plan.indices])]
     found = Comparison(built, accuracy[built], official[built])
-    command = f"python -m training.validate --count {count} --recipe {recipe}"
+    command = f"python -m training.validate --count {count} --recipe {recipe} --trainer {trainer}"
     (out / "report.md").write_text(found.report(command, table.id))
     return found
 
@@ -130,8 +131,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--limit-seconds", type=float)
+    parser.add_argument("--trainer", default="plain", help='"stacked" trains all at once on a GPU')
     a = parser.parse_args()
-    found = validate(a.reference, a.data, a.out, a.count, a.recipe, a.jobs, a.device, a.limit_seconds)
+    found = validate(
+        a.reference, a.data, a.out, a.count, a.recipe, a.jobs, a.device, a.limit_seconds, a.trainer
+    )
     print((a.out / "report.md").read_text() if len(found.ours) else "nothing built yet")
 
 

@@ -1,0 +1,59 @@
+"""The plain networks with everything that is cheap to win on a GPU, several in flight.
+
+Images and augmentation on the device, channels-last memory, bf16 activations beside float32
+weights (automatic mixed precision), the whole step as one CUDA graph, and several architectures
+at once on streams of their own. On a CPU the same code runs in float32, without graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from nb201env.space import Architecture
+from training.data import Data
+from training.gpu.capture import Lane, fit
+from training.loop import Alone, Logs, concatenate, skeleton_for
+from training.network import Network, initial_network
+from training.recipe import Recipe
+
+IN_FLIGHT = 8
+
+
+def train_graphs(
+    architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int,
+    *, dtype: torch.dtype | None = None, in_flight: int = IN_FLIGHT,
+) -> tuple[Logs, list[Network]]:  # fmt: skip
+    """Train architectures a few at a time; like `training.loop.train_plain`, to rounding.
+
+    Args:
+        architectures: What to train.
+        data: The images, on the device that trains.
+        recipe: How to train.
+        seed: Of the weights and the batches.
+        dtype: Of activations; by default bfloat16 on a GPU and float32 elsewhere.
+        in_flight: How many at a time.
+
+    Raises:
+        DivergedTraining: If a loss stops being a finite number.
+    """
+    skeleton, device = skeleton_for(data, recipe), data.mean.device
+    dtype = dtype or activations_on(device)
+    logs: list[Logs] = []
+    networks: list[Network] = []
+    for start in range(0, len(architectures), in_flight):
+        some = architectures[start : start + in_flight]
+        plain = [
+            initial_network(a, skeleton, seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for a in some
+        ]
+        lanes = [Lane(Alone(n), 1, recipe, data, dtype, own_stream=True) for n in plain]
+        logs += fit(lanes, [[a] for a in some], data, recipe, seed)
+        networks += plain
+    return concatenate(logs), networks
+
+
+def activations_on(device: torch.device) -> torch.dtype:
+    """bfloat16 on a GPU, float32 on a CPU."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
