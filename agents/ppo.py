@@ -23,6 +23,8 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import one_hot  # noqa: E402
 
+from training.threads import one_thread  # noqa: E402
+
 UNDECIDED = NUM_OPS
 
 
@@ -57,13 +59,8 @@ class PPO:
 
     def search(self, env: Env, seed: int) -> None:
         """See `agents.contract.Agent`."""
-        # Layers this small run faster on one thread, and then give the same bits on any machine size.
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with one_thread():
             self._search(env, seed)
-        finally:
-            torch.set_num_threads(threads)
 
     def _search(self, env: Env, seed: int) -> None:
         envs = vectorized(env, self.num_envs)

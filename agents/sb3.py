@@ -178,17 +178,16 @@ def logger(folder: str | None, seed: int) -> Any:
 def quiet_surroundings() -> Iterator[None]:
     """One thread, and afterwards the global random states that were there before.
 
-    Layers this small run faster on one thread, and then give the same bits on any machine size.
     The library seeds and draws from all global generators.
     """
     torch = require("torch", "agents")
-    threads = torch.get_num_threads()
+    from training.threads import one_thread
+
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    torch.set_num_threads(1)
     try:
-        yield
+        with one_thread():
+            yield
     finally:
-        torch.set_num_threads(threads)
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
         torch.set_rng_state(states[2])

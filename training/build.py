@@ -6,7 +6,6 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from training.network import Network
 from training.plan import Folder, Plan, Unit, this_machine
 from training.recipe import Recipe
 from training.tasks import load_task
+from training.threads import one_thread
 from training.weights import Weights, weights_of, write_weights
 
 Trainer = Callable[[Sequence[Architecture], Data, Recipe, int], tuple[Logs, list[Network]]]
@@ -238,17 +238,6 @@ def _run_here(
             yield error
         else:
             yield store(folder, unit, trained)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread, as every shard is trained: another number may round otherwise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _run_in_processes(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +27,7 @@ from training.data import Data, Split, batches
 from training.network import Skeleton
 from training.recipe import Recipe
 from training.tasks import find_task, load_task, official_half
+from training.threads import one_thread
 
 Batch = tuple[Tensor, Tensor]
 """Normalised images [B, channels, side, side] and labels [B]."""
@@ -263,14 +263,3 @@ def cross_entropy(batch: Batch, forward: Forward) -> Tensor:
     """The mean loss of a batch."""
     images, labels = batch
     return functional.cross_entropy(forward(images), labels)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread: sums, and so trajectories, do not depend on the machine's cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
