@@ -59,6 +59,30 @@ DOWNLOADS: dict[str, Download] = {
 }
 
 
+MD5: dict[str, str] = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+    "train": "16019d7e3df5f24257cddd939b257f8d",
+    "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
+    "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
+    "train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
+    "train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
+    "train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
+    "train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
+    "train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
+    "train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
+    "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
+    "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
+    "val_data": "3410e3017fdaefba8d5073aaa65e4bd6",
+}
+"""Of the original files of CIFAR-10, CIFAR-100 and 16x16 ImageNet, as published for their loaders."""
+
+
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -67,11 +91,13 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """A dictionary from a pickle of plain values and numpy arrays; byte keys become text.
+    """A dictionary from an original file: a pickle of plain values and numpy arrays.
+
+    Byte keys become text.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedData: If it is not such a pickle.
+        DamagedData: If it is not such a pickle, or not the original one.
     """
     try:
         content = path.read_bytes()
@@ -79,6 +105,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"{path} is missing; give --data the folder of the data set's original files"
         ) from error
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != MD5.get(path.name, found):
+        raise DamagedData(f"{path}: md5 {found} instead of {MD5[path.name]}; get a fresh copy")
     try:
         value = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
         return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in value.items()}

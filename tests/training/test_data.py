@@ -7,6 +7,7 @@ import http.server
 import io
 import os
 import pickle
+import re
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -37,7 +38,13 @@ def dump(path: Path, value: Any, protocol: int = 2) -> None:
 
 
 @pytest.fixture
-def cifar10(tmp_path: Path) -> Path:
+def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up files in the originals' layout are taken for what they are not."""
+    monkeypatch.setattr(files, "MD5", {})
+
+
+@pytest.fixture
+def cifar10(tmp_path: Path, made_up: None) -> Path:
     """CIFAR-10 in its original form, 50 + 10 images."""
     folder = tmp_path / "cifar-10-batches-py"
     for i in range(1, 6):
@@ -75,7 +82,7 @@ def test_the_cifar10_tasks(cifar10: Path, task: str) -> None:
     assert data.splits["test"].images.shape == (10, 3, 32, 32)
 
 
-def test_cifar100_and_imagenet16(tmp_path: Path) -> None:
+def test_cifar100_and_imagenet16(tmp_path: Path, made_up: None) -> None:
     for name, count in (("train", 20), ("test", 10)):
         dump(tmp_path / "cifar-100-python" / name, {b"data": pixels(count, 32), b"fine_labels": [99] * count})
     data = load_task("cifar100", tmp_path)
@@ -121,6 +128,24 @@ def test_a_damaged_pickle(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(DamagedData, match="file: not a readable image file"):
         read_pickle(tmp_path / "file")
+
+
+def test_an_original_file_with_a_flipped_byte(cifar10: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be read as before; only its hash tells."""
+    file = cifar10 / "cifar-10-batches-py" / "data_batch_2"
+    content = bytearray(file.read_bytes())
+    monkeypatch.setattr(files, "MD5", {file.name: hashlib.md5(content).hexdigest()})
+    assert len(read_cifar10(cifar10)["x_train"]) == 50
+    content[2000] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DamagedData, match=r"data_batch_2: md5 .* instead of .*; get a fresh copy"):
+        read_cifar10(cifar10)
+
+
+def test_hashes_are_known_for_every_original_file() -> None:
+    assert len(files.MD5) == 6 + 2 + 11
+    assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in files.MD5.values())
+    assert len(set(files.MD5.values())) == len(files.MD5)
 
 
 def test_a_missing_file_is_named(cifar10: Path) -> None:
