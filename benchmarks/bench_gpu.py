@@ -244,7 +244,7 @@ def show(found: dict[str, object]) -> RichTable:
 
 def miniature(data: Data, recipe: Recipe) -> tuple[Data, Recipe]:
     """Something that a CPU does in seconds: 8-pixel images, thin networks, small batches."""
-    splits = {n: Split(s.images[:64, :, :8, :8].contiguous(), s.labels[:64]) for n, s in data.splits.items()}
+    splits = {n: Split(s.images[:, :, :8, :8].contiguous(), s.labels) for n, s in data.splits.items()}
     return replace(data, splits=splits), replace(recipe, width=4, cells=1, batch=8)
 
 
@@ -277,7 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         print(f"bench_gpu: {error}", file=sys.stderr)
         sys.exit(2)
-    found = run(data, recipe, a.steps, a.limit_seconds, counts)
+    most = len(data.splits["train"].labels) // recipe.batch
+    found = run(data, recipe, min(a.steps, most), a.limit_seconds, counts)
     Console(width=110).print(show(found))
     if a.json:
         a.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -36,6 +36,15 @@ def test_without_a_gpu_one_line_says_so(capsys: pytest.CaptureFixture[str]) -> N
     assert "sees no NVIDIA GPU here; try the script with --device cpu" in line
 
 
+@needs_no_gpu
+def test_the_command_in_miniature(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """More steps than there are batches: as many as there are."""
+    bench_gpu.main(["--device", "cpu", "--steps", "99", "--json", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {row["trainer"] for row in found["rows"]} == {"plain", "graphs", "stacked, torch"}
+    assert "of the floor" in capsys.readouterr().out
+
+
 def test_every_trainer_is_measured() -> None:
     counts = {"plain": (1,), "graphs": (2,), "stacked": (2,)}
     found = bench_gpu.run(limit_seconds=600, report=lambda _: None, **tiny(counts))
