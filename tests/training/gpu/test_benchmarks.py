@@ -159,6 +159,17 @@ def test_a_trainer_that_fails_the_check_is_not_used(monkeypatch: pytest.MonkeyPa
     assert gpu_hour.check(gpu_hour.Clock(600), "cpu", 600) == ["graphs", "plain"]
 
 
+def test_a_trainer_that_crashes_does_not_end_the_hour(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setitem(gpu_hour.TRAINERS, "stacked", crash)
+    assert gpu_hour.check(gpu_hour.Clock(600), "cpu", 600) == ["graphs", "plain"]
+    assert "stacked: not used, RuntimeError: operation not permitted" in capsys.readouterr().out
+
+
 @needs_no_gpu
 def test_an_hour_needs_its_device(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
