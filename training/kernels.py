@@ -151,22 +151,11 @@ def turned(weight: Floats, out: Floats) -> None:
 
 @compiled
 def convolve_1x1(x: Floats, weight: Floats, out: Floats) -> None:
-    """out [O, N] += weight [O, I] times x [I, N]."""
+    """out [O, N] += weight [O, I] times x [I, N]; with its transpose: the input's gradient."""
     for o in range(weight.shape[0]):
         target = out[o]
         for i in range(weight.shape[1]):
             source, w = x[i], weight[o, i]
-            for j in range(len(target)):
-                target[j] += w * source[j]
-
-
-@compiled
-def input_grad_1x1(grad: Floats, weight: Floats, out: Floats) -> None:
-    """out [I, N] += weight's transpose times grad [O, N]."""
-    for i in range(weight.shape[1]):
-        target = out[i]
-        for o in range(weight.shape[0]):
-            source, w = grad[o], weight[o, i]
             for j in range(len(target)):
                 target[j] += w * source[j]
 

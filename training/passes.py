@@ -171,7 +171,7 @@ def _unit_grad(
             k.relu(x.ravel(), source.ravel())
         k.weight_grad_1x1(_rows(source), _rows(d), weight_grad[:, :, 0, 0])
         into[:] = 0
-        k.input_grad_1x1(_rows(d), weight[:, :, 0, 0], _rows(into))
+        k.convolve_1x1(_rows(d), weight[:, :, 0, 0].T, _rows(into))
     else:
         p = _shaped(work.padded[0], unit[IN], unit[SIDE] + 2, b)
         k.pad(x, p, b, positive)
@@ -304,7 +304,7 @@ def _judge(layout: Any, theta: Any, work: Any, labels: Any, b: int, training: bo
         for label in range(classes):
             work.grads[bias_at + label] = k.folded(logit_grads[label].copy())
         features[:] = 0
-        k.input_grad_1x1(logit_grads, weight, features)
+        k.convolve_1x1(logit_grads, weight.T, features)
         grads = _tensor(work.value_grads, last, b).reshape(channels, area, b)
         for c in range(channels):
             for pixel in range(area):
@@ -315,17 +315,22 @@ def _judge(layout: Any, theta: Any, work: Any, labels: Any, b: int, training: bo
 
 
 @compiled
+def _batch(stream: Any, start: int) -> Any:
+    labels = stream.labels[start : start + stream.batch]
+    first = start * stream.channels * stream.side * stream.side
+    images = _shaped(stream.pixels[first:], stream.channels, stream.side, len(labels))
+    return images, labels, len(labels)
+
+
+@compiled
 def train_epoch(
     layout: Any, theta: Any, running: Any, velocity: Any, work: Any, stream: Any,
     rate: float, momentum: float, decay: float, nesterov: bool,
 ) -> Any:  # fmt: skip
     """All training steps of one epoch; summed loss and correct images."""
     loss, correct = 0.0, 0
-    per_image = stream.channels * stream.side * stream.side
     for start in range(0, len(stream.labels), stream.batch):
-        labels = stream.labels[start : start + stream.batch]
-        b = len(labels)
-        images = _shaped(stream.pixels[start * per_image :], stream.channels, stream.side, b)
+        images, labels, b = _batch(stream, start)
         _forward(layout, images, theta, running, work, b, True)
         summed, right = _judge(layout, theta, work, labels, b, True)
         _backward(layout, images, theta, work, b)
@@ -339,11 +344,8 @@ def train_epoch(
 def evaluate(layout: Any, theta: Any, running: Any, work: Any, stream: Any) -> Any:
     """Summed loss and correct images of a stream in evaluation mode."""
     loss, correct = 0.0, 0
-    per_image = stream.channels * stream.side * stream.side
     for start in range(0, len(stream.labels), stream.batch):
-        labels = stream.labels[start : start + stream.batch]
-        b = len(labels)
-        images = _shaped(stream.pixels[start * per_image :], stream.channels, stream.side, b)
+        images, labels, b = _batch(stream, start)
         _forward(layout, images, theta, running, work, b, False)
         summed, right = _judge(layout, theta, work, labels, b, False)
         loss += summed

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,7 +79,7 @@ def test_convolutions_1x1() -> None:
     x, w, g = (rng.normal(size=shape).astype(np.float32) for shape in ((3, 40), (5, 3), (5, 40)))
     out, x_grad, w_grad = np.ones_like(g), np.ones_like(x), np.empty_like(w)
     kernels.convolve_1x1(x, w, out)
-    kernels.input_grad_1x1(g, w, x_grad)
+    kernels.convolve_1x1(g, w.T, x_grad)
     kernels.weight_grad_1x1(x, g, w_grad)
     np.testing.assert_allclose(out, 1 + w @ x, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(x_grad, 1 + w.T @ g, rtol=1e-4, atol=1e-5)
@@ -288,6 +292,27 @@ def test_memory_holds_the_largest_tensors() -> None:
     assert work.padded.shape[1] >= 4 * 10 * 10 * 7
     assert work.plain.shape[1] >= 8 * 4 * 4 * 7
     assert work.turned.size >= 9 * 16 * 16
+
+
+@pytest.mark.slow
+def test_compiled_and_loaded_code_give_the_same_bits(tmp_path: Path) -> None:
+    """Inlining differs between the two: with fast-math the numbers did too."""
+    program = (
+        "from tests.training.test_compiled import *\n"
+        "recipe = replace(find_recipe('digits-10'), epochs=2, train_images=64)\n"
+        "logs = train_compiled(MIXED[:6], load_task('digits'), recipe, seed=3)[0]\n"
+        "print([logs.loss[name].tobytes().hex() for name in logs.loss])"
+    )
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert list(tmp_path.rglob("*.nbc"))
+        said.append(done.stdout)
+    assert said[0] == said[1] != ""
 
 
 @pytest.mark.slow
