@@ -237,37 +237,6 @@ def test_a_time_limit_stops_between_shards_and_the_next_call_goes_on(tmp_path: P
     assert merge(folder, tmp_path / "t.safetensors", DATA).id == table.id
 
 
-@pytest.mark.slow
-def test_ray_gives_the_same_numbers(undisturbed: Folder, table: Table, tmp_path: Path) -> None:
-    """In a process of its own, because Ray leaves threads and warnings behind."""
-    pytest.importorskip("ray")
-    command = [*COMMAND, str(tmp_path / "ray"), "--engine", "ray", "--jobs", "2", "--weights"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    folder = built(tmp_path / "local", shard=1, recipe=find_recipe("digits-10"))
-    ids = {
-        merge(Folder.open(f), tmp_path / "t.safetensors", DATA).id
-        for f in (tmp_path / "ray", folder.store.folder)
-    }
-    assert len(ids) == 1
-    assert len(list((tmp_path / "ray" / "weights").rglob("*.safetensors"))) == 12
-
-
-@pytest.mark.slow
-def test_ray_restarts_a_lost_worker(tmp_path: Path) -> None:
-    """One worker is killed after the first shard; the table is the undisturbed one."""
-    pytest.importorskip("ray")
-    path = tmp_path / "ray"
-    command = [*COMMAND, str(path), "--engine", "ray", "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for_shards(path, process, 1)
-    workers = subprocess.run(["pgrep", "-f", "ray::_train_remotely"], capture_output=True, text=True)
-    os.kill(int(workers.stdout.split()[0]), signal.SIGKILL)
-    assert process.wait(timeout=300) == 0
-    resumed = merge(Folder.open(path), tmp_path / "t.safetensors", DATA)
-    assert resumed.id == uninterrupted(tmp_path / "whole")
-
-
 # -- what can go wrong -----------------------------------------------------------------------
 
 
