@@ -1,4 +1,4 @@
-"""Figures of tables: the landscape, the ops' effects, ranks across data sets, learning curves.
+"""Figures of tables: landscape, histogram, seeds, the ops' effects, ranks across data sets, learning curves.
 
 Needs matplotlib (extra ``plots``). Every function returns the figure's data too, so that nothing
 shown has to be read off a picture.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from nb201env import cost
+from nb201env.classes import representatives
 from nb201env.comparison import final_accuracy, kendall, pareto
+from nb201env.envs.answers import costs as recorded_costs
 from nb201env.extras import require
 from nb201env.space import EDGES, OPS, SIZE, Architecture, all_ops
 from nb201env.table import FloatArray, NotRecorded, Table
@@ -23,7 +25,8 @@ BLUE, ORANGE, GREEN, RED, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "
 _LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, MUTED)
 OP_NAMES = ("none", "skip", "conv 1×1", "conv 3×3", "pool 3×3")
 
-COSTS = ("macs", "params", "latency")
+COUNTS = {"macs": "multiply-accumulates", "params": "parameters"}
+COSTS = (*COUNTS, "latency")
 """What the landscape can be drawn against."""
 
 
@@ -31,16 +34,14 @@ def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
     """A cost by lexicographic index, float64 [15625] in readable units, and its label.
 
     Args:
-        table: Gives the data set, and the latency.
+        table: Gives the data set, and the columns that it records.
         kind: One of `COSTS`, or a column of the table that belongs to the architecture.
 
     Raises:
         NotRecorded: If the table has no such column.
     """
-    if kind == "macs":
-        return cost.macs(np.arange(SIZE), table.dataset) / 1e6, "multiply-accumulates (millions)"
-    if kind == "params":
-        return cost.params(np.arange(SIZE), table.dataset) / 1e6, "parameters (millions)"
+    if kind in COUNTS:
+        return recorded_costs(table, kind) / 1e6, f"{COUNTS[kind]} (millions)"
     column = "latency_seconds" if kind == "latency" else kind
     values = table.values(column)
     if values.ndim == 2:
@@ -94,6 +95,56 @@ def landscape(
     _save(figure, path, plt)
     return {"front": [{"architecture": str(Architecture.from_index(int(i))), cost_kind: float(costs[i]),
                        "accuracy": float(accuracy[i])} for i in front]}  # fmt: skip
+
+
+def histogram(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str, Any]:
+    """How many canonical classes reach which accuracy; returns the quantiles."""
+    accuracy, epochs = final_accuracy(table, split)
+    held = accuracy[representatives()]
+    held = held[~np.isnan(held)]
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    axes.hist(100 * held, bins=min(60, len(np.unique(held))), color=BLUE, alpha=0.85, lw=0)
+    quantiles = {f"{q:.0%}": float(np.quantile(held, q)) for q in (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)}
+    for share, color in (("50%", ORANGE), ("100%", RED)):
+        name = "median" if share == "50%" else "best"
+        axes.axvline(100 * quantiles[share], color=color, lw=1.6, label=f"{name} {quantiles[share]:.2%}")
+    axes.set_xlabel(f"{split} accuracy (%)")
+    axes.set_ylabel("canonical classes")
+    axes.legend(frameon=False, loc="upper left")
+    _finish(axes, _title(table, epochs))
+    _save(figure, path, plt)
+    return {"classes": len(held), "quantiles": quantiles}
+
+
+def seeds(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str, Any]:
+    """One seed's accuracies against another's, for every pair of seeds, with Kendall's tau.
+
+    Of every canonical class its first member counts, once.
+
+    Raises:
+        NotRecorded: If the table has one seed only.
+    """
+    if len(table.seeds) < 2:
+        raise NotRecorded(f"{table.name} has the seed {table.seeds[0]} only; comparing seeds needs two")
+    epochs = table.recorded_epochs(f"{split}_accuracy")[-1]
+    runs = table.runs(split=split, epochs=epochs)[representatives()]
+    pairs = list(combinations(range(len(table.seeds)), 2))
+    plt = _pyplot()
+    figure, grid = plt.subplots(1, len(pairs), figsize=(0.6 + 4.2 * len(pairs), 4.4), squeeze=False)
+    taus = {}
+    for axes, (one, two) in zip(grid[0], pairs, strict=True):
+        x, y = runs[~np.isnan(runs[:, [one, two]]).any(axis=1)][:, [one, two]].T
+        name = f"{table.seeds[one]}, {table.seeds[two]}"
+        tau = taus[name] = kendall(x, y)
+        axes.hexbin(100 * x, 100 * y, gridsize=45, cmap="Blues", bins="log", mincnt=1, linewidths=0.1)
+        axes.axline((100 * x.mean(), 100 * x.mean()), slope=1, color=RED, lw=1, ls=(0, (4, 3)))
+        axes.set_xlabel(f"seed {table.seeds[one]}: {split} accuracy (%)")
+        axes.set_ylabel(f"seed {table.seeds[two]}: {split} accuracy (%)")
+        axes.set_aspect("equal")
+        _finish(axes, f"Kendall's τ = {tau:.3f}")
+    _save(figure, path, plt)
+    return {"kendall": taus, "classes": len(runs)}
 
 
 def ops(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str, Any]:

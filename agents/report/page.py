@@ -10,6 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -30,9 +31,10 @@ from agents.report.summary import (
     visits,
 )
 from agents.report.tables import Grid
-from nb201env import cost, drawing
+from nb201env import drawing
+from nb201env.envs.answers import costs
 from nb201env.space import SIZE, official_index_of
-from nb201env.table import FloatArray
+from nb201env.table import FloatArray, NotRecorded
 
 Json = dict[str, Any]
 Markup = str
@@ -272,10 +274,13 @@ def _costs(one: SettingSummary) -> Json:
     table = one.setting.landscape.table
     found: Json = {}
     shown: Json
-    if table.dataset in cost.DATASETS:
-        params, macs = (f(np.arange(SIZE), table.dataset) / 1e6 for f in (cost.params, cost.macs))
-        found["params"] = _levels("parameters", "parameters (millions)", params, "M", 3)
-        found["macs"] = _levels("MACs", "multiply-accumulates (millions)", macs, "M", 1)
+    for kind, name, label, digits in (
+        ("params", "parameters", "parameters", 3), ("macs", "MACs", "multiply-accumulates", 1),
+    ):  # fmt: skip
+        with suppress(NotRecorded):
+            counts = costs(table, kind)
+            unit, scale, word = ("M", 1e6, "millions") if counts.max() >= 1e6 else ("k", 1e3, "thousands")
+            found[kind] = _levels(name, f"{label} ({word})", counts / scale, unit, digits)
     seconds = np.nan_to_num(table.seconds(epochs=table.epochs, run="mean"))
     hours = {
         "name": "GPU seconds",

@@ -310,7 +310,9 @@ def plot(
     tables: Names,
     out: Annotated[Path, typer.Option(help="The picture (.png, .pdf or .svg).")],
     split: Split,
-    kind: Annotated[str, typer.Option(help="landscape, ops, ranks or curves.")] = "landscape",
+    kind: Annotated[
+        str, typer.Option(help="landscape, histogram, seeds, ops, ranks or curves.")
+    ] = "landscape",
     cost: Annotated[
         str, typer.Option(help="For landscape: macs, params, latency, or a device's column.")
     ] = "macs",
@@ -325,8 +327,8 @@ def plot(
         raise ValueError(f"{kind} draws one table; got {len(opened)}")
     if kind == "landscape":
         data = plots.landscape(opened[0], out, split=split, cost_kind=cost)
-    elif kind == "ops":
-        data = plots.ops(opened[0], out, split=split)
+    elif kind in ("histogram", "seeds", "ops"):
+        data = getattr(plots, kind)(opened[0], out, split=split)
     elif kind == "ranks":
         data = plots.ranks(opened, out, split=split)
     elif kind == "curves":
@@ -336,7 +338,7 @@ def plot(
             opened[0], out, split=split, architectures=[read_architecture(x) for x in architecture]
         )
     else:
-        raise ValueError(f"--kind is landscape, ops, ranks or curves; got {kind!r}")
+        raise ValueError(f"--kind is landscape, histogram, seeds, ops, ranks or curves; got {kind!r}")
     if json:
         print_json({"out": str(out), "tables": [table.id for table in opened]} | data)
     else:

@@ -149,7 +149,7 @@ def test_import_rows_and_devices(home: Path, tmp_path: Path) -> None:
     assert drawn["front"]
 
 
-@pytest.mark.parametrize("kind", ["landscape", "ops", "ranks", "curves"])
+@pytest.mark.parametrize("kind", ["landscape", "histogram", "seeds", "ops", "ranks", "curves"])
 def test_plots_are_drawn_with_their_data(
     home: Path, official_tables: dict[str, Table], tmp_path: Path, kind: str
 ) -> None:
@@ -170,6 +170,14 @@ def test_plots_are_drawn_with_their_data(
         assert accuracies == sorted(accuracies)
         assert macs == sorted(macs)
         assert max(accuracies) == open_table("cifar10-valid-200").optimum(split="valid", epochs=200)[1]
+    if kind == "histogram":
+        assert data["classes"] == 5485
+        assert list(data["quantiles"].values()) == sorted(data["quantiles"].values())
+        optimum = open_table("cifar10-valid-200").optimum(split="valid", epochs=200)[1]
+        assert data["quantiles"]["100%"] == optimum
+    if kind == "seeds":
+        assert list(data["kendall"]) == ["777, 888", "777, 999", "888, 999"]
+        assert all(0.8 < tau < 0.95 for tau in data["kendall"].values())
     if kind == "ops":
         assert data["effects"]["0->3"]["nor_conv_3x3"] > 0 > data["effects"]["0->3"]["none"]
     if kind == "ranks":
@@ -193,7 +201,7 @@ def test_plots_are_drawn_with_their_data(
         (["import", "nowhere"], "no file or folder"),
         (["export", "cifar100-200", "--out", "x/y"], "NATS layout needs"),
         (["export", "cifar100-200", "cifar10-valid-200", "--out", "x.csv"], "holds one table"),
-        ([*DRAW, "--kind", "pie"], "landscape, ops"),
+        ([*DRAW, "--kind", "pie"], "landscape, histogram"),
         ([*DRAW, "--kind", "ranks"], "at least two"),
         ([*DRAW, "--kind", "curves"], "--architecture"),
         ([*DRAW, "--cost", "size"], "'size'"),
