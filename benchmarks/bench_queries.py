@@ -5,14 +5,15 @@
 
 Each search is ``nb201 search --agent A --env E --seeds S --budget CAP``, stopped when it has asked
 for the best architecture: agents know no budget, so that whole search would begin with the same
-queries. One line per finished search goes to ``runs/queries.jsonl``; what is there is not run again.
+queries. One line per finished search goes to ``runs/queries.jsonl``; what is there, or in the
+committed data, is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -29,7 +30,7 @@ from agents.recorder import Recorder, agent_seed
 from agents.registry import make_agent
 from agents.runner import parse_seeds
 from nb201env.classes import canonical_classes
-from nb201env.envs.registration import TABLES
+from nb201env.envs.registration import OFFICIAL
 from nb201env.extras import require
 from nb201env.space import SIZE, index_of
 from nb201env.table import Table
@@ -39,7 +40,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 DATA, PAGE, FIGURE = (
     DOCS / "data" / "query-efficiency.json", DOCS / "query-efficiency.md", DOCS / "figures" / "queries.png",
 )  # fmt: skip
-ENVS = ("NB201-cifar10-v0", "NB201-cifar100-v0", "NB201-ImageNet16-120-v0")
+ENVS = tuple(OFFICIAL)
 KEYS = ("agent", "hyperparameters", "env", "table", "seed")
 TARGETS = ("best", "near", "best_class")
 NEAR = 0.001
@@ -125,7 +126,7 @@ def key(contender: Contender, env_id: str, seed: int) -> dict[str, Any]:
         "agent": contender.agent,
         "hyperparameters": asdict(agent),  # type: ignore[call-overload]
         "env": env_id,
-        "table": open_table(TABLES[env_id]).id,
+        "table": open_table(OFFICIAL[env_id]).id,
         "seed": seed,
     }
 
@@ -138,9 +139,23 @@ Rows = dict[str, dict[str, Any]]
 
 
 def read(path: Path) -> Rows:
-    """The finished searches in a file; a last line cut in two is left out."""
+    """The finished searches in a log; a last line cut in two is left out."""
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    rows = [json.loads(line) for line in lines]
+    return _by_key(json.loads(line) for line in lines)
+
+
+def from_summary(entries: list[dict[str, Any]]) -> Rows:
+    """The searches that a `summary` was made of."""
+    return _by_key(
+        {name: entry[name] for name in KEYS if name != "seed"}
+        | {name: entry[name][place] for name in TARGETS}
+        | {"seed": seed, "queries": entry["best"][place] or entry["cap"]}
+        for entry in entries
+        for place, seed in enumerate(entry["seeds"])
+    )
+
+
+def _by_key(rows: Iterable[dict[str, Any]]) -> Rows:
     return {_text({name: row[name] for name in KEYS}): row for row in rows}
 
 
@@ -156,19 +171,22 @@ def done(rows: Rows, contender: Contender, env_id: str, seed: int) -> dict[str, 
     return None
 
 
-def run(contenders: list[Contender], seeds: list[int] | None, path: Path, jobs: int) -> None:
-    """Run what is missing; a line per finished search is appended to `path`."""
+def run(
+    contenders: list[Contender], seeds: list[int] | None, path: Path, jobs: int, known: Rows | None = None
+) -> None:
+    """Run what is missing in `path` and `known`; a line per finished search is appended to `path`."""
     rows = read(path)
+    there = (known or {}) | rows
     plan = [
         (contender, env_id, seed)
         for contender in contenders
         for seed in (range(contender.seeds) if seeds is None else seeds)
         for env_id in ENVS
-        if done(rows, contender, env_id, seed) is None
+        if done(there, contender, env_id, seed) is None
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = "".join(json.dumps(row) + "\n" for row in rows.values())
-    path.write_text(whole, encoding="utf-8")
+    path.write_text(whole, encoding="utf-8")  # a line cut in two is gone
     with open(path, "a", encoding="utf-8", buffering=1) as file:
         for number, row in enumerate(_results(plan, jobs), start=1):
             file.write(json.dumps(row) + "\n")
@@ -229,7 +247,7 @@ def statistics(counts: list[int | None], cap: int) -> dict[str, float]:
 def table_text(entries: list[dict[str, Any]], target: str) -> str:
     """One target's table in Markdown: mean / median / max per data set."""
     lines = [
-        "| agent | " + " | ".join(open_table(TABLES[env]).dataset for env in ENVS) + " | searches |",
+        "| agent | " + " | ".join(open_table(OFFICIAL[env]).dataset for env in ENVS) + " | searches |",
         "| --- |" + " ---: |" * (len(ENVS) + 1),
     ]
     for label in dict.fromkeys(entry["label"] for entry in entries):
@@ -237,7 +255,7 @@ def table_text(entries: list[dict[str, Any]], target: str) -> str:
         cells = [_cell(mine[env][target], mine[env]["cap"]) if env in mine else "" for env in ENVS]
         searches = " / ".join(dict.fromkeys(str(len(entry["seeds"])) for entry in mine.values()))
         lines.append(f"| {label} | {' | '.join(cells)} | {searches} |")
-    wanted = [goals(open_table(TABLES[env]))[target] for env in ENVS]
+    wanted = [goals(open_table(OFFICIAL[env]))[target] for env in ENVS]
     expected = [f"{SIZE / len(one):,.0f}" for one in wanted]
     lines.append(f"| random search, expected | {' | '.join(expected)} | closed form |")
     return "\n".join(lines)
@@ -255,7 +273,7 @@ def page(entries: list[dict[str, Any]], around: str) -> str:
     """The page with its generated part written anew."""
     before, _, rest = around.partition(BEGIN)
     after = rest.partition(END)[2]
-    near = ", ".join(str(len(goals(open_table(TABLES[env]))["near"])) for env in ENVS)
+    near = ", ".join(str(len(goals(open_table(OFFICIAL[env]))["near"])) for env in ENVS)
     part = (
         f"{BEGIN}\n\n### Until the best architecture\n\n{table_text(entries, 'best')}\n\n"
         f"### Until one within 0.1 % of it\n\n{table_text(entries, 'near')}\n\n"
@@ -279,7 +297,7 @@ def draw(entries: list[dict[str, Any]], path: Path) -> None:
             color=COLOURS[place % len(COLOURS)], linestyle="--" if place >= len(COLOURS) else "-",
         )  # fmt: skip
     for one, env in zip(axes, ENVS, strict=True):
-        one.set(xscale="log", xlabel="queries", title=open_table(TABLES[env]).dataset, ylim=(0, 1.02))
+        one.set(xscale="log", xlabel="queries", title=open_table(OFFICIAL[env]).dataset, ylim=(0, 1.02))
         one.grid(color="#e4e7eb")
         one.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("searches that asked for the best")
@@ -303,15 +321,17 @@ def main() -> None:
     chosen = [c for c in CONTENDERS if not arguments.only or {c.label, c.agent} & set(arguments.only)]
     if arguments.cap:
         chosen = [replace(contender, cap=arguments.cap) for contender in chosen]
+    known = from_summary(json.loads(DATA.read_text(encoding="utf-8")))
     if not arguments.write_only:
-        run(chosen, arguments.seeds, arguments.out, arguments.jobs)
+        run(chosen, arguments.seeds, arguments.out, arguments.jobs, known)
+    rows = known | read(arguments.out)
     if not arguments.run_only:
-        entries = summary(read(arguments.out), list(CONTENDERS))
+        entries = summary(rows, list(CONTENDERS))
         lines = ",\n".join(json.dumps(entry) for entry in entries)
         DATA.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
         PAGE.write_text(page(entries, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
         draw(entries, FIGURE)
-    for line in table_text(summary(read(arguments.out), chosen), "best").splitlines():
+    for line in table_text(summary(rows, chosen), "best").splitlines():
         print(line)
 
 
