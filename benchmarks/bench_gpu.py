@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,7 +141,10 @@ def first_images(data: Data, count: int) -> Split:
 
 def time_graphs(some: Sequence[Architecture], data: Data, recipe: Recipe, steps: int) -> Timing:
     device, skeleton = data.mean.device, skeleton_for(data, recipe)
-    plain = [initial_network(a, skeleton, 1).to(device, memory_format=torch.channels_last) for a in some]
+    plain = [
+        initial_network(a, skeleton, 1).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for a in some
+    ]
     dtype = activations_on(device)
     lanes = [Lane(Alone(n), 1, recipe, data, dtype, own_stream=True) for n in plain]
     return time_lanes(lanes, data, recipe, steps)
@@ -160,7 +164,7 @@ def ways(device: torch.device) -> dict[str, Callable[..., Timing]]:
     """What is measured, by name."""
     found: dict[str, Callable[..., Timing]] = {"plain": time_plain, "graphs": time_graphs}
     for backend in dict.fromkeys((best_backend(device), "torch")):
-        found[f"stacked, {backend}"] = lambda *a, backend=backend: time_stacked(*a, backend=backend)
+        found[f"stacked, {backend}"] = partial(time_stacked, backend=backend)
     return found
 
 

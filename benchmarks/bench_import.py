@@ -26,7 +26,7 @@ import nats_bench
 from nb201env import Table
 from nb201env.sources.importer import import_official
 from nb201env.space import SIZE
-from nb201env.tables import open_table
+from nb201env.tables import embedded_file, open_table
 
 IMPORT = """
 import sys
@@ -92,9 +92,7 @@ def microseconds(ask: Callable[[int], object], indices: list[int], repeats: int 
 def queries(tables: list[Table]) -> None:
     """One query on an imported table against one on the embedded table."""
     (mine,) = [table for table in tables if table.name == "cifar10-valid-200"]
-    embedded = Table.open(
-        Path(sys.modules["nb201env.tables"].__file__).parent / "cifar10-valid-200.safetensors"
-    )
+    embedded = Table.open(embedded_file("cifar10-valid-200"))
     held = [i for i in range(SIZE) if mine.values("valid_accuracy", epochs=200)[i, 0] == mine.values(
         "valid_accuracy", epochs=200)[i, 0]]  # fmt: skip
     indices = random.Random(0).choices(held, k=20_000)

@@ -24,7 +24,7 @@ from agents import make_agent
 from agents.recorder import Recorder, agent_seed
 from agents.registry import display_name
 from agents.runner import parse_seeds
-from nb201env.envs.registration import TABLES
+from nb201env.envs.registration import OFFICIAL, TABLES
 from nb201env.space import index_of
 from nb201env.tables import open_table
 
@@ -67,7 +67,7 @@ def run(path: Path, agents: list[str], seeds: list[int]) -> dict[str, Any]:
         settings = json.loads(json.dumps(asdict(make_agent(agent))))  # type: ignore[call-overload]
         if results.get(agent, {}).get("hyperparameters") != settings:
             results[agent] = {"hyperparameters": settings, "searches": {}}
-        for env_id in TABLES:
+        for env_id in OFFICIAL:
             held = results[agent]["searches"].setdefault(env_id, {})
             for seed in seeds:
                 if str(seed) not in held:

@@ -54,7 +54,7 @@ def whole_table(threads: int) -> float:
     return time.perf_counter() - start
 
 
-def stepping(turns: int, seconds: float) -> tuple[float, float]:
+def stepping(turns: int, seconds: int) -> tuple[float, float]:
     """Steps per second on the surrogate's table and on the table, medians of turns."""
     envs = [gym.make(env_id) for env_id in IDS]
     rates = [[benchmark_step(env, target_duration=seconds, seed=0) for env in envs] for _ in range(turns)]
@@ -69,7 +69,7 @@ def _both(seconds: tuple[float, float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="per environment and turn")
+    parser.add_argument("--seconds", type=int, default=1, help="per environment and turn")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     arguments = parser.parse_args()
     first, *others = fit_and_predict(arguments.turns + 1, arguments.threads)

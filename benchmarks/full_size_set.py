@@ -29,7 +29,8 @@ from nb201env.space import SIZE
 
 @cache
 def sample(path: Path) -> dict[str, Any]:
-    return Unpickler(from_bz2(str(path), path.read_bytes())).load()
+    found: dict[str, Any] = Unpickler(from_bz2(str(path), path.read_bytes())).load()
+    return found
 
 
 def relabelled(results: dict[str, Any], index: int) -> OrderedDict[str, Any]:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from benchmarks import bench_gpu
 from nb201env.space import NUM_EDGES, NUM_OPS, SKIP, Architecture
@@ -104,7 +105,7 @@ def measure(clock: Clock, out: Path, device: str, limit_seconds: float) -> None:
     data, recipe, counts = bench_gpu.prepare(device)
     steps = 30 if torch.device(device).type == "cuda" else 1
     found = bench_gpu.run(data, recipe, steps, limit_seconds, counts, lambda t: clock.say("measure", t))
-    bench_gpu.Console(width=110).print(bench_gpu.show(found))
+    Console(width=110).print(bench_gpu.show(found))
     file.write_text(json.dumps(found, indent=1) + "\n")
 
 
