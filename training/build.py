@@ -19,7 +19,7 @@ from nb201env.space import Architecture
 from training.data import SPLITS, Data
 from training.gpu.graphs import train_graphs
 from training.gpu.trainer import train_stacked
-from training.loop import DivergedTraining, Logs, train_plain
+from training.loop import DivergedTraining, Logs, concatenate, missing_logs, train_plain
 from training.network import Network
 from training.plan import Folder, Plan, Unit, this_machine
 from training.recipe import Recipe
@@ -107,6 +107,20 @@ def check_device(device: str) -> None:
         )
 
 
+class Way(NamedTuple):
+    """How shards are trained, apart from what the plan says.
+
+    Attributes:
+        device: Where.
+        weights: Also hand over every network's trained weights.
+        mask_diverged: A training whose loss stops being a number is a missing run, not an error.
+    """
+
+    device: str = "cpu"
+    weights: bool = False
+    mask_diverged: bool = False
+
+
 class Trained(NamedTuple):
     """A trained shard on its way to its file.
 
@@ -121,24 +135,48 @@ class Trained(NamedTuple):
     weights: list[tuple[Architecture, Weights]]
 
 
-def train_unit(plan: Plan, unit: Unit, data: Data, weights: bool = False) -> Trained:
+def train_unit(plan: Plan, unit: Unit, data: Data, way: Way) -> Trained:
     """Train one shard; nothing is written.
 
     Args:
         plan: The build.
         unit: Which shard.
-        data: The task's images, on the device that trains.
-        weights: Also hand over every network's trained weights.
+        data: The task's images.
+        way: How.
+
+    Raises:
+        DivergedTraining: If a loss stopped being a number, unless `way` masks such trainings.
     """
     start = time.perf_counter()
-    trainer = find_trainer(plan.trainer)
-    logs, networks = trainer(plan.architectures(unit), data, plan.recipe, unit.seed)
-    about = this_machine() | {
-        "device": str(data.mean.device),
-        "seconds": round(time.perf_counter() - start, 3),
-    }
-    kept = [(n.architecture, weights_of(n)) for n in networks] if weights else []
+    trainer, chosen, data = find_trainer(plan.trainer), plan.architectures(unit), data.to(way.device)
+    about: dict[str, Any] = this_machine() | {"device": str(data.mean.device)}
+    try:
+        logs, networks = trainer(chosen, data, plan.recipe, unit.seed)
+    except DivergedTraining:
+        if not way.mask_diverged:
+            raise
+        logs, networks, lost = _one_by_one(trainer, chosen, data, plan.recipe, unit.seed)
+        about["diverged"] = [{"architecture": str(one), "seed": unit.seed} for one in lost]
+    about["seconds"] = round(time.perf_counter() - start, 3)
+    kept = [(n.architecture, weights_of(n)) for n in networks] if way.weights else []
     return Trained(_arrays(logs), about, kept)
+
+
+def _one_by_one(
+    trainer: Trainer, architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
+) -> tuple[Logs, list[Network], list[Architecture]]:
+    """Train architectures apart from each other; those that diverge get missing values."""
+    logs, networks, lost = list[Logs](), list[Network](), list[Architecture]()
+    for architecture in architectures:
+        try:
+            its_logs, its_network = trainer([architecture], data, recipe, seed)
+        except DivergedTraining:
+            logs.append(missing_logs(recipe.epochs))
+            lost.append(architecture)
+        else:
+            logs.append(its_logs)
+            networks += its_network
+    return concatenate(logs), networks, lost
 
 
 def store(folder: Folder, unit: Unit, trained: Trained) -> int:
@@ -146,7 +184,12 @@ def store(folder: Folder, unit: Unit, trained: Trained) -> int:
     for architecture, weights in trained.weights:
         write_weights(folder.store, architecture, unit.seed, folder.plan.digest, weights)
     folder.write(unit, trained.arrays, trained.about)
-    return len(trained.arrays["train_loss"])
+    return trainings_in(trained.arrays)
+
+
+def trainings_in(arrays: dict[str, npt.NDArray[Any]]) -> int:
+    """How many trainings a shard holds, the masked ones not counted."""
+    return int((arrays["train_correct"][:, -1] >= 0).sum())
 
 
 def _arrays(logs: Logs) -> dict[str, npt.NDArray[Any]]:
@@ -164,6 +207,7 @@ def build(
     jobs: int = 1,
     device: str = "cpu",
     weights: bool = False,
+    mask_diverged: bool = False,
     limit_seconds: float | None = None,
     share: tuple[int, int] = (1, 1),
     cluster: Cluster | None = None,
@@ -178,6 +222,8 @@ def build(
             depend on it.
         device: Where to train.
         weights: Also keep the trained weights.
+        mask_diverged: Let a training whose loss stops being a number be a missing run, which the
+            table's manifest names. Shards in which that happens are trained one by one.
         limit_seconds: Start no shard after this time; those in flight are finished.
         share: (k, n): train only every n-th shard, from the k-th on, because other machines build
             the others into the same folder.
@@ -185,7 +231,8 @@ def build(
         report: Called after every shard.
 
     Raises:
-        DivergedTraining: If a loss stopped being a number; all other shards are trained first.
+        DivergedTraining: If a loss stopped being a number and is not to be masked; all other shards
+            are trained first.
         OSError: If a shard cannot be written; those finished are safe.
     """
     if cluster is None:
@@ -196,16 +243,17 @@ def build(
     mine = set(folder.plan.units[share[0] - 1 :: share[1]])
     todo = [unit for unit in missing if unit in mine]
     report(progress)
+    way = Way(device, weights, mask_diverged)
     diverged: list[DivergedTraining] = []
 
     def in_time() -> bool:
         return limit_seconds is None or time.perf_counter() - start < limit_seconds
 
     if cluster is not None:
-        outcomes = run_on_ray(cluster, folder, todo, source, jobs, device, weights, in_time)
+        outcomes = run_on_ray(cluster, folder, todo, source, jobs, way, in_time)
     else:
         run = _run_here if jobs == 1 else _run_in_processes
-        outcomes = run(folder, todo, source, jobs, device, weights, in_time)
+        outcomes = run(folder, todo, source, jobs, way, in_time)
     for outcome in outcomes:
         if isinstance(outcome, DivergedTraining):
             diverged.append(outcome)
@@ -224,16 +272,15 @@ Outcome = int | DivergedTraining
 
 
 def _run_here(
-    folder: Folder, todo: Sequence[Unit], source: Path | None, _: int, device: str, weights: bool,
-    in_time: Callable[[], bool],
-) -> Iterator[Outcome]:  # fmt: skip
-    data = load_task(folder.plan.task, source).to(device)
+    folder: Folder, todo: Sequence[Unit], source: Path | None, _: int, way: Way, in_time: Callable[[], bool]
+) -> Iterator[Outcome]:
+    data = load_task(folder.plan.task, source).to(way.device)
     for unit in todo:
         if not in_time():
             return
         try:
             with one_thread():
-                trained = train_unit(folder.plan, unit, data, weights)
+                trained = train_unit(folder.plan, unit, data, way)
         except DivergedTraining as error:
             yield error
         else:
@@ -241,11 +288,15 @@ def _run_here(
 
 
 def _run_in_processes(
-    folder: Folder, todo: Sequence[Unit], source: Path | None, jobs: int, device: str, weights: bool,
+    folder: Folder,
+    todo: Sequence[Unit],
+    source: Path | None,
+    jobs: int,
+    way: Way,
     in_time: Callable[[], bool],
-) -> Iterator[Outcome]:  # fmt: skip
+) -> Iterator[Outcome]:
     context = multiprocessing.get_context("spawn")
-    arguments = (folder, source, device, weights)
+    arguments = (folder, source, way)
     with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=arguments) as pool:
         waiting, flying = list(reversed(todo)), set[Future[int]]()
         while waiting or flying:
@@ -261,21 +312,21 @@ def _run_in_processes(
                 yield error if isinstance(error, DivergedTraining) else future.result()
 
 
-_prepared: tuple[Folder, Data, bool] | None = None
+_prepared: tuple[Folder, Data, Way] | None = None
 
 
-def _prepare(folder: Folder, source: Path | None, device: str, weights: bool) -> None:
+def _prepare(folder: Folder, source: Path | None, way: Way) -> None:
     """Load the images once in each process of the pool."""
     global _prepared
     end_with_parent()
     torch.set_num_threads(1)
-    _prepared = folder, load_task(folder.plan.task, source).to(device), weights
+    _prepared = folder, load_task(folder.plan.task, source).to(way.device), way
 
 
 def _train_prepared(unit: Unit) -> int:
     assert _prepared is not None
-    folder, data, weights = _prepared
-    return store(folder, unit, train_unit(folder.plan, unit, data, weights))
+    folder, data, way = _prepared
+    return store(folder, unit, train_unit(folder.plan, unit, data, way))
 
 
 # -- Ray -------------------------------------------------------------------------------------
@@ -297,8 +348,8 @@ class Cluster(NamedTuple):
 
 
 def run_on_ray(
-    cluster: Cluster, folder: Folder, todo: Sequence[Unit], source: Path | None, jobs: int, device: str,
-    weights: bool, in_time: Callable[[], bool],
+    cluster: Cluster, folder: Folder, todo: Sequence[Unit], source: Path | None, jobs: int, way: Way,
+    in_time: Callable[[], bool],
 ) -> Iterator[Outcome]:  # fmt: skip
     """Train shards on a Ray cluster, `jobs` at a time.
 
@@ -315,7 +366,7 @@ def run_on_ray(
         while waiting or flying:
             while waiting and len(flying) < jobs and in_time():
                 unit = waiting.pop()
-                flying[remote.remote(folder.plan, unit, data, device, weights)] = unit
+                flying[remote.remote(folder.plan, unit, data, way)] = unit
             if not flying:
                 return
             (landed,), _ = ray.wait(list(flying), num_returns=1)
@@ -326,11 +377,9 @@ def run_on_ray(
         ray.shutdown()
 
 
-def _train_remotely(
-    plan: Plan, unit: Unit, data: Data, device: str, weights: bool
-) -> Trained | DivergedTraining:
+def _train_remotely(plan: Plan, unit: Unit, data: Data, way: Way) -> Trained | DivergedTraining:
     torch.set_num_threads(1)
     try:
-        return train_unit(plan, unit, data.to(device), weights)
+        return train_unit(plan, unit, data, way)
     except DivergedTraining as error:
         return error

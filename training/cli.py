@@ -48,6 +48,9 @@ def build(
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     weights: Annotated[bool, typer.Option(help="Also keep the trained weights.")] = False,
+    mask_diverged: Annotated[
+        bool, typer.Option(help="A loss that stops being a number makes a missing run, not an error.")
+    ] = False,
     limit_seconds: Annotated[float | None, typer.Option(help="Start no shard after this time.")] = None,
     share: Annotated[
         str, typer.Option(help="2/5: train only the second fifth of the shards; other machines do the rest.")
@@ -93,7 +96,7 @@ def build(
 
         stand = run(
             folder, source=data, jobs=jobs, device=device, weights=weights,
-            limit_seconds=limit_seconds, share=_share(share), report=tick,
+            mask_diverged=mask_diverged, limit_seconds=limit_seconds, share=_share(share), report=tick,
             cluster=Cluster(address, gpus=gpus) if engine == "ray" else None,
         )  # fmt: skip
     typer.echo(f"{stand.done} of {stand.total} shards in {out}, {_rate(stand)}")

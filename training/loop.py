@@ -33,7 +33,7 @@ class Logs(NamedTuple):
     """What K runs of one seed left behind, for every split and epoch.
 
     Attributes:
-        correct: Correctly classified images per split; int64 [K, epochs].
+        correct: Correctly classified images per split, -1 for none; int64 [K, epochs].
         loss: Mean cross-entropy per split; float32 [K, epochs].
         seconds: Measured seconds per network of each epoch's training, evaluation not included;
             where K networks are trained at once each counts for a K-th; float32 [K, epochs].
@@ -169,8 +169,9 @@ def check_finite(
         if bad:
             raise DivergedTraining(
                 f"the {name} loss of {architectures[bad[0]]} (seed {seed}) is {float(loss[bad[0]])} in epoch "
-                f"{epoch + 1} of {recipe.epochs} with recipe {recipe.name!r}; lower its learning_rate "
-                f"({recipe.learning_rate}) and build into a new folder"
+                f"{epoch + 1} of {recipe.epochs} with recipe {recipe.name!r}; let it be a missing run "
+                f"(--mask-diverged), or lower the learning_rate ({recipe.learning_rate}) and build into a "
+                "new folder"
             )
 
 
@@ -181,6 +182,13 @@ def as_logs(epochs: Sequence[Sequence[Result]], seconds: Sequence[float], count:
         correct[name] = torch.stack([e[place][0] for e in epochs], dim=1).cpu().numpy()
         loss[name] = torch.stack([e[place][1] for e in epochs], dim=1).float().cpu().numpy()
     return Logs(correct, loss, np.tile(np.array(seconds, dtype=np.float32), (count, 1)))
+
+
+def missing_logs(epochs: int) -> Logs:
+    """What stands for one run that is not there."""
+    nothing = np.full((1, epochs), np.nan, dtype=np.float32)
+    count = np.full((1, epochs), -1, dtype=np.int64)
+    return Logs(dict.fromkeys(SPLITS, count), dict.fromkeys(SPLITS, nothing), nothing)
 
 
 def concatenate(logs: Sequence[Logs]) -> Logs:

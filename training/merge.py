@@ -13,6 +13,7 @@ import torch
 from nb201env.classes import canonical_classes, representatives
 from nb201env.space import CONV1X1, CONV3X3, SIZE, Architecture, IntArray
 from nb201env.table import Table, write_table
+from training.build import trainings_in
 from training.data import SPLITS, Data, training_split
 from training.loop import skeleton_for
 from training.network import Network, Skeleton, count_macs, count_params, live_ops
@@ -72,7 +73,7 @@ def _collect(folder: Folder) -> tuple[dict[str, Array], list[dict[str, Any]], in
         for name in COLUMNS:
             columns[name][rows, place] = arrays[name]
         machines.append(about["about"])
-        built += len(arrays["train_loss"])
+        built += trainings_in(arrays)
     return columns, machines, built
 
 
@@ -141,6 +142,7 @@ def manifest(
     """The table's manifest."""
     task, recipe = find_task(plan.task), plan.recipe
     wanted = _rows(plan) * len(plan.seeds)
+    diverged = [run for machine in machines for run in machine.get("diverged", ())]
     software = sorted({(m["torch"], m["device"]) for m in machines})
     about: dict[str, Any] = {
         "name": name or f"{plan.task}-{recipe.epochs}",
@@ -151,10 +153,10 @@ def manifest(
         "columns": _describe_columns(plan, data),
         "protocol": asdict(recipe),
         "skeleton": asdict(skeleton_for(data, recipe)),
-        "coverage": {"trainings": built, "of": wanted},
+        "coverage": {"trainings": built, "of": wanted, "diverged": diverged},
         "provenance": {
             "numbers": "trained by nb201env's training package",
-            "command": build_command(plan),
+            "command": build_command(plan) + (" --mask-diverged" if diverged else ""),
             "plan": plan.digest,
             "data_sha256": plan.data,
             "trainer": plan.trainer,
@@ -184,12 +186,10 @@ def build_command(plan: Plan) -> str:
 
 
 def _splits(plan: Plan, data: Data) -> dict[str, Any]:
-    counts = _images(plan, data)
-    return {
-        "train": {"images": counts["train"], "what": find_task(plan.task).trained_on},
-        "valid": {"images": counts["valid"], "what": "evaluated after every epoch; what a search may see"},
-        "test": {"images": counts["test"], "what": "evaluated after every epoch; what a report shows"},
-    }
+    task, counts = find_task(plan.task), _images(plan, data)
+    part = f"the first {counts['train']} of " if plan.recipe.train_images else ""
+    what = {"train": f"{part}{task.trained_on}", "valid": task.valid_on, "test": task.tested_on}
+    return {split: {"images": counts[split], "what": what[split]} for split in SPLITS}
 
 
 def _describe_columns(plan: Plan, data: Data) -> dict[str, Any]:

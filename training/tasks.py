@@ -35,12 +35,14 @@ class Task(NamedTuple):
 
     Attributes:
         dataset: The data set, as tables name it.
-        trained_on: For the manifest.
+        trained_on, valid_on, tested_on: Which images these are, for the manifest.
         load: The data, from the folder or file where the original files are.
     """
 
     dataset: str
     trained_on: str
+    valid_on: str
+    tested_on: str
     load: Callable[[Path | None], Data]
 
 
@@ -146,11 +148,27 @@ def _given(task: str, source: Path | None) -> Path:
     return source
 
 
-_HALF = "the official random half of the CIFAR-10 training images"
+_CIFAR10 = ("the other half of the CIFAR-10 training images", "all CIFAR-10 test images")
 TASKS: dict[str, Task] = {
-    "digits": Task("digits", "797 of scikit-learn's digits", _digits),
-    "cifar10-valid": Task("cifar10", _HALF, lambda source: _cifar10(source, whole=False)),
-    "cifar10": Task("cifar10", "all CIFAR-10 training images", lambda source: _cifar10(source, whole=True)),
-    "cifar100": Task("cifar100", "all CIFAR-100 training images", _cifar100),
-    "ImageNet16-120": Task("ImageNet16-120", "all ImageNet16-120 training images", _imagenet16),
-}
+    "digits": Task(
+        "digits", "797 of scikit-learn's digits", "500 others of scikit-learn's digits",
+        "the remaining 500 of scikit-learn's digits", _digits,
+    ),
+    "cifar10-valid": Task(
+        "cifar10", "the official random half of the CIFAR-10 training images", *_CIFAR10,
+        lambda source: _cifar10(source, whole=False),
+    ),
+    "cifar10": Task(
+        "cifar10", "all CIFAR-10 training images", f"{_CIFAR10[0]}, so seen in training", _CIFAR10[1],
+        lambda source: _cifar10(source, whole=True),
+    ),
+    "cifar100": Task(
+        "cifar100", "all CIFAR-100 training images", "our random half of the CIFAR-100 test images",
+        "the other half of the CIFAR-100 test images", _cifar100,
+    ),
+    "ImageNet16-120": Task(
+        "ImageNet16-120", "all ImageNet16-120 training images",
+        "our random half of the ImageNet16-120 validation images",
+        "the other half of the ImageNet16-120 validation images", _imagenet16,
+    ),
+}  # fmt: skip

@@ -14,7 +14,7 @@ from nb201env.cli import build as program
 from nb201env.container import DamagedTable, write
 from tests.training.test_build import DATA, small_plan
 from training import load_network
-from training.build import build, train_unit
+from training.build import Way, build, train_unit
 from training.build import store as keep
 from training.merge import merge
 from training.plan import Folder, ForeignShard
@@ -82,7 +82,7 @@ def test_a_build_in_memory_is_the_build_in_a_folder(address: str, tmp_path: Path
     local, remote = Folder.create(tmp_path / "local", small_plan()), Folder.create(address, small_plan())
     build(local)
     for unit in remote.plan.units[:2]:
-        keep(remote, unit, train_unit(remote.plan, unit, DATA, weights=True))
+        keep(remote, unit, train_unit(remote.plan, unit, DATA, Way(weights=True)))
     rest = build(Folder.open(address), weights=True)
     assert (rest.finished, rest.done) == (rest.total - 2, rest.total)
     one = merge(local, tmp_path / "one.safetensors", DATA)
