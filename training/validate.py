@@ -2,7 +2,8 @@
 
 Trains architectures that span the official accuracy range on the official CIFAR-10 half and
 compares the final validation accuracy with a reference file, a CSV with the columns ``index``
-(official index) and ``cifar10_valid_acc_12`` (per cent). Resumable, like every build.
+(official index) and ``cifar10_valid_acc_12`` (per cent). Resumable, like every build. The report is
+made of the build's folder alone, so it can be made again without the images.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.classes import representatives
+from nb201env.comparison import kendall
 from nb201env.cost import macs
-from nb201env.extras import require
 from nb201env.space import SIZE, Architecture, official_index_of, official_order
 from training.build import build
-from training.merge import merge
 from training.plan import Folder, Plan
 from training.recipe import find_recipe
 from training.tasks import load_task
 
 COLUMN = "cifar10_valid_acc_12"
 TASK = "cifar10-valid"
+VALID_IMAGES = 25_000
+"""The half of CIFAR-10's training images that `TASK` validates on."""
 
 
 def read_reference(path: Path) -> npt.NDArray[np.float64]:
@@ -67,43 +69,94 @@ def choose(reference: npt.NDArray[np.float64], count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Our accuracies beside the official ones; fractions, one entry per architecture."""
+    """Our accuracies beside the official ones, in rising order of the latter.
+
+    Attributes:
+        indices: Lexicographic indices; [architectures], as all of these.
+        ours, official: Final validation accuracies, fractions.
+        seconds: Measured seconds of our trainings, evaluation not included.
+    """
 
     indices: npt.NDArray[np.int64]
     ours: npt.NDArray[np.float64]
     official: npt.NDArray[np.float64]
+    seconds: npt.NDArray[np.float64]
 
     @property
     def tau(self) -> float:
         """Kendall's rank correlation."""
-        return float(require("scipy.stats", "surrogate").kendalltau(self.ours, self.official)[0])
+        return kendall(self.ours, self.official)
 
     @property
     def difference(self) -> float:
         """Mean of ours minus official, a fraction."""
         return float((self.ours - self.official).mean())
 
-    def report(self, command: str, table_id: str) -> str:
-        """A page of Markdown."""
-        lines = [
-            "# official-12 against the official numbers", "",
-            f"Command: `{command}`", "", f"Table: `{table_id}`", "",
-            f"{len(self.ours)} architectures, Kendall tau {self.tau:.3f}, mean difference "
-            f"{100 * self.difference:+.2f} points.", "",
-            "| official index | architecture | ours % | official % |", "| ---: | --- | ---: | ---: |",
-        ]  # fmt: skip
-        for index, ours, official in zip(self.indices.tolist(), self.ours, self.official, strict=True):
-            # A bar inside a table cell has to be escaped.
-            name = str(Architecture.from_index(index)).replace("|", "\\|")
-            lines.append(f"| {official_index_of(index)} | {name} | {100 * ours:.2f} | {100 * official:.2f} |")
-        return "\n".join(lines) + "\n"
+
+def compare(folder: Folder, official: npt.NDArray[np.float64], images: int = VALID_IMAGES) -> Comparison:
+    """What a build has so far beside the official accuracies.
+
+    Args:
+        folder: A build of `TASK` with one seed.
+        official: See `read_reference`.
+        images: How many validation images the build counts.
+    """
+    plan = folder.plan
+    rows: list[tuple[int, float, float]] = []
+    for unit, arrays, _ in folder.finished():
+        indices = plan.indices[plan.rows(unit)].tolist()
+        accuracy = (arrays["valid_correct"][:, -1] / images).tolist()
+        rows += zip(indices, accuracy, arrays["measured_seconds"].sum(axis=1).tolist(), strict=True)
+    rows.sort(key=lambda row: float(official[row[0]]))
+    indices, ours, seconds = (np.array(column) for column in zip(*rows, strict=True)) if rows else [_NONE] * 3
+    return Comparison(indices.astype(np.int64), ours, official[indices.astype(np.int64)], seconds)
+
+
+_NONE = np.empty(0)
+
+
+def report(folder: Folder, found: Comparison) -> str:
+    """A page of Markdown; with fewer than two architectures there is nothing to correlate yet."""
+    plan = folder.plan
+    processors = sorted({about["about"]["processor"] for _, _, about in folder.finished()})
+    lines = [
+        f"# {plan.recipe.name} against the official numbers",
+        "",
+        f"`python -m training.validate --count {len(plan.only)} --recipe {plan.recipe.name} --trainer "
+        f"{plan.trainer} --reference REFERENCE.csv --data CIFAR10 --out THIS_FOLDER`",
+        "",
+        f"{len(found.ours)} of {len(plan.only)} architectures, task {plan.task}, seed {plan.seeds[0]}, "
+        f"images {plan.data[:12]}…, on {', '.join(processors)}. Validation accuracy after the last epoch.",
+    ]
+    if len(found.ours) > 1:
+        lines += [
+            "",
+            f"Kendall's tau {found.tau:.3f}; mean of ours minus official "
+            f"{100 * found.difference:+.2f} points.",
+        ]
+    lines += [
+        "",
+        "| official index | architecture | M MACs | minutes | ours (%) | official (%) | difference |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    price = macs(found.indices, "cifar10") / 1e6
+    for index, million, seconds, ours, official in zip(
+        found.indices.tolist(), price, found.seconds, 100 * found.ours, 100 * found.official, strict=True
+    ):
+        # A bar inside a table cell has to be escaped.
+        name = str(Architecture.from_index(index)).replace("|", "\\|")
+        lines.append(
+            f"| {official_index_of(index)} | `{name}` | {million:.1f} | {seconds / 60:.0f} "
+            f"| {ours:.2f} | {official:.2f} | {ours - official:+.2f} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def validate(
     reference: Path, source: Path, out: Path, count: int, recipe: str, jobs: int, device: str,
     limit_seconds: float | None = None, trainer: str = "plain",
 ) -> Comparison:  # fmt: skip
-    """Train, merge and compare; see the module's docstring."""
+    """Train what is missing and compare; see the module's docstring."""
     official = read_reference(reference)
     data = load_task(TASK, source)
     only = tuple(choose(official, count))
@@ -111,12 +164,13 @@ def validate(
     plan = Plan(TASK, data.digest, find_recipe(recipe), (777,), trainer, shard=shard, only=only)
     folder = Folder.create(out, plan)
     build(folder, source=source, jobs=jobs, device=device, limit_seconds=limit_seconds)
-    table = merge(folder, out / "table.safetensors", data)
-    accuracy = table.accuracy(split="valid", epochs=plan.recipe.epochs, run=777)
-    built = plan.indices[~np.isnan(accuracy[plan.indices])]
-    found = Comparison(built, accuracy[built], official[built])
-    command = f"python -m training.validate --count {count} --recipe {recipe} --trainer {trainer}"
-    (out / "report.md").write_text(found.report(command, table.id))
+    return write_report(folder, official, len(data.splits["valid"].labels))
+
+
+def write_report(folder: Folder, official: npt.NDArray[np.float64], images: int = VALID_IMAGES) -> Comparison:
+    """Compare what is built so far, see `compare`, and write ``report.md`` into the folder."""
+    found = compare(folder, official, images)
+    folder.store.write_text("report.md", report(folder, found))
     return found
 
 
@@ -124,7 +178,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Compare official-12 with the official numbers.")
     parser.add_argument("--reference", type=Path, required=True, help=f"CSV with index and {COLUMN}")
-    parser.add_argument("--data", type=Path, required=True, help="CIFAR-10: original files or an .npz")
+    parser.add_argument(
+        "--data", type=Path, help="CIFAR-10: original files or an .npz; without it only the report is written"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the build's folder; resumed if there")
     parser.add_argument("--count", type=int, default=8, help="architectures")
     parser.add_argument("--recipe", default="official-12")
@@ -133,10 +189,11 @@ def main() -> None:
     parser.add_argument("--limit-seconds", type=float)
     parser.add_argument("--trainer", default="plain", help='"stacked" trains all at once on a GPU')
     a = parser.parse_args()
-    found = validate(
-        a.reference, a.data, a.out, a.count, a.recipe, a.jobs, a.device, a.limit_seconds, a.trainer
-    )
-    print((a.out / "report.md").read_text() if len(found.ours) else "nothing built yet")
+    if a.data is None:
+        write_report(Folder.open(a.out), read_reference(a.reference))
+    else:
+        validate(a.reference, a.data, a.out, a.count, a.recipe, a.jobs, a.device, a.limit_seconds, a.trainer)
+    print((a.out / "report.md").read_text())
 
 
 if __name__ == "__main__":

@@ -10,8 +10,11 @@ import pytest
 
 from nb201env.classes import canonical_classes
 from nb201env.space import SIZE, official_index_of
+from tests.conftest import ROOT
+from tests.conftest import reference as reference_file
 from training import validate as module
-from training.validate import Comparison, choose, read_reference, validate
+from training.plan import Folder
+from training.validate import Comparison, choose, compare, read_reference, report, validate
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_the_whole_comparison(reference: Path, images: Path, tmp_path: Path, mon
     assert len(found.ours) == 3
     assert ((found.ours >= 0) & (found.ours <= 1)).all()
     text = (out / "report.md").read_text()
-    assert "Kendall tau" in text
+    assert "Kendall's tau" in text
     assert text.count("nor_conv") + text.count("none") > 2
     arguments = ["--reference", str(reference), "--data", str(images), "--out", str(out), "--count", "3"]
     monkeypatch.setattr(sys, "argv", ["validate", *arguments])
@@ -81,7 +84,44 @@ def _thin(name: str):  # type: ignore[no-untyped-def]
 
 
 def test_the_figures() -> None:
-    indices = np.array([0, 1, 2])
-    found = Comparison(indices, np.array([0.1, 0.3, 0.2]), np.array([0.1, 0.2, 0.3]))
+    official = np.array([0.1, 0.2, 0.3])
+    found = Comparison(np.array([0, 1, 2]), np.array([0.1, 0.3, 0.2]), official, np.ones(3))
     assert found.tau == pytest.approx(1 / 3)
     assert found.difference == pytest.approx(0)
+
+
+def test_the_report_of_an_unfinished_build(
+    reference: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Nothing, then one architecture, then all: what is there is reported, in the official order."""
+    monkeypatch.setattr(module, "find_recipe", lambda name: _thin(name))
+    arguments = {"count": 3, "recipe": "official-12", "jobs": 1, "device": "cpu"}
+    found = validate(reference, images, tmp_path / "out", limit_seconds=0, **arguments)  # type: ignore[arg-type]
+    assert len(found.ours) == 0
+    assert "0 of 3 architectures" in (tmp_path / "out" / "report.md").read_text()
+    found = validate(reference, images, tmp_path / "out", **arguments)  # type: ignore[arg-type]
+    assert (np.diff(found.official) > 0).all()
+    assert (found.seconds > 0).all()
+    next((tmp_path / "out" / "shards").iterdir()).unlink()
+    folder = Folder.open(tmp_path / "out")
+    part = compare(folder, read_reference(reference), images=32)
+    assert len(part.ours) == 2
+    assert set(part.ours) <= set(found.ours)
+    text = report(folder, part)
+    assert "2 of 3 architectures" in text
+    # The command without images writes the report of what is there; its accuracies count 25,000 images.
+    monkeypatch.setattr(
+        sys, "argv", ["validate", "--reference", str(reference), "--out", str(tmp_path / "out")]
+    )
+    module.main()
+    assert capsys.readouterr().out.count(r"\|+\|") == 2 * len(part.ours)
+
+
+def test_the_committed_report_is_what_its_build_says() -> None:
+    """Every number in it comes from the shards beside it and the reference file."""
+    official = read_reference(reference_file("nb201_cifar10.csv"))
+    committed = ROOT / "docs" / "data" / "official-12"
+    folder = Folder.open(committed)
+    assert list(folder.plan.only) == choose(official, len(folder.plan.only))
+    assert (committed / "report.md").read_text() == report(folder, compare(folder, official))
