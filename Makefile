@@ -30,6 +30,7 @@ lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
 	$(BIN)/mypy
 
 docs: $(VENV)/.dev ## Write the generated pages again
+	$(BIN)/python -m docs.digits
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m surrogate.pages
 	$(BIN)/python -m benchmarks.bench_weight_sharing page

