@@ -136,7 +136,7 @@ def tables(found: dict[str, Any]) -> str:
     rows: list[Row] = found["rows"]
     cases = list(dict.fromkeys((row["agent"], row["batch_statistics"]) for row in rows))
     groups = {case: [r for r in rows if (r["agent"], r["batch_statistics"]) == case] for case in cases}
-    parts = [results(found, groups), collapse(groups)]
+    parts = [results(found, groups), collapse(groups), without_convolution(rows)]
     return "\n\n".join(parts)
 
 
@@ -182,6 +182,15 @@ def collapse(groups: dict[tuple[str, str], list[Row]]) -> str:
             ends = ", ".join(map(str, skips_by_epoch[:, -1]))
             lines.append(f"| {display_name(agent)} | {means} | {ends} |")
     return "\n".join(lines)
+
+
+def without_convolution(rows: list[Row]) -> str:
+    """How many of each agent's derived cells hold only skips, pools and nothing."""
+    counts = []
+    for agent in dict.fromkeys(row["agent"] for row in rows):
+        cells = [row["architecture"] for row in rows if row["agent"] == agent]
+        counts.append(f"{display_name(agent)} {sum('conv' not in cell for cell in cells)} of {len(cells)}")
+    return f"Derived cells without any convolution: {', '.join(counts)}."
 
 
 def main() -> None:
