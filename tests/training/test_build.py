@@ -74,7 +74,7 @@ def test_the_table_holds_what_was_trained(table: Table, undisturbed: Folder) -> 
     assert table.values("valid_loss", epochs=1)[index, 0] == arrays["valid_loss"][1, 0]
     assert (arrays["measured_seconds"] > 0).all()
     assert about["about"]["processor"]
-    assert table.manifest["coverage"] == {"trainings": 12, "of": 2 * 5485}
+    assert table.manifest["coverage"] == {"trainings": 12, "of": 2 * 5485, "diverged": []}
 
 
 def test_members_of_a_class_share_its_runs(table: Table) -> None:
