@@ -2,10 +2,14 @@
 
     python -m benchmarks.bench_rl                       goes on where it stopped; docs/data/rl.json
     python -m benchmarks.bench_rl --agents ppo --seeds 0-4 --out /tmp/rl.json
+    python -m benchmarks.bench_rl --regret NB201-digits-v0 --agents ppo --settings '{"sharpness": 20}'
 
 An architecture is good when its mean validation accuracy over the table's runs lies within 0.3
 points of the best's. Each query is answered by one run. A search ends there, or without it after
 2,000 queries (a failure); asking again for the same architecture is a query, but no new one.
+
+With ``--regret`` it prints the regret of the best architecture asked after 100, 200 and 400 queries, for
+trying other settings on any environment.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from nb201env.tables import open_table
 RESULTS = Path(__file__).parent.parent / "docs" / "data" / "rl.json"
 AGENTS = ("ppo", "vector_ppo", "a2c", "dqn")  # MaskablePPO is PPO here: building masks nothing
 WITHIN, QUERIES = 0.003, 2000
+STOPS = (100, 200, 400)
 
 
 class Reached(Exception):
@@ -83,6 +88,20 @@ def write(path: Path, results: dict[str, Any]) -> None:
     os.replace(partial, path)
 
 
+def regrets(agent: str, settings: dict[str, Any], env_id: str, seeds: list[int]) -> np.ndarray[Any, Any]:
+    """Optimum minus the best mean accuracy asked for after each of `STOPS` queries; [seeds, stops]."""
+    table = open_table(TABLES[env_id])
+    mean = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+    found = []
+    for seed in seeds:
+        queries: list[dict[str, Any]] = []
+        env = gym.make(env_id, budget_queries=STOPS[-1])
+        make_agent(agent, **settings).search(Recorder(env, seed, queries.append), agent_seed(seed))
+        asked = mean[[index_of(query["architecture"]) for query in queries]]
+        found.append(mean.max() - np.maximum.accumulate(asked)[np.array(STOPS) - 1])
+    return np.array(found)
+
+
 def summary(searches: dict[str, dict[str, int | None]]) -> tuple[float, int, int, int]:
     """Mean and most of the different architectures asked, failures, and searches."""
     unique = [one["unique"] for one in searches.values() if one["unique"] is not None]
@@ -99,7 +118,16 @@ def main() -> None:
     parser.add_argument("--agents", default=",".join(AGENTS))
     parser.add_argument("--seeds", default="0-19")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--regret", metavar="ENV", help="print regrets there instead")
+    parser.add_argument("--settings", type=json.loads, default={}, help="hyper-parameters for --regret, JSON")
     options = parser.parse_args()
+    if options.regret:
+        for agent in options.agents.split(","):
+            found = 100 * regrets(agent, options.settings, options.regret, parse_seeds(options.seeds))
+            errors = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+            for stop, mean, error in zip(STOPS, found.mean(axis=0), errors, strict=True):
+                print(f"{display_name(agent)}: {mean:.2f} ± {error:.2f} points after {stop} queries")
+        return
     run(options.out, options.agents.split(","), parse_seeds(options.seeds))
 
 

@@ -253,3 +253,16 @@ def test_a_measurement_stops_at_the_first_good_architecture() -> None:
     assert found["unique"] is not None
     assert found["queries"] is not None
     assert 1 <= found["unique"] <= found["queries"] < 2000
+
+
+def test_regrets_are_those_of_the_recorded_search(tmp_path: Path) -> None:
+    from agents.runner import Search
+    from agents.trajectory import read
+    from benchmarks.bench_rl import STOPS, regrets
+    from nb201env import open_table
+
+    found = regrets("random_search", {}, "NB201-digits-v0", [3])
+    search = Search("random_search", "NB201-digits-v0", 3, {"budget_queries": STOPS[-1]}, tmp_path)
+    asked = read(search.run()).index
+    mean = open_table("digits-10").accuracy(split="valid", epochs=10, run="mean")
+    assert found.tolist() == [[mean.max() - mean[asked[:stop]].max() for stop in STOPS]]
