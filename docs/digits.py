@@ -14,15 +14,14 @@ import numpy as np
 from nb201env.classes import representatives
 from nb201env.comparison import kendall
 from nb201env.envs.answers import costs
-from nb201env.envs.registration import OFFICIAL as OFFICIAL_IDS
-from nb201env.envs.registration import TABLES
+from nb201env.envs.registration import OFFICIAL, TABLES
 from nb201env.space import EDGES, SKIP, all_ops
 from nb201env.table import FloatArray, Table
 from nb201env.tables import embedded_file, open_table
 
 FIGURES = Path(__file__).parent / "figures"
 NAME = TABLES["NB201-digits-v0"]
-OFFICIAL = tuple(OFFICIAL_IDS.values())
+YARDSTICKS = tuple(OFFICIAL.values())
 LEARNT = 0.2
 """Accuracy above which an architecture of ten classes has learnt something; chance is 0.1."""
 SHARES = {"all": 1.0, "the better half": 0.5, "the best tenth": 0.1}
@@ -92,7 +91,7 @@ def seeds_part(table: Table) -> list[str]:
 def tasks_part(table: Table) -> list[str]:
     """Kendall's tau with the official tables and with the costs."""
     ours = class_means(table, "valid")
-    theirs = {name: class_means(open_table(name), "valid") for name in OFFICIAL}
+    theirs = {name: class_means(open_table(name), "valid") for name in YARDSTICKS}
     macs = costs(table, "macs")[representatives()]
     learnt = ours > LEARNT
     lines = [
@@ -101,13 +100,13 @@ def tasks_part(table: Table) -> list[str]:
         "Kendall's τ of the mean validation accuracy over canonical classes; in brackets without those below "
         f"{LEARNT:.0%} on digits.",
         "",
-        f"| | {' | '.join(OFFICIAL)} | multiply-accumulates |",
-        f"| --- |{' ---: |' * (len(OFFICIAL) + 1)}",
+        f"| | {' | '.join(YARDSTICKS)} | multiply-accumulates |",
+        f"| --- |{' ---: |' * (len(YARDSTICKS) + 1)}",
     ]
-    for name, score in {NAME: ours, OFFICIAL[0]: theirs[OFFICIAL[0]]}.items():
+    for name, score in {NAME: ours, YARDSTICKS[0]: theirs[YARDSTICKS[0]]}.items():
         others = [*theirs.values(), macs]
         cells = ("—" if name == other else _both(score, values, learnt)
-                 for other, values in zip((*OFFICIAL, ""), others, strict=True))  # fmt: skip
+                 for other, values in zip((*YARDSTICKS, ""), others, strict=True))  # fmt: skip
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, "", shortcut(table)]
 
@@ -116,11 +115,11 @@ def shortcut(table: Table) -> str:
     """What a skip connection from the cell's input to its output means here."""
     direct = all_ops()[:, EDGES.index((0, 3))] == SKIP
     ours, theirs = (t.accuracy(split="valid", epochs=t.epochs, run="mean")
-                    for t in (table, open_table(OFFICIAL[0])))  # fmt: skip
+                    for t in (table, open_table(YARDSTICKS[0])))  # fmt: skip
     return (
         "What decides on digits is whether ten short epochs get anything through fifteen cells: cells "
         f"with a skip connection from input to output reach {ours[direct].mean():.1%} on average, the others "
-        f"{ours[~direct].mean():.1%}. Among the {direct.sum():,} that have one, τ with {OFFICIAL[0]} is "
+        f"{ours[~direct].mean():.1%}. Among the {direct.sum():,} that have one, τ with {YARDSTICKS[0]} is "
         f"{kendall(ours[direct], theirs[direct]):.2f}."
     )
 
@@ -176,13 +175,13 @@ def draw() -> Iterable[Path]:
     from nb201env import plots
 
     table = open_table(NAME)
-    official = open_table(OFFICIAL[0])
+    official = open_table(YARDSTICKS[0])
     drawings: dict[str, tuple[Callable[..., object], Table | Sequence[Table]]] = {
         "histogram": (plots.histogram, table),
         "landscape": (plots.landscape, table),
         "seeds": (plots.seeds, table),
         "ops": (plots.ops, table),
-        "ranks": (plots.ranks, (official, table, open_table(OFFICIAL[1]))),
+        "ranks": (plots.ranks, (official, table, open_table(YARDSTICKS[1]))),
     }
     for name, (function, what) in drawings.items():
         path = FIGURES / f"digits-{name}.png"
