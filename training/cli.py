@@ -31,10 +31,10 @@ def build(
         str, typer.Option(help="The build's folder or URL (s3://...); made if new, resumed if not.")
     ],
     task: Annotated[
-        str, typer.Option(help="digits, cifar10-valid, cifar10, cifar100, ImageNet16-120.")
-    ] = "digits",
-    recipe: Annotated[str, typer.Option(help="A preset, such as official-12.")] = "smoke-2",
-    seeds: Annotated[str, typer.Option(help="Seeds, one run each: 777,888,999.")] = "777",
+        str, typer.Option(help="digits, cifar10-valid, cifar10, cifar100, ImageNet16-120 (docs/building.md).")
+    ],
+    recipe: Annotated[str, typer.Option(help="A preset, such as official-12.")],
+    seeds: Annotated[str, typer.Option(help="Seeds, one run each: 777,888,999.")],
     every_string: Annotated[
         bool, typer.Option(help="Train all 15,625, not one per canonical class.")
     ] = False,
@@ -63,16 +63,15 @@ def build(
     _torch()
     from training.build import Cluster, find_trainer, trainer_for
     from training.build import build as run
-    from training.files import download as fetch
     from training.plan import Folder, Plan
     from training.recipe import find_recipe
-    from training.tasks import find_task, load_task
+    from training.tasks import download_task, load_task
 
     if engine not in ("local", "ray"):
         raise ValueError(f"unknown engine {engine!r}; the engines are local, ray")
     chosen = find_recipe(recipe)
     if download:
-        data = fetch(find_task(task).dataset, data or Path("data"))
+        data = download_task(task, data or Path("data"))
     images = load_task(task, data)
     if trainer == "auto":
         trainer = trainer_for(device, images.splits["train"].images.shape[-1])

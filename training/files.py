@@ -10,6 +10,7 @@ import hashlib
 import io
 import pickle
 import tarfile
+import tempfile
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -79,8 +80,11 @@ MD5: dict[str, str] = {
     "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
     "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
     "val_data": "3410e3017fdaefba8d5073aaa65e4bd6",
+    "cifar100-test-split.txt": "16f51963f0ccd95cb6c08c33ca4c1665",
+    "imagenet-16-120-test-split.txt": "670c7749b090d2e937e20d10e811be22",
 }
-"""Of the original files of CIFAR-10, CIFAR-100 and 16x16 ImageNet, as published for their loaders."""
+"""Of the original files of CIFAR-10, CIFAR-100 and 16x16 ImageNet, as published for their loaders,
+and of the official lists (`training.lists`)."""
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -99,20 +103,35 @@ def read_pickle(path: Path) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         DamagedData: If it is not such a pickle, or not the original one.
     """
+    content = read_original(path)
+    try:
+        value = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+        return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in value.items()}
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise DamagedData(f"{path}: not a readable image file ({error}); get a fresh copy") from error
+
+
+def read_original(path: Path) -> bytes:
+    """An original file's content, held to its published md5 if there is one.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedData: If it is not the original one.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{path} is missing; give --data the folder of the data set's original files"
         ) from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    found = _md5(content)
     if found != MD5.get(path.name, found):
         raise DamagedData(f"{path}: md5 {found} instead of {MD5[path.name]}; get a fresh copy")
-    try:
-        value = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-        return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in value.items()}
-    except Exception as error:  # a damaged pickle can fail in any way
-        raise DamagedData(f"{path}: not a readable image file ({error}); get a fresh copy") from error
+    return content
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def read_cifar10(source: Path) -> Arrays:
@@ -182,21 +201,30 @@ def download(dataset: str, folder: Path, url: str | None = None) -> Path:
     target = folder / what.folder
     if target.is_dir():
         return target
-    address = url or what.url
+    content = fetch(url or what.url, what.md5, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as aside:  # the folder appears when it is complete
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(aside, filter="data")
+        Path(aside, what.folder).rename(target)
+    return target
+
+
+def fetch(address: str, md5: str, folder: Path) -> bytes:
+    """What an address serves, if it is the file with this md5; `folder` is named in the message if not.
+
+    Raises:
+        OSError: If the address does not answer.
+        DamagedData: If something else came.
+    """
     try:
         with urllib.request.urlopen(address, timeout=60) as response:
-            content = response.read()
+            content: bytes = response.read()
     except OSError as error:
-        raise OSError(
-            f"{address} cannot be reached ({error}); put the files into {folder} by hand"
-        ) from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != what.md5:
-        raise DamagedData(f"{address}: md5 {found} instead of {what.md5}; nothing was unpacked, try again")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        archive.extractall(folder, filter="data")
-    return target
+        raise OSError(f"{address} cannot be reached ({error}); put its file into {folder} by hand") from error
+    if _md5(content) != md5:
+        raise DamagedData(f"{address}: md5 {_md5(content)} instead of {md5}; nothing was written, try again")
+    return content
 
 
 def _inside(source: Path, name: str) -> Path:

@@ -11,12 +11,12 @@ import torch
 from nb201env.space import Architecture
 from training.network import Network, Skeleton
 from training.plan import processor
+from training.tasks import find_task
 
 _WARM_UP = 3
 # side of the image, channels, classes
 _SHAPES: dict[str, tuple[int, int, int]] = {
     "digits": (8, 1, 10),
-    "cifar10-valid": (32, 3, 10),
     "cifar10": (32, 3, 10),
     "cifar100": (32, 3, 100),
     "ImageNet16-120": (16, 3, 120),
@@ -54,9 +54,7 @@ def measure(
     Raises:
         ValueError: If the task or the device is unknown.
     """
-    if task not in _SHAPES:
-        raise ValueError(f"unknown task {task!r}; the tasks are {', '.join(_SHAPES)}")
-    side, channels, classes = _SHAPES[task]
+    side, channels, classes = _SHAPES[find_task(task).dataset]
     place = torch.device(device)
     network = Network(architecture, Skeleton(classes=classes, image_size=side, channels=channels))
     network.eval().to(place)

@@ -4,12 +4,15 @@
 | --- | --- | --- | --- |
 | cifar10-valid | the official random half of the training images | the other half | the test images |
 | cifar10 | all 50,000 training images | the other half, so seen in training | the test images |
-| cifar100 | all training images | a random half of the test images | the other half |
-| ImageNet16-120 | all training images | a random half of the validation images | the other half |
+| cifar100 | all training images | the official half of the test images | the other half |
+| ImageNet16-120 | all training images | the official half of the validation images | the other half |
+| cifar100-own-halves | as cifar100 | another random half | the other half |
+| ImageNet16-120-own-halves | as ImageNet16-120 | another random half | the other half |
 | digits | 797 of scikit-learn's 1,797 images | 500 | 500 |
 
-The official split of CIFAR-10 is regenerated from its recipe (see `official_half`). The official
-lists for CIFAR-100 and ImageNet16-120 follow no known recipe, so their halves are our own.
+The official split of CIFAR-10 is regenerated from its recipe (see `official_half`). Those of
+CIFAR-100 and ImageNet16-120 follow no known recipe and are read from the official lists (see
+`training.lists`); the tasks with halves of our own are for those who do not have them.
 """
 
 from __future__ import annotations
@@ -25,9 +28,12 @@ import torch
 
 from nb201env.extras import require
 from training.data import Data, Split
-from training.files import Arrays, read_cifar10, read_cifar100, read_imagenet16
+from training.files import Arrays, download, read_cifar10, read_cifar100, read_imagenet16
+from training.lists import LISTS, download_list, read_list
 
 _SPLIT_SEED = 1021
+_OWN = "-own-halves"
+"""Ends the names of tasks whose halves are not the official ones."""
 
 
 class Task(NamedTuple):
@@ -72,6 +78,23 @@ def find_task(name: str) -> Task:
     return TASKS[name]
 
 
+def download_task(name: str, folder: Path) -> Path:
+    """Fetch a task's original files into `folder`, and the official list if it needs one.
+
+    Returns:
+        The folder of the original files, for `load_task`.
+
+    Raises:
+        ValueError: If there is no such task, or its images cannot be fetched.
+        OSError: If an address does not answer.
+        DamagedData: If what came is not the original.
+    """
+    source = download(find_task(name).dataset, folder)
+    if name in LISTS:
+        download_list(name, source)
+    return source
+
+
 def official_half(count: int, seed: int = _SPLIT_SEED) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The official random halves of a training set: sorted row numbers of both.
 
@@ -96,15 +119,17 @@ def _cifar10(source: Path | None, whole: bool) -> Data:
     return _data(name, splits, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 10)
 
 
-def _cifar100(source: Path | None) -> Data:
-    arrays = read_cifar100(_given("cifar100", source))
-    return _data("cifar100", _halved_test(arrays), (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), 100)
+def _cifar100(source: Path | None, own: bool) -> Data:
+    source = _given("cifar100", source)
+    splits = _halved_test("cifar100", source, read_cifar100(source), own)
+    return _data("cifar100" + own * _OWN, splits, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), 100)
 
 
-def _imagenet16(source: Path | None) -> Data:
-    arrays = read_imagenet16(_given("ImageNet16-120", source))
+def _imagenet16(source: Path | None, own: bool) -> Data:
+    source = _given("ImageNet16-120", source)
+    splits = _halved_test("ImageNet16-120", source, read_imagenet16(source), own)
     mean, std = (122.68, 116.66, 104.01), (63.22, 61.26, 65.09)
-    return _data("ImageNet16-120", _halved_test(arrays), mean, std, 120)
+    return _data("ImageNet16-120" + own * _OWN, splits, mean, std, 120)
 
 
 def _digits(_: Path | None) -> Data:
@@ -119,8 +144,9 @@ def _digits(_: Path | None) -> Data:
     return _data("digits", splits, (77.9,), (95.9,), 10)
 
 
-def _halved_test(arrays: Arrays) -> dict[str, Split]:
-    valid, test = official_half(len(arrays["y_test"]))
+def _halved_test(dataset: str, source: Path, arrays: Arrays, own: bool) -> dict[str, Split]:
+    images = len(arrays["y_test"])
+    valid, test = official_half(images) if own else read_list(dataset, source, images)
     return {
         "train": _split(arrays, "train", slice(None)),
         "valid": _split(arrays, "test", valid),
@@ -148,6 +174,22 @@ def _given(task: str, source: Path | None) -> Path:
     return source
 
 
+def _halved(dataset: str, part: str, load: Callable[[Path | None, bool], Data]) -> dict[str, Task]:
+    """The two tasks, of official and of own halves, of a data set whose evaluation images are halved."""
+    name = dataset.replace("cifar", "CIFAR-")
+
+    def task(half: str, own: bool) -> Task:
+        return Task(
+            dataset, f"all {name} training images", f"{half} half of the {name} {part} images",
+            f"the other half of the {name} {part} images", lambda source: load(source, own),
+        )  # fmt: skip
+
+    return {
+        dataset: task("the official x-valid", own=False),
+        f"{dataset}{_OWN}": task("our random", own=True),
+    }
+
+
 _CIFAR10 = ("the other half of the CIFAR-10 training images", "all CIFAR-10 test images")
 TASKS: dict[str, Task] = {
     "digits": Task(
@@ -162,13 +204,6 @@ TASKS: dict[str, Task] = {
         "cifar10", "all CIFAR-10 training images", f"{_CIFAR10[0]}, so seen in training", _CIFAR10[1],
         lambda source: _cifar10(source, whole=True),
     ),
-    "cifar100": Task(
-        "cifar100", "all CIFAR-100 training images", "our random half of the CIFAR-100 test images",
-        "the other half of the CIFAR-100 test images", _cifar100,
-    ),
-    "ImageNet16-120": Task(
-        "ImageNet16-120", "all ImageNet16-120 training images",
-        "our random half of the ImageNet16-120 validation images",
-        "the other half of the ImageNet16-120 validation images", _imagenet16,
-    ),
+    **_halved("cifar100", "test", _cifar100),
+    **_halved("ImageNet16-120", "validation", _imagenet16),
 }  # fmt: skip

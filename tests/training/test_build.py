@@ -155,8 +155,9 @@ def test_processes_do_not_change_the_numbers(undisturbed: Folder, table: Table, 
     assert seen[-1].seconds_left == 0
 
 
+BUILD = ["build", "--task", "digits", "--recipe", "smoke-2", "--seeds", "3,4"]
 COMMAND = [
-    sys.executable, "-c", "from nb201env.cli import main; main()", "build", "--recipe", "digits-10",
+    sys.executable, "-c", "from nb201env.cli import main; main()", *BUILD, "--recipe", "digits-10",
     "--seeds", "3,4", "--shard", "1", "--only", ",".join(map(str, ONLY)), "--out",
 ]  # fmt: skip
 
@@ -352,7 +353,7 @@ def test_weights_of_another_build(tmp_path: Path) -> None:
 def test_the_commands(tmp_path: Path, table: Table) -> None:
     runner, only = CliRunner(), ",".join(map(str, ONLY))
     out = tmp_path / "digits"
-    command = ["build", "--out", str(out), "--seeds", "3,4", "--only", only, "--recipe", "smoke-2"]
+    command = [*BUILD, "--out", str(out), "--only", only]
     result = runner.invoke(program(), command)
     assert result.exit_code == 0, result.output
     assert "2 of 2 shards" in result.output
@@ -378,7 +379,16 @@ def test_the_commands(tmp_path: Path, table: Table) -> None:
     ],
 )
 def test_wrong_commands(arguments: list[str], error: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(program(), ["build", "--out", str(tmp_path / "x"), *arguments])
+    result = CliRunner().invoke(program(), [*BUILD, "--out", str(tmp_path / "x"), *arguments])
     assert result.exit_code != 0
     assert error in str(result.exception)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("left_out", ["--task", "--recipe", "--seeds"])
+def test_what_decides_the_numbers_has_no_default(left_out: str, tmp_path: Path) -> None:
+    place = BUILD.index(left_out)
+    result = CliRunner().invoke(program(), [*BUILD[:place], *BUILD[place + 2 :], "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert left_out in result.output
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import pytest
 
 from nb201env.cli import build as program
 from nb201env.container import DamagedTable, write
-from tests.training.test_build import DATA, small_plan
+from tests.training.test_build import BUILD, DATA, small_plan
 from training import load_network
 from training.build import Way, build, train_unit
 from training.build import store as keep
@@ -105,7 +105,7 @@ def test_machines_can_share_a_build(address: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", ["2", "0/2", "3/2", "a/b", "1/0"])
 def test_a_share_that_is_none(bad: str, tmp_path: Path) -> None:
-    command = ["build", "--out", str(tmp_path), "--only", "0", "--share", bad]
+    command = [*BUILD, "--out", str(tmp_path), "--only", "0", "--share", bad]
     with pytest.raises(ValueError, match="--share looks like 2/5"):
         program()(command, standalone_mode=False)
 

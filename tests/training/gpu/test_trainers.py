@@ -17,6 +17,7 @@ from nb201env import Architecture
 from nb201env.cli import build as program
 from nb201env.space import SIZE
 from tests.training.gpu.common import BACKENDS, DEAD, DEVICE, EVERY, MIXED, ONE_OP
+from tests.training.test_build import BUILD
 from training import load_network
 from training.build import build, trainer_for
 from training.data import Data
@@ -241,7 +242,7 @@ def test_what_auto_means() -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     only = ",".join(str(a.index) for a in MIXED[:2])
-    command = ["build", "--out", str(tmp_path), "--only", only, "--trainer", "stacked"]
+    command = [*BUILD, "--seeds", "3", "--out", str(tmp_path), "--only", only, "--trainer", "stacked"]
     result = CliRunner().invoke(program(), command)
     assert result.exit_code == 0, result.output
     assert "1 of 1 shards" in result.output
@@ -249,7 +250,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu(tmp_path: Path) -> None:
-    command = ["build", "--out", str(tmp_path), "--only", "62", "--device", "cuda"]
+    command = [*BUILD, "--out", str(tmp_path), "--only", "62", "--device", "cuda"]
     result = CliRunner().invoke(program(), command)
     assert isinstance(result.exception, ValueError)
     assert "sees none here; use --device cpu" in str(result.exception)
