@@ -37,15 +37,14 @@ class GaussianProcess:
     """
 
     def __init__(self, features: FloatArray, capacity: int) -> None:
-        varying = features[:, features.std(axis=0) > 0]
-        self._features = (varying - varying.mean(axis=0)) / varying.std(axis=0)
+        self._features = standardise(features)
         self._grid = [_Point(*pair, len(features), capacity) for pair in product(LENGTHS, NOISES)]
 
     def observe(self, candidate: int) -> None:
         """Take note that a candidate was observed; again, if it was before."""
         squares = ((self._features - self._features[candidate]) ** 2).sum(axis=1)
         squares /= 2.0 * self._features.shape[1]  # the mean over all pairs is 1
-        correlations = {length: _matern(squares, length) for length in LENGTHS}
+        correlations = {length: matern(squares, length) for length in LENGTHS}
         for point in self._grid:
             point.observe(candidate, correlations[point.length])
 
@@ -103,7 +102,13 @@ class _Point:
         return center.astype(np.float64), signal * np.maximum(1.0 - self._explained, 1e-9)
 
 
-def _matern(squares: FloatArray, length: float) -> FloatArray:
+def standardise(features: FloatArray) -> FloatArray:
+    """Features that vary, with mean 0 and deviation 1 over the candidates."""
+    varying = features[:, features.std(axis=0) > 0]
+    return np.asarray((varying - varying.mean(axis=0)) / varying.std(axis=0))
+
+
+def matern(squares: FloatArray, length: float) -> FloatArray:
     """The Matérn kernel of smoothness 5/2, of squared distances."""
     r = np.sqrt(5.0 * squares) / length
     return np.asarray((1.0 + r + r * r / 3.0) * np.exp(-r))
