@@ -98,6 +98,15 @@ def trainer_for(device: str, image_size: int) -> str:
     return "compiled" if image_size <= 8 else "plain"
 
 
+def shard_for(trainer: str) -> int:
+    """How many architectures a shard holds if nothing is said.
+
+    What trains them one after the other, for minutes or hours each, gains nothing from more than one
+    and would lose more to a kill.
+    """
+    return 1 if trainer == "plain" else 32
+
+
 def check_device(device: str) -> None:
     """Raise a ValueError that says what to do if this machine has no such device."""
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():

@@ -44,7 +44,9 @@ def build(
     trainer: Annotated[
         str, typer.Option(help="plain, compiled, graphs, stacked, or auto (see docs/building.md).")
     ] = "auto",
-    shard: Annotated[int, typer.Option(min=1, help="Architectures per shard.")] = 32,
+    shard: Annotated[
+        int | None, typer.Option(min=1, help="Architectures per shard; by default 1 if plain, else 32.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     weights: Annotated[bool, typer.Option(help="Also keep the trained weights.")] = False,
@@ -61,7 +63,7 @@ def build(
 ) -> None:
     """Train whole tables, in shards; run it again to go on where it stopped."""
     _torch()
-    from training.build import Cluster, find_trainer, trainer_for
+    from training.build import Cluster, find_trainer, shard_for, trainer_for
     from training.build import build as run
     from training.plan import Folder, Plan
     from training.recipe import find_recipe
@@ -83,7 +85,7 @@ def build(
         _numbers(seeds, "--seeds"),
         trainer,
         every_string,
-        shard,
+        shard or shard_for(trainer),
         _numbers(only, "--only"),
     )
     folder = Folder.create(out, plan)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -16,11 +15,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from nb201env import Architecture, DamagedTable, NotRecorded, Table, container
 from nb201env.classes import canonical_classes, representatives
-from nb201env.cli import build as program
 from nb201env.space import SIZE
 from nb201env.table import verify_file
 from training import load_network
@@ -345,50 +342,3 @@ def test_weights_of_another_build(tmp_path: Path) -> None:
     table = merge(folder, tmp_path / "two" / "t.safetensors", DATA)
     with pytest.raises(DamagedTable, match="another build"):
         load_network(table, BEST, 1, weights=tmp_path / "one" / "weights")
-
-
-# -- the command line ------------------------------------------------------------------------
-
-
-def test_the_commands(tmp_path: Path, table: Table) -> None:
-    runner, only = CliRunner(), ",".join(map(str, ONLY))
-    out = tmp_path / "digits"
-    command = [*BUILD, "--out", str(out), "--only", only]
-    result = runner.invoke(program(), command)
-    assert result.exit_code == 0, result.output
-    assert "2 of 2 shards" in result.output
-    assert "complete" in result.output
-    result = runner.invoke(program(), ["merge", str(out)])
-    assert result.exit_code == 0, result.output
-    assert "12 of 10,970 trainings" in result.output
-    result = runner.invoke(program(), ["audit", str(out / "digits-2.safetensors"), "--sample", "3", "--json"])
-    assert json.loads(result.output)["measures"]["dead_accuracy"] < 0.2
-    assert Table.open(out / "digits-2.safetensors").manifest["protocol"]["train_images"] == 128
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (["--recipe", "x"], "unknown recipe 'x'"),
-        (["--task", "mnist"], "unknown task 'mnist'"),
-        (["--seeds", "a"], "--seeds takes numbers"),
-        (["--trainer", "x"], "unknown trainer"),
-        (["--engine", "x"], "unknown engine"),
-        (["--task", "cifar10-valid", "--recipe", "official-12"], "give --data"),
-        (["--task", "cifar10-valid", "--data", "/nowhere.npz"], "missing"),
-    ],
-)
-def test_wrong_commands(arguments: list[str], error: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(program(), [*BUILD, "--out", str(tmp_path / "x"), *arguments])
-    assert result.exit_code != 0
-    assert error in str(result.exception)
-    assert not (tmp_path / "x").exists()
-
-
-@pytest.mark.parametrize("left_out", ["--task", "--recipe", "--seeds"])
-def test_what_decides_the_numbers_has_no_default(left_out: str, tmp_path: Path) -> None:
-    place = BUILD.index(left_out)
-    result = CliRunner().invoke(program(), [*BUILD[:place], *BUILD[place + 2 :], "--out", str(tmp_path)])
-    assert result.exit_code == 2
-    assert left_out in result.output
-    assert not list(tmp_path.iterdir())
