@@ -41,9 +41,8 @@ def train(
 
 
 def predict(booster: xgboost.Booster, features: FloatArray) -> FloatArray:
-    """A booster's predictions, float64 [n]."""
-    data = xgboost.DMatrix(features, nthread=1)
-    return np.asarray(booster.predict(data), dtype=np.float64)
+    """A booster's predictions, float64 [n]; the same as by way of a DMatrix, which takes longer to make."""
+    return np.asarray(booster.inplace_predict(features), dtype=np.float64)
 
 
 def side_by_side(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -15,6 +16,7 @@ from nb201env.classes import canonical_classes, representatives
 from nb201env.space import SIZE, IntArray, all_ops
 from nb201env.table import FloatArray
 from nb201env.tables import open_table
+from surrogate import boosting
 from surrogate.metrics import calibration, kendall_tau, top_kendall_tau
 from surrogate.model import Surrogate
 from surrogate.protocol import random_split
@@ -29,6 +31,19 @@ from tests.surrogate.conftest import SMALL
 @pytest.mark.filterwarnings("ignore:Skipping check")
 def test_scikit_learns_checks(estimator: SurrogateRegressor, check: object) -> None:
     check(estimator)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("trees", [1, 60])
+def test_predictions_are_those_of_the_plain_way(trees: int) -> None:
+    """In place or through a DMatrix, from any layout of memory and after loading: the same bits."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((400, 12))
+    booster = boosting.train(features[:90], features[:90, 0] ** 2, trees, seed=0, max_depth=4)
+    plain = booster.predict(xgboost.DMatrix(features, nthread=1))
+    loaded = boosting.from_bytes(boosting.to_bytes(booster))
+    for one in (booster, loaded):
+        for layout in (features, np.asfortranarray(features), np.repeat(features, 2, axis=1)[:, ::2]):
+            np.testing.assert_array_equal(boosting.predict(one, layout), plain)
 
 
 def test_predictions_are_equal_within_a_canonical_class(small: Surrogate) -> None:
