@@ -68,12 +68,14 @@ class Contender:
 
 CONTENDERS = (
     Contender("predictor (Gaussian process)", "predictor_evolution", 400, 100),
-    Contender("predictor (XGBoost surrogate)", "predictor_evolution", 400, 10, {"predictor": "xgboost"}),
-    Contender("TPE", "tpe", 400, 10),
+    Contender("predictor (XGBoost surrogate)", "predictor_evolution", 400, 100, {"predictor": "xgboost"}),
+    Contender("TPE", "tpe", 400, 100),
+    Contender("BOHB", "bohb", 400, 100),
     Contender("local search, first better", "local_search", 4000, 100, {"move": "first"}),
     Contender("local search, best of 24", "local_search", 4000, 100),
-    Contender("CMA-ES", "cma_es", 4000, 80),
+    Contender("CMA-ES", "cma_es", 4000, 100),
     Contender("regularized evolution", "regularized_evolution", 4000, 100),
+    Contender("REINFORCE", "reinforce", 4000, 100),
 )
 
 
