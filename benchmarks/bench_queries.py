@@ -69,8 +69,8 @@ class Contender:
 CONTENDERS = (
     Contender("predictor (Gaussian process)", "predictor_evolution", 400, 100),
     Contender("predictor (XGBoost surrogate)", "predictor_evolution", 400, 100, {"predictor": "xgboost"}),
-    Contender("TPE", "tpe", 400, 100),
-    Contender("BOHB", "bohb", 400, 100),
+    Contender("TPE", "tpe", 1000, 100),
+    Contender("BOHB", "bohb", 1000, 100),
     Contender("local search, first better", "local_search", 4000, 100, {"move": "first"}),
     Contender("local search, best of 24", "local_search", 4000, 100),
     Contender("CMA-ES", "cma_es", 4000, 100),

@@ -1,7 +1,7 @@
 """Writes the generated pages: one per environment, the list of tables, results of agents and of digits.
 
     python -m docs.generate               writes the pages (`make docs`); a test holds them
-    python -m docs.generate --baselines   first runs the baseline searches that are missing (hours)
+    python -m docs.generate --baselines   first runs the baseline searches that are missing (minutes)
 
 An environment's page is its class docstring, its table's facts, and what the baselines reach.
 """
