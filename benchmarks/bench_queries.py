@@ -123,10 +123,10 @@ def measure(contender: Contender, env_id: str, seed: int) -> dict[str, Any]:
 
 def key(contender: Contender, env_id: str, seed: int) -> dict[str, Any]:
     """What makes a search the same search."""
-    agent = make_agent(contender.agent, **contender.kwargs)
+    settings = asdict(make_agent(contender.agent, **contender.kwargs))  # type: ignore[call-overload]
     return {
         "agent": contender.agent,
-        "hyperparameters": asdict(agent),  # type: ignore[call-overload]
+        "hyperparameters": json.loads(json.dumps(settings)),  # as it will be read back
         "env": env_id,
         "table": open_table(OFFICIAL[env_id]).id,
         "seed": seed,
