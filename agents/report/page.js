@@ -96,7 +96,7 @@ function check(name, text, settings, redraw) {
 
 // ---- line charts ---------------------------------------------------------------------------
 
-const MARGIN = { left: 58, right: 14, top: 10, bottom: 44 };
+const MARGIN = { left: 58, right: 26, top: 10, bottom: 44 };
 
 /** Draw lines with bands. Series: {label, name, x, y, low, high, dash, step}; null is missing. */
 function lines(host, series, { xLog, yLog, floor = 0, yMax, xLabel, yLabel, xName, unit = "", height = 380 }) {

@@ -240,6 +240,23 @@ def test_a_narrow_window_fits(browser: Any, file: Path) -> None:
         assert len(curves(page)) == 3
 
 
+def test_labels_of_long_searches_are_not_cut(browser: Any, tmp_path: Path) -> None:
+    """The last label, "10,000", is as long as they get and stands at the chart's right edge."""
+    run_all(plan(LIGHT[:1], ENVS[:1], [0], {"budget_queries": 10_000}, tmp_path), 1, lambda *_: None)
+    file = tmp_path / "report.html"
+    file.write_text(html(summarise(load([tmp_path])), "x"), encoding="utf-8")
+    boxes = """svg => [svg, ...svg.querySelectorAll("text")].map(one => {
+        const box = one.getBoundingClientRect();
+        return [one.textContent, box.left, box.right, box.top, box.bottom];
+    })"""
+    for page in opened(browser, file):
+        (_, *frame), *labels = page.locator("[data-chart=regret] svg").first.evaluate(boxes)
+        assert "10,000" in [label[0] for label in labels]
+        for _, left, right, top, bottom in labels:
+            assert frame[0] <= left <= right <= frame[1]
+            assert frame[2] <= top <= bottom <= frame[3]
+
+
 def test_the_tables_need_no_script(browser: Any, file: Path, bench: Bench) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
