@@ -36,8 +36,9 @@ if __name__ == "__main__":
 """
 
 
-def line(what: str, figure: float, goal: str, holds: bool) -> None:
-    print(f"{what:62s} {figure:12,.2f}   goal {goal:10s} {'holds' if holds else 'MISSED'}", flush=True)
+def line(what: str, figure: float, goal: str = "", holds: bool = True) -> None:
+    verdict = f"   goal {goal:10s} {'holds' if holds else 'MISSED'}" if goal else ""
+    print(f"{what:62s} {figure:12,.2f}{verdict}", flush=True)
 
 
 def full_import(source: Path, out: Path) -> None:
@@ -98,7 +99,7 @@ def queries(tables: list[Table]) -> None:
     indices = random.Random(0).choices(held, k=20_000)
     ours = microseconds(lambda i: mine.query(i, split="valid", epochs=200, run=777), indices)
     theirs = microseconds(lambda i: embedded.query(i, split="valid", epochs=200, run=777), indices)
-    line("one query, imported table, microseconds", ours, "", True)
+    line("one query, imported table, microseconds", ours)
     line("one query, imported over embedded table, ratio of times", ours / theirs, "<= 2", ours / theirs <= 2)
 
 
@@ -117,11 +118,12 @@ def main() -> None:
     official = seconds_per_architecture_nats(arguments.sample)
     seconds, architectures = read_everything(tables)
     megabytes = sum(table.container.path.stat().st_size for table in tables) / 1e6
-    line("all tables together, MB", megabytes, "", True)
-    line("nats_bench, everything once, seconds for 15,625 architectures", official * SIZE, "", True)
-    line(f"our tables, everything once, seconds for {architectures:,} architectures", seconds, "", True)
+    line("all tables together, MB", megabytes)
+    line("nats_bench, everything once, seconds for 15,625 architectures", official * SIZE)
+    line(f"our tables, everything once, seconds for {architectures:,} architectures", seconds)
     ratio = official * architectures / seconds
-    line("reading everything once, nats_bench over ours", ratio, ">= 100", ratio >= 100)
+    whole = architectures == SIZE  # of a few files the opening of seven tables is all that is measured
+    line("reading everything once, nats_bench over ours", ratio, ">= 100" * whole, ratio >= 100)
     queries(tables)
 
 
