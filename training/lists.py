@@ -60,9 +60,10 @@ def _find(dataset: str, folder: Path) -> Path:
     for path in (folder / name, unpacked / name):
         if path.is_file():
             return path
+    by_itself = " (--download does)" if dataset in DOWNLOADS else ""
     raise FileNotFoundError(
         f"{folder / name} is missing: the official list of the images that validate; get it from "
-        f"{ADDRESS}/{name} (--download does), or take the task {dataset}-own-halves, with halves of our own"
+        f"{ADDRESS}/{name}{by_itself}, or take the task {dataset}-own-halves, with halves of our own"
     )
 
 

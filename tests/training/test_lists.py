@@ -48,8 +48,11 @@ def test_the_list_decides_what_validates(task: str, file: str, images: Path) -> 
 
 @pytest.mark.parametrize(("task", "file"), [("cifar100", "cifar100.npz"), ("ImageNet16-120", "imagenet.npz")])
 def test_without_the_list_there_is_an_error_and_another_task(task: str, file: str, images: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=rf"{NAMES[task]} is missing.*https://.*{task}-own-halves"):
+    with pytest.raises(
+        FileNotFoundError, match=rf"{NAMES[task]} is missing.*https://.*{task}-own-halves"
+    ) as error:
         load_task(task, images / file)
+    assert ("--download" in str(error.value)) == (task in files.DOWNLOADS)
     own = load_task(f"{task}-own-halves", images / file)
     valid, test = (own.splits[name].labels.tolist() for name in ("valid", "test"))
     assert sorted(valid + test) == list(range(10))
