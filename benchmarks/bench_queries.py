@@ -68,6 +68,7 @@ class Contender:
 
 CONTENDERS = (
     Contender("predictor (Gaussian process)", "predictor_evolution", 400, 100),
+    Contender("predictor (canonical ops alone)", "predictor_evolution", 400, 100, {"encoding": "canonical"}),
     Contender("predictor (XGBoost surrogate)", "predictor_evolution", 400, 100, {"predictor": "xgboost"}),
     Contender("TPE", "tpe", 1000, 100),
     Contender("BOHB", "bohb", 1000, 100),

@@ -1,6 +1,7 @@
 """Why some best architectures take long to find: the best among its rivals, as they predict it.
 
     python -m benchmarks.query_floor
+    python -m benchmarks.query_floor --encoding canonical    with another description of the architectures
 
 A search asks for what it predicts to be good. Here the predictor of the query benchmark is given
 what no search has: the mean accuracy of the 1,000 best classes, each time without the one that it
@@ -11,6 +12,7 @@ with everything else known. It is no strict bound: a worse predictor may be luck
 
 from __future__ import annotations
 
+import argparse
 from itertools import product
 from typing import NamedTuple
 
@@ -27,6 +29,7 @@ from nb201env.tables import open_table
 from surrogate.encodings import class_mean, make
 
 CLASSES = 1000
+ENCODING = PredictorEvolution().encoding
 
 
 class Floor(NamedTuple):
@@ -43,7 +46,7 @@ class Floor(NamedTuple):
     rank: int
 
 
-def floor(table: Table, encoding: str = PredictorEvolution().encoding) -> Floor:
+def floor(table: Table, encoding: str = ENCODING) -> Floor:
     """Where the best class of a table stands in the order of leave-one-out predictions."""
     firsts = representatives()
     accuracy = class_mean(table.accuracy(split="valid", epochs=table.epochs, run="mean"))[firsts]
@@ -79,12 +82,12 @@ def _fit(correlation: FloatArray, noise: float, values: FloatArray) -> tuple[flo
     return float(likelihood), values - weights / np.diag(precision)
 
 
-def table_text() -> str:
+def table_text(encoding: str = ENCODING) -> str:
     """The ranks in Markdown."""
     lines = ["| | its accuracy (%) | as the others predict it (%) | rank |", "| --- | ---: | ---: | ---: |"]
     for name in OFFICIAL.values():
         table = open_table(name)
-        found = floor(table)
+        found = floor(table, encoding)
         lines.append(
             f"| {table.dataset} | {100 * found.accuracy:.2f} | {100 * found.predicted:.2f} | {found.rank} |"
         )
@@ -92,4 +95,8 @@ def table_text() -> str:
 
 
 if __name__ == "__main__":
-    print(table_text())
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--encoding", default=ENCODING, help="see surrogate.encodings; default: the predictor's"
+    )
+    print(table_text(parser.parse_args().encoding))

@@ -63,5 +63,11 @@ def test_something_is_learnt_from_the_others(some: tuple[np.ndarray, np.ndarray]
 def test_the_page_says_what_is_computed() -> None:
     text = query_floor.table_text()
     assert text in bench_queries.PAGE.read_text(encoding="utf-8")
+    ranks = [
+        query_floor.floor(open_table(name), "canonical").rank for name in bench_queries.OFFICIAL.values()
+    ]
+    assert f"{ranks[0]}, {ranks[1]} and {ranks[2]}" in bench_queries.PAGE.read_text(encoding="utf-8").replace(
+        "\n", " "
+    )
     best = open_table("ImageNet16-120-200").optimum(split="valid", epochs=200)[1]
     assert f"| {100 * best:.2f} |" in text
