@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from importlib.metadata import entry_points
 
-import gymnasium
 import typer
 from rich.console import Console
 
@@ -41,10 +40,17 @@ def main() -> None:
     """Run the program; a mistake in its use ends in one line on stderr and exit code 2."""
     try:
         build()()
-    except (ImportError, LookupError, OSError, ValueError, gymnasium.error.Error) as error:
+    except _mistakes() as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """What a mistake in the program's use raises; Gymnasium's own where a command has loaded it."""
+    gymnasium = sys.modules.get("gymnasium")
+    ours = (ImportError, LookupError, OSError, ValueError)
+    return (*ours, gymnasium.error.Error) if gymnasium else ours
 
 
 if __name__ == "__main__":

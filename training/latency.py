@@ -18,6 +18,7 @@ _WARM_UP = 3
 _SHAPES: dict[str, tuple[int, int, int]] = {
     "digits": (8, 1, 10),
     "cifar10": (32, 3, 10),
+    "cifar10-16px": (16, 3, 10),
     "cifar100": (32, 3, 100),
     "ImageNet16-120": (16, 3, 120),
 }

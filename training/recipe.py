@@ -66,6 +66,8 @@ PRESETS: dict[str, Recipe] = {
     for recipe in (
         Recipe("official-12", epochs=12),
         Recipe("official-200", epochs=200),
+        # For 16-pixel images: a whole table in minutes of one GPU; see docs/gpu.md for how well it ranks.
+        Recipe("small-12", epochs=12, cells=1),
         # Digits on a CPU, see docs/building.md for how it was chosen. Thin, because the images are
         # small, but five cells per stage: with one or three the skeleton does most of the work, the
         # cells hardly differ and seeds decide the order. Few images and small batches, so that even

@@ -4,6 +4,7 @@
 | --- | --- | --- | --- |
 | cifar10-valid | the official random half of the training images | the other half | the test images |
 | cifar10 | all 50,000 training images | the other half, so seen in training | the test images |
+| cifar10-valid-16px | as cifar10-valid, every image's 2x2 means | the other half | the test images |
 | cifar100 | all training images | the official half of the test images | the other half |
 | ImageNet16-120 | all training images | the official half of the validation images | the other half |
 | cifar100-own-halves | as cifar100 | another random half | the other half |
@@ -43,6 +44,7 @@ class Task(NamedTuple):
         dataset: The data set, as tables name it.
         trained_on, valid_on, tested_on: Which images these are, for the manifest.
         load: The data, from the folder or file where the original files are.
+        files: The data set whose original files these are, where its name is another.
     """
 
     dataset: str
@@ -50,6 +52,7 @@ class Task(NamedTuple):
     valid_on: str
     tested_on: str
     load: Callable[[Path | None], Data]
+    files: str = ""
 
 
 def load_task(name: str, source: Path | None = None) -> Data:
@@ -89,7 +92,8 @@ def download_task(name: str, folder: Path) -> Path:
         OSError: If an address does not answer.
         DamagedData: If what came is not the original.
     """
-    source = download(find_task(name).dataset, folder)
+    task = find_task(name)
+    source = download(task.files or task.dataset, folder)
     if name in LISTS:
         download_list(name, source)
     return source
@@ -107,15 +111,37 @@ def official_half(count: int, seed: int = _SPLIT_SEED) -> tuple[npt.NDArray[np.i
     return np.array(sorted(rows[:half])), np.array(sorted(rows[half:]))
 
 
-def _cifar10(source: Path | None, whole: bool) -> Data:
-    arrays = read_cifar10(_given("cifar10", source))
+def shrink(images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Images of twice this side as the means of their 2x2 blocks, halves rounded up.
+
+    Args:
+        images: uint8 [n, 2 * side, 2 * side, channels]; those of this side are taken as they are.
+        side: Pixels.
+
+    Raises:
+        ValueError: If their side is another.
+    """
+    found = images.shape[1]
+    if found == side:
+        return images
+    if found != 2 * side:
+        raise ValueError(f"images of {2 * side} or {side} pixels are needed; these have {found}")
+    sums = images.reshape(len(images), side, 2, side, 2, -1).sum(axis=(2, 4), dtype=np.uint16)
+    means: npt.NDArray[np.uint8] = ((sums + 2) // 4).astype(np.uint8)
+    return means
+
+
+def _cifar10(source: Path | None, name: str, whole: bool = False, side: int = 32) -> Data:
+    arrays = read_cifar10(_given(name, source))
+    if side < 32:
+        arrays |= {part: shrink(arrays[part], side) for part in ("x_train", "x_test")}
     train, valid = official_half(len(arrays["y_train"]))
     splits = {
         "train": _split(arrays, "train", slice(None) if whole else train),
         "valid": _split(arrays, "train", valid),
         "test": _split(arrays, "test", slice(None)),
     }
-    name = "cifar10" if whole else "cifar10-valid"
+    # The means of blocks have the images' own mean; the official deviations are kept too.
     return _data(name, splits, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 10)
 
 
@@ -190,6 +216,8 @@ def _halved(dataset: str, part: str, load: Callable[[Path | None, bool], Data]) 
     }
 
 
+_CIFAR10_HALF = "the official random half of the CIFAR-10 training images"
+_MEANS = ", every image's 2x2 means"
 _CIFAR10 = ("the other half of the CIFAR-10 training images", "all CIFAR-10 test images")
 TASKS: dict[str, Task] = {
     "digits": Task(
@@ -197,12 +225,16 @@ TASKS: dict[str, Task] = {
         "the remaining 500 of scikit-learn's digits", _digits,
     ),
     "cifar10-valid": Task(
-        "cifar10", "the official random half of the CIFAR-10 training images", *_CIFAR10,
-        lambda source: _cifar10(source, whole=False),
+        "cifar10", _CIFAR10_HALF, *_CIFAR10,
+        lambda source: _cifar10(source, "cifar10-valid"),
+    ),
+    "cifar10-valid-16px": Task(
+        "cifar10-16px", f"{_CIFAR10_HALF}{_MEANS}", f"{_CIFAR10[0]}{_MEANS}", f"{_CIFAR10[1]}{_MEANS}",
+        lambda source: _cifar10(source, "cifar10-valid-16px", side=16), "cifar10",
     ),
     "cifar10": Task(
         "cifar10", "all CIFAR-10 training images", f"{_CIFAR10[0]}, so seen in training", _CIFAR10[1],
-        lambda source: _cifar10(source, whole=True),
+        lambda source: _cifar10(source, "cifar10", whole=True),
     ),
     **_halved("cifar100", "test", _cifar100),
     **_halved("ImageNet16-120", "validation", _imagenet16),

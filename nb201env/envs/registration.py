@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gymnasium.envs.registration import register
+import importlib.util
 
 OFFICIAL: dict[str, str] = {
     "NB201-cifar10-v0": "cifar10-valid-200",
@@ -19,7 +19,11 @@ SURROGATES: dict[str, str] = {"NB201-cifar10-surrogate-v0": "cifar10-valid-200-s
 
 
 def register_all() -> None:
-    """Make the ids known to Gymnasium."""
+    """Make the ids known to Gymnasium, where it is installed: building tables needs none."""
+    if importlib.util.find_spec("gymnasium") is None:
+        return
+    from gymnasium.envs.registration import register
+
     for env_id, table in (TABLES | SURROGATES).items():
         register(
             id=env_id,
