@@ -121,20 +121,28 @@ def shrink(images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     Raises:
         ValueError: If their side is another.
     """
-    found = images.shape[1]
-    if found == side:
+    if images.shape[1] == side:
         return images
-    if found != 2 * side:
-        raise ValueError(f"images of {2 * side} or {side} pixels are needed; these have {found}")
+    _check_side(images, 2 * side)
     sums = images.reshape(len(images), side, 2, side, 2, -1).sum(axis=(2, 4), dtype=np.uint16)
     means: npt.NDArray[np.uint8] = ((sums + 2) // 4).astype(np.uint8)
     return means
 
 
+def _check_side(images: npt.NDArray[np.uint8], side: int) -> None:
+    if images.shape[1] != side:
+        raise ValueError(
+            f"this task needs images of {side}x{side} pixels; these have {images.shape[1]}; give --data the "
+            "data set's own"
+        )
+
+
 def _cifar10(source: Path | None, name: str, whole: bool = False, side: int = 32) -> Data:
     arrays = read_cifar10(_given(name, source))
-    if side < 32:
-        arrays |= {part: shrink(arrays[part], side) for part in ("x_train", "x_test")}
+    for part in ("x_train", "x_test"):
+        if side < 32:
+            arrays[part] = shrink(arrays[part], side)
+        _check_side(arrays[part], side)
     train, valid = official_half(len(arrays["y_train"]))
     splits = {
         "train": _split(arrays, "train", slice(None) if whole else train),
@@ -146,13 +154,13 @@ def _cifar10(source: Path | None, name: str, whole: bool = False, side: int = 32
 
 
 def _cifar100(source: Path | None, own: bool) -> Data:
-    source = _given("cifar100", source)
+    source = _given("cifar100" + own * _OWN, source)
     splits = _halved_test("cifar100", source, read_cifar100(source), own)
     return _data("cifar100" + own * _OWN, splits, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), 100)
 
 
 def _imagenet16(source: Path | None, own: bool) -> Data:
-    source = _given("ImageNet16-120", source)
+    source = _given("ImageNet16-120" + own * _OWN, source)
     splits = _halved_test("ImageNet16-120", source, read_imagenet16(source), own)
     mean, std = (122.68, 116.66, 104.01), (63.22, 61.26, 65.09)
     return _data("ImageNet16-120" + own * _OWN, splits, mean, std, 120)
@@ -171,6 +179,8 @@ def _digits(_: Path | None) -> Data:
 
 
 def _halved_test(dataset: str, source: Path, arrays: Arrays, own: bool) -> dict[str, Split]:
+    for part in ("x_train", "x_test"):
+        _check_side(arrays[part], 16 if dataset == "ImageNet16-120" else 32)
     images = len(arrays["y_test"])
     valid, test = official_half(images) if own else read_list(dataset, source, images)
     return {

@@ -23,7 +23,7 @@ from training import files
 from training.data import Data, augment, batches, training_split
 from training.files import DamagedData, Download, download, read_cifar10, read_npz, read_pickle
 from training.recipe import find_recipe
-from training.tasks import TASKS, find_task, load_task, official_half
+from training.tasks import TASKS, load_task, official_half, shrink
 
 RECIPE = replace(find_recipe("smoke-2"), train_images=0, batch=100, pad=8, flip=True)
 
@@ -80,6 +80,40 @@ def test_the_cifar10_tasks(cifar10: Path, task: str) -> None:
     assert (data.splits["train"].labels.numpy() == arrays["y_train"][rows]).all()
     assert (data.splits["valid"].images.permute(0, 2, 3, 1).numpy() == arrays["x_train"][valid]).all()
     assert data.splits["test"].images.shape == (10, 3, 32, 32)
+
+
+def test_small_images_are_the_means_of_blocks(cifar10: Path) -> None:
+    """Rounded to the nearest whole number, halves up; from 32 pixels, or from 16 as they are."""
+    whole, small = load_task("cifar10-valid", cifar10), load_task("cifar10-valid-16px", cifar10)
+    for name in ("train", "valid", "test"):
+        means = torch.nn.functional.avg_pool2d(whole.splits[name].images.double(), 2)
+        assert torch.equal(small.splits[name].images.double(), (means + 0.5).floor())
+        assert torch.equal(small.splits[name].labels, whole.splits[name].labels)
+    arrays = read_cifar10(cifar10)
+    shrunk = {name: shrink(a, 16) if name.startswith("x") else a for name, a in arrays.items()}
+    np.savez(cifar10 / "small.npz", **shrunk)  # type: ignore[arg-type]
+    assert load_task("cifar10-valid-16px", cifar10 / "small.npz").digest == small.digest
+
+
+def test_halves_round_up() -> None:
+    block = np.array([[0, 0], [1, 1]], np.uint8).reshape(1, 2, 2, 1)
+    assert shrink(block, 1).item() == 1
+    assert shrink(255 * np.ones((1, 2, 2, 1), np.uint8), 1).item() == 255
+
+
+@pytest.mark.parametrize(
+    ("task", "side"), [("cifar10-valid", 16), ("cifar10-valid-16px", 24), ("cifar100-own-halves", 16),
+                       ("ImageNet16-120-own-halves", 32)]
+)  # fmt: skip
+def test_images_of_another_size_are_refused(task: str, side: int, tmp_path: Path) -> None:
+    """Else a table would say that it is of images that it is not of."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {
+        f"x_{part}": rng.integers(0, 256, (10, side, side, 3)).astype(np.uint8) for part in ("train", "test")
+    }
+    np.savez(tmp_path / "c.npz", **arrays, y_train=np.arange(10), y_test=np.arange(10))
+    with pytest.raises(ValueError, match=rf"needs images of \d+x\d+ pixels; these have {side}"):
+        load_task(task, tmp_path / "c.npz")
 
 
 def test_cifar100_and_imagenet16_from_their_original_files(tmp_path: Path, made_up: None) -> None:
@@ -181,7 +215,7 @@ def test_a_wrong_npz(wrong: str, tmp_path: Path) -> None:
 def test_every_other_task_asks_for_its_images() -> None:
     for task in TASKS:
         if task != "digits":
-            with pytest.raises(ValueError, match=f"task {find_task(task).dataset} needs its images"):
+            with pytest.raises(ValueError, match=f"task {task} needs its images"):
                 load_task(task)
 
 
