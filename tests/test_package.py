@@ -33,6 +33,16 @@ def test_importing_loads_nothing_heavy() -> None:
     assert python(code) == "[]"
 
 
+def test_tables_are_built_and_read_without_gymnasium() -> None:
+    """GPU machines often lack it; ids are registered only where it is there."""
+    code = (
+        "import sys; sys.modules['gymnasium'] = None\n"  # importing it fails
+        "import nb201env, nb201env.cli, training.cli, training.build, training.gpu.trainer\n"
+        "print(nb201env.open_table('cifar10-valid-200').optimum(split='valid', epochs=200)[0].official_index)"
+    )
+    assert python(code) == "6111"
+
+
 def test_the_command_line_starts_light() -> None:
     loaded = f"print([m for m in {HEAVY[:7]} if m in sys.modules])"
     code = f"import sys; from nb201env.cli import build; build(); {loaded}"
