@@ -167,7 +167,7 @@ def _files(source: Source, arrays: Arrays, say: Callable[[str], None]) -> Iterat
         read_reference(source.reference)
         yield "reference.csv.xz", lzma.compress(source.reference.read_bytes())
     if source.kernels:
-        yield "kernels.tar.xz", _tar(source.kernels)
+        yield "kernels.tar.xz", pack_folder(source.kernels)
     images = np.concatenate([arrays["x_train"], arrays["x_test"]])
     model = codec.fit(images[:_FITTED])
     say(f"predictors are fitted to {min(_FITTED, len(images)):,} images")
@@ -213,7 +213,8 @@ def digests(arrays: Arrays) -> dict[str, str]:
     }
 
 
-def _tar(folder: Path) -> bytes:
+def pack_folder(folder: Path) -> bytes:
+    """A folder as the content of a .tar.xz."""
     found = io.BytesIO()
     with tarfile.open(fileobj=found, mode="w:xz") as archive:
         archive.add(folder, arcname=".")

@@ -1,0 +1,111 @@
+"""What a lease checks, measures, validates and builds; and the same in miniature, for a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from benchmarks.gpu_lease.budget import shard_for
+from training.plan import Plan
+from training.recipe import find_recipe
+
+
+class Rows(NamedTuple):
+    """One call of the bench.
+
+    Attributes:
+        shape: Whose images and network: a recipe's name, as of ``bench_gpu --task-shape``.
+        rows: TRAINER:NETWORKS, the most valuable first.
+    """
+
+    shape: str
+    rows: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """Where they go in the work folder."""
+        return f"rows-{self.shape}.jsonl"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A build that goes on from lease to lease.
+
+    Attributes:
+        recipe: How every network is trained; also names the build's folder.
+        task: On what.
+        side: Pixels of the images that it needs, 16 or 32.
+        seeds: One run each, one after the other.
+        shard: Architectures per shard of the stacked trainer: what a kill can lose.
+        only: Indices, if not all classes.
+    """
+
+    recipe: str
+    task: str
+    side: int
+    seeds: tuple[int, ...]
+    shard: int
+    only: tuple[int, ...] = ()
+
+    def folder(self, trainer: str) -> str:
+        """The build's folder; a trainer has its own, because the plan names it."""
+        return f"{self.recipe}-{trainer}"
+
+    def plan(self, trainer: str, data: str) -> Plan:
+        """The build's plan, of images with this sha256."""
+        recipe, shard = find_recipe(self.recipe), shard_for(trainer, self.shard)
+        return Plan(self.task, data, recipe, self.seeds, trainer, shard=shard, only=self.only)
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a lease may do.
+
+    Attributes:
+        check: Arguments of `training.gpu.check`.
+        rows: Calls of the bench, the most valuable first.
+        recipe: What is compared with the official numbers.
+        least, most: How many architectures that takes, depending on what was measured.
+        shard: Of these, trained at once.
+        targets: Builds, the most valuable first.
+        limits: Seconds that a stage may take at most, however much is left.
+    """
+
+    check: tuple[str, ...]
+    rows: tuple[Rows, ...]
+    recipe: str
+    least: int
+    most: int
+    shard: int
+    targets: tuple[Target, ...]
+    limits: dict[str, float]
+
+
+FULL = Work(
+    check=(),
+    rows=(
+        Rows("official-12", ("plain:1", "stacked:64", "graphs:8")),
+        Rows("small-12", ("stacked:64", "graphs:8")),
+        Rows("official-12", ("graphs:1", "stacked:32", "stacked:16", "stacked:8", "stacked:1")),
+        Rows("small-12", ("plain:1", "stacked:128")),
+    ),
+    recipe="official-12",
+    least=32,
+    most=64,
+    shard=16,
+    targets=(
+        Target("small-12", "cifar10-valid-16px", 16, (777, 888, 999), 64),
+        Target("official-12", "cifar10-valid", 32, (777,), 32),
+    ),
+    limits={"images": 60, "check": 120, "rows": 150, "validate": 200},
+)
+MINIATURE = Work(
+    check=("--batch", "2", "--networks", "2", "--side", "8"),
+    rows=(Rows("official-12", ("plain:1", "stacked:2")),),
+    recipe="smoke-2",
+    least=2,
+    most=2,
+    shard=2,
+    targets=(Target("smoke-2", "cifar10-valid-16px", 16, (777,), 1, only=(62, 3124)),),
+    limits={"images": 60, "check": 60, "rows": 60, "validate": 60},
+)
