@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,17 +18,17 @@ from nb201env.extras import require
 from nb201env.processes import end_with_parent
 from nb201env.space import Architecture
 from training.data import SPLITS, Data
-from training.gpu.graphs import train_graphs
+from training.divergence import Trainer, train_masked
+from training.gpu.graphs import activations_on, train_graphs
+from training.gpu.stacked import best_backend
 from training.gpu.trainer import train_stacked
-from training.loop import DivergedTraining, Logs, concatenate, missing_logs, train_plain
+from training.loop import DivergedTraining, Logs, train_plain
 from training.network import Network
 from training.plan import Folder, Plan, Unit, this_machine
 from training.recipe import Recipe
 from training.tasks import load_task
 from training.threads import one_thread
 from training.weights import Weights, weights_of, write_weights
-
-Trainer = Callable[[Sequence[Architecture], Data, Recipe, int], tuple[Logs, list[Network]]]
 
 
 def train_compiled(
@@ -158,34 +159,26 @@ def train_unit(plan: Plan, unit: Unit, data: Data, way: Way) -> Trained:
     """
     start = time.perf_counter()
     trainer, chosen, data = find_trainer(plan.trainer), plan.architectures(unit), data.to(way.device)
-    about: dict[str, Any] = this_machine() | {"device": str(data.mean.device)}
-    try:
+    about: dict[str, Any] = this_machine(data.mean.device) | arithmetic(plan.trainer, data.mean.device)
+    lost: list[Architecture] = []
+    if way.mask_diverged:
+        logs, networks, lost = train_masked(trainer, chosen, data, plan.recipe, unit.seed)
+    else:
         logs, networks = trainer(chosen, data, plan.recipe, unit.seed)
-    except DivergedTraining:
-        if not way.mask_diverged:
-            raise
-        logs, networks, lost = _one_by_one(trainer, chosen, data, plan.recipe, unit.seed)
+    if lost:
         about["diverged"] = [{"architecture": str(one), "seed": unit.seed} for one in lost]
     about["seconds"] = round(time.perf_counter() - start, 3)
     kept = [(n.architecture, weights_of(n)) for n in networks] if way.weights else []
     return Trained(_arrays(logs), about, kept)
 
 
-def _one_by_one(
-    trainer: Trainer, architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
-) -> tuple[Logs, list[Network], list[Architecture]]:
-    """Train architectures apart from each other; those that diverge get missing values."""
-    logs, networks, lost = list[Logs](), list[Network](), list[Architecture]()
-    for architecture in architectures:
-        try:
-            its_logs, its_network = trainer([architecture], data, recipe, seed)
-        except DivergedTraining:
-            logs.append(missing_logs(recipe.epochs))
-            lost.append(architecture)
-        else:
-            logs.append(its_logs)
-            networks += its_network
-    return concatenate(logs), networks, lost
+def arithmetic(trainer: str, device: torch.device) -> dict[str, str]:
+    """For a shard's manifest: the type of a trainer's activations, and Triton's version if it is used."""
+    dtype = activations_on(device) if trainer in ("graphs", "stacked") else torch.float32
+    found = {"activations": str(dtype).removeprefix("torch.")}
+    if trainer == "stacked" and best_backend(device) == "triton":
+        found["triton"] = version("triton")
+    return found
 
 
 def store(folder: Folder, unit: Unit, trained: Trained) -> int:
@@ -232,7 +225,7 @@ def build(
         device: Where to train.
         weights: Also keep the trained weights.
         mask_diverged: Let a training whose loss stops being a number be a missing run, which the
-            table's manifest names. Shards in which that happens are trained one by one.
+            table's manifest names. Shards in which that happens are trained again without it.
         limit_seconds: Start no shard after this time; those in flight are finished.
         share: (k, n): train only every n-th shard, from the k-th on, because other machines build
             the others into the same folder.
@@ -273,7 +266,10 @@ def build(
         )  # fmt: skip
         report(progress)
     if diverged:
-        raise DivergedTraining(f"{len(diverged)} of {total} shards diverged; the first: {diverged[0]}")
+        raise DivergedTraining(
+            f"{len(diverged)} of {total} shards diverged; the first: {diverged[0]}",
+            [architecture for error in diverged for architecture in error.architectures],
+        )
     return progress
 
 
@@ -291,7 +287,7 @@ def _run_here(
             with one_thread():
                 trained = train_unit(folder.plan, unit, data, way)
         except DivergedTraining as error:
-            yield error
+            yield error.with_traceback(None)  # whose frames hold the networks and their memory
         else:
             yield store(folder, unit, trained)
 

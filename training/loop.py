@@ -1,8 +1,10 @@
 """The training loop: one program, K networks, one seed.
 
 The plain path trains one network (K = 1) with PyTorch's own modules; an engine that trains many at
-once can give the same loop a model of K networks. It is deterministic on a CPU given the seed and
-the number of threads.
+once can give the same loop a model of K networks. On a CPU the seed and the number of threads decide
+every bit. On a GPU cuDNN is held to float32 without TF32 and to its deterministic algorithms
+(`training.precision`), as in the official code; PyTorch promises no more for its other operations, so
+there equal bits are likely but not part of the definition.
 """
 
 from __future__ import annotations
@@ -20,13 +22,22 @@ from torch.nn import functional
 from nb201env.space import Architecture
 from training.data import SPLITS, Data, Split, batches, training_split
 from training.network import Network, Skeleton, initial_network
+from training.precision import exact_float32
 from training.recipe import Recipe
 
 EVALUATION_BATCH = 128
 
 
 class DivergedTraining(ArithmeticError):
-    """A loss stopped being a finite number; the message says whose, when, and what to do."""
+    """A loss stopped being a finite number; the message says whose, when, and what to do.
+
+    Attributes:
+        architectures: All whose loss is no number by then; others may follow in later epochs.
+    """
+
+    def __init__(self, message: str, architectures: Sequence[Architecture] = ()) -> None:
+        super().__init__(message)
+        self.architectures = tuple(architectures)
 
 
 class Logs(NamedTuple):
@@ -83,6 +94,7 @@ def train_plain(
     return concatenate(logs), networks
 
 
+@exact_float32()
 def fit(
     model: nn.Module, architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
 ) -> Logs:
@@ -136,6 +148,7 @@ def _train_epoch(
     return _total(sums, len(training_split(data, recipe).labels))
 
 
+@exact_float32()
 @torch.no_grad()
 def evaluate(model: nn.Module, data: Data, split: Split) -> Result:
     """Correct images and mean loss of K networks on a split, in evaluation mode."""
@@ -164,15 +177,18 @@ def check_finite(
     results: Sequence[Result], architectures: Sequence[Architecture], recipe: Recipe, seed: int, epoch: int
 ) -> None:
     """Raise `DivergedTraining` if a split's loss of one epoch is not a number."""
-    for name, (_, loss) in zip(SPLITS, results, strict=True):
-        bad = (~torch.isfinite(loss)).nonzero().flatten().tolist()
-        if bad:
-            raise DivergedTraining(
-                f"the {name} loss of {architectures[bad[0]]} (seed {seed}) is {float(loss[bad[0]])} in epoch "
-                f"{epoch + 1} of {recipe.epochs} with recipe {recipe.name!r}; let it be a missing run "
-                f"(--mask-diverged), or lower the learning_rate ({recipe.learning_rate}) and build into a "
-                "new folder"
-            )
+    losses = torch.stack([loss for _, loss in results])  # [splits, K]
+    lost = (~torch.isfinite(losses)).cpu()
+    if not lost.any():
+        return
+    split, first = lost.nonzero()[0].tolist()
+    value = float(losses[split, first])
+    raise DivergedTraining(
+        f"the {SPLITS[split]} loss of {architectures[first]} (seed {seed}) is {value} in epoch {epoch + 1} "
+        f"of {recipe.epochs} with recipe {recipe.name!r}; let it be a missing run (--mask-diverged), or "
+        f"lower the learning_rate ({recipe.learning_rate}) and build into a new folder",
+        [architectures[one] for one in lost.any(dim=0).nonzero().flatten().tolist()],
+    )
 
 
 def as_logs(epochs: Sequence[Sequence[Result]], seconds: Sequence[float], count: int) -> Logs:
@@ -184,11 +200,21 @@ def as_logs(epochs: Sequence[Sequence[Result]], seconds: Sequence[float], count:
     return Logs(correct, loss, np.tile(np.array(seconds, dtype=np.float32), (count, 1)))
 
 
-def missing_logs(epochs: int) -> Logs:
-    """What stands for one run that is not there."""
-    nothing = np.full((1, epochs), np.nan, dtype=np.float32)
-    count = np.full((1, epochs), -1, dtype=np.int64)
+def missing_logs(networks: int, epochs: int) -> Logs:
+    """What stands for runs that are not there."""
+    nothing = np.full((networks, epochs), np.nan, dtype=np.float32)
+    count = np.full((networks, epochs), -1, dtype=np.int64)
     return Logs(dict.fromkeys(SPLITS, count), dict.fromkeys(SPLITS, nothing), nothing)
+
+
+def without(logs: Logs, missing: Sequence[bool]) -> Logs:
+    """The same logs, but those of some networks as if they were not there."""
+    rows, none = np.array(missing)[:, None], missing_logs(*logs.seconds.shape)
+    return Logs(
+        {name: np.where(rows, none.correct[name], logs.correct[name]) for name in SPLITS},
+        {name: np.where(rows, none.loss[name], logs.loss[name]) for name in SPLITS},
+        np.where(rows, none.seconds, logs.seconds),
+    )
 
 
 def concatenate(logs: Sequence[Logs]) -> Logs:

@@ -12,11 +12,11 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from nb201env.container import Array, DamagedTable
 from nb201env.space import SIZE, Architecture, IntArray
 from training.recipe import Recipe
 from training.store import Store
+
+if TYPE_CHECKING:
+    import torch
 
 _PLAN = "plan.json"
 _SPLITS = ("train", "valid", "test")
@@ -173,15 +176,17 @@ class Folder:
         """The shards that are not there, or damaged, in order."""
         return [unit for unit in self.plan.units if not self._sound(unit)]
 
-    def finished(self) -> Iterator[tuple[Unit, dict[str, Array], dict[str, Any]]]:
-        """Every shard that is there, with its arrays and manifest.
+    def finished(
+        self, seeds: Collection[int] | None = None
+    ) -> Iterator[tuple[Unit, dict[str, Array], dict[str, Any]]]:
+        """Every shard that is there, with its arrays and manifest; of all seeds or of these alone.
 
         Raises:
             DamagedTable: If a shard is damaged.
             ForeignShard: If a shard belongs to another plan.
         """
         for unit in self.plan.units:
-            if self.store.has(unit.file):
+            if (seeds is None or unit.seed in seeds) and self.store.has(unit.file):
                 yield unit, *self.read(unit)
 
     def read(self, unit: Unit) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -219,16 +224,18 @@ class Folder:
         return True
 
 
-def this_machine() -> dict[str, str]:
-    """What trained a shard, for its manifest."""
+def this_machine(device: torch.device) -> dict[str, str]:
+    """What trained a shard, for its manifest; a GPU is named beside the processor that feeds it."""
     import torch
 
-    return {
+    about = {
         "torch": torch.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
+        "device": str(device),
     }
+    return about | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
 
 
 def processor() -> str:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from nb201env import Architecture, NotRecorded
 from tests.training.test_build import BEST, DATA, DEAD, ONLY, RECIPE, built, small_plan
-from training.build import build
-from training.loop import DivergedTraining
+from training.build import build, train_compiled
+from training.data import SPLITS
+from training.divergence import Trainer, train_masked
+from training.gpu import trainer as trainer_module
+from training.gpu.graphs import train_graphs
+from training.gpu.trainer import Program, Shape, train_stacked
+from training.loop import DivergedTraining, Logs, train_plain
 from training.merge import merge
+from training.network import Network, Skeleton, initial_network
 from training.plan import Folder
 
 
@@ -62,3 +72,123 @@ def test_masking_changes_nothing_where_nothing_diverges(tmp_path: Path) -> None:
         for name, expected in undisturbed.read(unit)[0].items():
             if name != "measured_seconds":
                 np.testing.assert_array_equal(arrays[name], expected)
+
+
+# -- a shard that is trained again -----------------------------------------------------------
+
+
+FIRST, SECOND = (Architecture.from_index(index) for index in ONLY[2:4])
+SOUND = [Architecture.from_index(index) for index in (DEAD, ONLY[4])]
+SHARD = [FIRST, SOUND[0], SECOND, SOUND[1]]
+TRAINERS: dict[str, Trainer] = {
+    "plain": train_plain, "compiled": train_compiled, "graphs": train_graphs, "stacked": train_stacked,
+}  # fmt: skip
+BRIEF = replace(RECIPE, train_images=32, batch=16)
+
+
+class Poisoned:
+    """A trainer in which some architectures diverge, each in the epoch that is said."""
+
+    def __init__(self, trainer: Trainer, epochs: dict[Architecture, int]) -> None:
+        self.trainer, self.epochs = trainer, epochs
+        self.calls: list[list[Architecture]] = []
+
+    def __call__(self, chosen: Sequence[Architecture], *arguments: Any) -> tuple[Logs, list[Network]]:
+        self.calls.append(list(chosen))
+        there = {one: epoch for one, epoch in self.epochs.items() if one in chosen}
+        if there:
+            first = min(there.values())
+            raise DivergedTraining(
+                f"in epoch {first}", [one for one, epoch in there.items() if epoch == first]
+            )
+        return self.trainer(chosen, *arguments)
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_the_others_keep_their_numbers(name: str) -> None:
+    """To the bit those of a training in which nobody diverges."""
+    trainer = Poisoned(TRAINERS[name], {FIRST: 1, SECOND: 2})
+    logs, networks, lost = train_masked(trainer, SHARD, DATA, BRIEF, 3)
+    assert lost == [FIRST, SECOND]
+    assert [n.architecture for n in networks] == SOUND
+    assert [len(call) for call in trainer.calls] == [4, 4, 4]
+    whole, _ = TRAINERS[name](SHARD, DATA, BRIEF, 3)
+    for split in SPLITS:
+        np.testing.assert_array_equal(logs.correct[split][[1, 3]], whole.correct[split][[1, 3]])
+        np.testing.assert_array_equal(logs.loss[split][[1, 3]], whole.loss[split][[1, 3]])
+        assert (logs.correct[split][[0, 2]] == -1).all()
+        assert np.isnan(logs.loss[split][[0, 2]]).all()
+    assert np.isnan(logs.seconds[[0, 2]]).all()
+
+
+def test_the_cheapest_sound_one_stands_in() -> None:
+    trainer = Poisoned(train_compiled, {FIRST: 1})
+    train_masked(trainer, SHARD, DATA, BRIEF, 3)
+    assert trainer.calls[1] == [SOUND[0], SOUND[0], SECOND, SOUND[1]]  # it has no convolution at all
+
+
+def test_a_stand_in_may_diverge_too() -> None:
+    """What was sound until the first one stopped the training need not be sound to the end."""
+    trainer = Poisoned(train_compiled, {FIRST: 1, SOUND[0]: 2, SECOND: 3})
+    logs, networks, lost = train_masked(trainer, SHARD, DATA, BRIEF, 3)
+    assert lost == [FIRST, SOUND[0], SECOND]
+    assert [n.architecture for n in networks] == SOUND[1:]
+    assert (logs.correct["valid"][:3] == -1).all()
+    assert (logs.correct["valid"][3] >= 0).all()
+
+
+def test_all_may_diverge() -> None:
+    trainer = Poisoned(train_compiled, dict.fromkeys(SHARD, 1))
+    logs, networks, lost = train_masked(trainer, SHARD, DATA, BRIEF, 3)
+    assert (lost, networks, len(trainer.calls)) == (SHARD, [], 1)
+    assert (logs.correct["train"] == -1).all()
+    assert logs.correct["train"].shape == logs.loss["test"].shape == logs.seconds.shape == (4, BRIEF.epochs)
+
+
+def test_a_trainer_that_names_nobody_does_not_go_on_for_ever() -> None:
+    def trainer(*_: Any) -> Any:
+        raise DivergedTraining("somewhere")
+
+    with pytest.raises(DivergedTraining, match="somewhere"):
+        train_masked(trainer, SHARD, DATA, BRIEF, 3)
+
+
+@pytest.fixture
+def not_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The networks of FIRST and SECOND start with a bias that is no number."""
+
+    def poisoned(architecture: Architecture, skeleton: Skeleton, seed: int) -> Network:
+        network = initial_network(architecture, skeleton, seed)
+        if architecture in (FIRST, SECOND):
+            torch.nn.init.constant_(network.classifier.bias, torch.nan)
+        return network
+
+    for module in ("loop", "compiled", "gpu.graphs", "gpu.trainer"):
+        monkeypatch.setattr(f"training.{module}.initial_network", poisoned)
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_trainers_name_all_that_have_diverged(name: str, not_numbers: None) -> None:
+    """And nobody else: what is no number stays in its network. The plain one stops at the first."""
+    with pytest.raises(DivergedTraining, match="is nan in epoch 1 of 2") as found:
+        TRAINERS[name](SHARD, DATA, BRIEF, 1)
+    assert found.value.architectures == ((FIRST,) if name == "plain" else (FIRST, SECOND))
+    sent = pickle.loads(pickle.dumps(found.value))  # as from a process of a pool
+    assert (str(sent), sent.architectures) == (str(found.value), found.value.architectures)
+
+
+def test_the_program_of_a_shard_serves_it_again(monkeypatch: pytest.MonkeyPatch, not_numbers: None) -> None:
+    """On a GPU it took seconds to make; here it is kept as there. Nothing of the first try is left in it."""
+    made: list[Shape] = []
+    real = Program.of
+    monkeypatch.setattr(trainer_module, "_keep", trainer_module._kept.append)
+    monkeypatch.setattr(Program, "of", lambda shape, *rest: made.append(shape) or real(shape, *rest))
+    try:
+        logs, _, lost = train_masked(train_stacked, SHARD, DATA, BRIEF, 1)
+    finally:
+        trainer_module._kept.clear()
+    assert lost == [FIRST, SECOND]
+    assert len(made) == 1
+    fresh, _ = train_stacked([SOUND[0], SOUND[0], SOUND[0], SOUND[1]], DATA, BRIEF, 1)
+    for split in SPLITS:
+        np.testing.assert_array_equal(logs.loss[split][[1, 3]], fresh.loss[split][[1, 3]])

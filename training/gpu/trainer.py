@@ -14,7 +14,7 @@ from training.gpu.capture import Lane, fit
 from training.gpu.codes import Codes, count_convolutions, count_members, live_codes
 from training.gpu.graphs import activations_on
 from training.gpu.stacked import Stacked, best_backend
-from training.loop import Logs, skeleton_for
+from training.loop import DivergedTraining, Logs, skeleton_for
 from training.network import Network, Skeleton, initial_network
 from training.recipe import Recipe
 
@@ -104,10 +104,18 @@ def train_stacked(
         program = None  # first, because two may not fit into the memory
         program = Program.of(shape, architectures, data)
     networks = [initial_network(a, shape.skeleton, seed) for a in architectures]
-    logs = program.train(networks, data, seed)
-    if device.type == "cuda":
-        _kept.append(program)
+    try:
+        logs = program.train(networks, data, seed)
+    except DivergedTraining:
+        _keep(program)  # nothing is wrong with it, and the shard may come again with others in place
+        raise
+    _keep(program)
     return logs, networks
+
+
+def _keep(program: Program) -> None:
+    if program.shape.device.type == "cuda":
+        _kept.append(program)
 
 
 def _round_up(n: int, step: int) -> int:

@@ -11,7 +11,9 @@ import torch
 
 from nb201env import Architecture
 from nb201env.space import CONV3X3, NONE, NUM_EDGES, NUM_OPS, SIZE, SKIP
+from training.data import SPLITS
 from training.gpu.codes import Codes, Convs
+from training.loop import Logs
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HAVE_TRITON = importlib.util.find_spec("triton") is not None
@@ -60,6 +62,14 @@ def only_live_weights(convs: Convs, codes: Codes) -> Convs:
 def random_tensor(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator).to(DEVICE, dtype)
+
+
+def assert_same(found: Logs, expected: Logs) -> None:
+    """To the bit on a CPU. On a GPU PyTorch promises that of cuDNN alone, so there it is to rounding."""
+    exact = DEVICE == "cpu"
+    for split in SPLITS:
+        np.testing.assert_allclose(found.loss[split], expected.loss[split], rtol=0 if exact else 1e-3)
+        np.testing.assert_allclose(found.correct[split], expected.correct[split], atol=0 if exact else 5)
 
 
 def names(architectures: Sequence[Architecture]) -> list[str]:

