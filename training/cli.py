@@ -114,6 +114,7 @@ def merge(
     name: Annotated[str | None, typer.Option(help="The table's name; by default TASK-EPOCHS.")] = None,
     data: DataOption = None,
     measured: Annotated[bool, typer.Option(help="State processors and seconds in the manifest.")] = False,
+    seeds: Annotated[str, typer.Option(help="Only these of the build's seeds: 777; by default all.")] = "",
 ) -> None:
     """Make a table of a build's finished shards; architectures not trained yet are masked."""
     _torch()
@@ -125,7 +126,8 @@ def merge(
     plan = opened.plan
     file = f"{name or f'{plan.task}-{plan.recipe.epochs}'}{SUFFIX}"
     path = out or (opened.store.folder or Path()) / file
-    table = make(opened, path, load_task(plan.task, data), name, measured)
+    images = load_task(plan.task, data)
+    table = make(opened, path, images, name, measured, _numbers(seeds, "--seeds") or None)
     coverage = table.manifest["coverage"]
     typer.echo(f"{path}  id {table.id}")
     typer.echo(f"{coverage['trainings']:,} of {coverage['of']:,} trainings")

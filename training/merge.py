@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Collection
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ _TRAINING_PASSES = 3  # forward, and backward to activations and to weights
 Array = npt.NDArray[Any]
 
 
-def merge(folder: Folder, out: Path, data: Data, name: str | None = None, measured: bool = False) -> Table:
+def merge(
+    folder: Folder, out: Path, data: Data, name: str | None = None, measured: bool = False,
+    seeds: Collection[int] | None = None,
+) -> Table:  # fmt: skip
     """Make a table of all finished shards; what is not built yet is masked.
 
     The same plan on the same kind of machine gives the same bytes, hence the same id, because
@@ -41,34 +45,55 @@ def merge(folder: Folder, out: Path, data: Data, name: str | None = None, measur
         name: The table's name; the default is "<task>-<epochs>".
         measured: Also write the processors and the summed seconds into the manifest. The id then
             differs between builds.
+        seeds: Make the table of these seeds of the build alone, because the others are not whole
+            yet; by default of all.
 
     Raises:
         FileNotFoundError: If no shard is finished.
+        ValueError: If the build has no such seed.
         DamagedTable: If a shard is damaged ('nb201 build' makes it again).
         ForeignShard: If a shard belongs to another plan.
     """
     plan = folder.plan
-    columns, machines, built = _collect(folder)
+    part = replace(plan, seeds=_chosen(plan, seeds))
+    columns, machines, built = _collect(folder, part)
     if not built:
-        raise FileNotFoundError(f"{folder.store.address} has no finished shard; run 'nb201 build' first")
+        which = "" if part.seeds == plan.seeds else f" of seed {_commas(part.seeds)}"
+        raise FileNotFoundError(
+            f"{folder.store.address} has no finished shard{which}; run 'nb201 build' first"
+        )
     skeleton = skeleton_for(data, plan.recipe)
     firsts = np.arange(SIZE) if plan.every_string else representatives()
     costs = np.array([live_costs(live_ops(Architecture.from_index(i)), skeleton) for i in firsts.tolist()])
-    final = _final_columns(plan, columns, data, costs)
-    about = manifest(plan, data, name, built, machines, measured)
+    final = _final_columns(part, columns, data, costs)
+    about = manifest(plan, data, name, built, machines, measured, part.seeds)
     return write_table(out, about, final, None if plan.every_string else canonical_classes())
 
 
-def _collect(folder: Folder) -> tuple[dict[str, Array], list[dict[str, Any]], int]:
+def _chosen(plan: Plan, seeds: Collection[int] | None) -> tuple[int, ...]:
+    """These seeds in the plan's order; all if nothing is said."""
+    if seeds is None:
+        return plan.seeds
+    if not seeds or set(seeds) - set(plan.seeds):
+        raise ValueError(
+            f"choose among the build's seeds, {_commas(plan.seeds)}; got {_commas(seeds) or 'none'}"
+        )
+    return tuple(seed for seed in plan.seeds if seed in seeds)
+
+
+def _commas(numbers: Collection[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _collect(folder: Folder, plan: Plan) -> tuple[dict[str, Array], list[dict[str, Any]], int]:
     """Raw columns [rows, seeds, epochs] (-1 or NaN where missing), machines, trainings found."""
-    plan = folder.plan
     shape = (_rows(plan), len(plan.seeds), plan.recipe.epochs)
     columns: dict[str, Array] = {
         name: np.full(shape, -1, np.int32) if name.endswith("correct") else np.full(shape, np.nan, np.float32)
         for name in COLUMNS
     }
     machines, built = [], 0
-    for unit, arrays, about in folder.finished():
+    for unit, arrays, about in folder.finished(plan.seeds):
         rows, place = plan.table_rows[plan.rows(unit)], plan.seeds.index(unit.seed)
         for name in COLUMNS:
             columns[name][rows, place] = arrays[name]
@@ -137,30 +162,33 @@ def _count_type(images: int) -> tuple[type[np.unsignedinteger[Any]], int]:
 
 
 def manifest(
-    plan: Plan, data: Data, name: str | None, built: int, machines: list[dict[str, Any]], measured: bool
-) -> dict[str, Any]:
+    plan: Plan, data: Data, name: str | None, built: int, machines: list[dict[str, Any]], measured: bool,
+    seeds: tuple[int, ...],
+) -> dict[str, Any]:  # fmt: skip
     """The table's manifest."""
     task, recipe = find_task(plan.task), plan.recipe
-    wanted = _rows(plan) * len(plan.seeds)
+    wanted = _rows(plan) * len(seeds)
     diverged = [run for machine in machines for run in machine.get("diverged", ())]
-    software = sorted({(m["torch"], m["device"]) for m in machines})
+    command = build_command(plan) + (" --mask-diverged" if diverged else "")
+    if seeds != plan.seeds:
+        command += f" --out FOLDER && nb201 merge FOLDER --seeds {_commas(seeds)}"
     about: dict[str, Any] = {
         "name": name or f"{plan.task}-{recipe.epochs}",
         "space": "NAS-Bench-201",
         "task": {"name": plan.task, "dataset": task.dataset, "splits": _splits(plan, data)},
         "schedule": {"epochs": recipe.epochs, "what": f"cosine to 0 over {recipe.epochs} epochs, per epoch"},
-        "seeds": list(plan.seeds),
+        "seeds": list(seeds),
         "columns": _describe_columns(plan, data),
         "protocol": asdict(recipe),
         "skeleton": asdict(skeleton_for(data, recipe)),
         "coverage": {"trainings": built, "of": wanted, "diverged": diverged},
         "provenance": {
             "numbers": "trained by nb201env's training package",
-            "command": build_command(plan) + (" --mask-diverged" if diverged else ""),
+            "command": command,
             "plan": plan.digest,
             "data_sha256": plan.data,
             "trainer": plan.trainer,
-            "software": [{"torch": torch, "device": device} for torch, device in software],
+            "software": _software(machines),
             "rows": "every architecture has its own runs" if plan.every_string else
             "architectures of one canonical class share the runs of its first member",
         },
@@ -174,13 +202,26 @@ def manifest(
     return about
 
 
+def _software(machines: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What decides a table's numbers beside its plan, once for every kind of machine.
+
+    That is why it is in the manifest, and so in the table's id; what was measured, and the processor
+    that fed a GPU, are not. Shards that were trained before GPUs were named have fewer entries. On a
+    CPU activations are float32, which goes without saying.
+    """
+    found = set()
+    for machine in machines:
+        on_gpu = ("gpu", "triton", "activations") if machine["device"] != "cpu" else ()
+        found.add(tuple((key, machine[key]) for key in ("torch", "device", *on_gpu) if key in machine))
+    return [dict(pairs) for pairs in sorted(found)]
+
+
 def build_command(plan: Plan) -> str:
     """The command that builds a plan."""
     extra = " --every-string" if plan.every_string else ""
-    extra += f" --only {','.join(map(str, plan.only))}" if plan.only else ""
-    seeds = ",".join(map(str, plan.seeds))
+    extra += f" --only {_commas(plan.only)}" if plan.only else ""
     return (
-        f"nb201 build --task {plan.task} --recipe {plan.recipe.name} --seeds {seeds} "
+        f"nb201 build --task {plan.task} --recipe {plan.recipe.name} --seeds {_commas(plan.seeds)} "
         f"--trainer {plan.trainer} --shard {plan.shard}{extra}"
     )
 

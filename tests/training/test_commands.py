@@ -29,6 +29,19 @@ def test_the_commands(tmp_path: Path) -> None:
     assert Table.open(out / "digits-2.safetensors").manifest["protocol"]["train_images"] == 128
 
 
+def test_a_table_of_one_seed(tmp_path: Path) -> None:
+    """Of a build in which the other seed has not begun."""
+    runner = CliRunner()
+    runner.invoke(program(), [*BUILD, "--out", str(tmp_path), "--only", "62,3124", "--share", "1/2"])
+    result = runner.invoke(program(), ["merge", str(tmp_path), "--seeds", "3"])
+    assert "2 of 5,485 trainings" in result.output
+    assert Table.open(tmp_path / "digits-2.safetensors").seeds == (3,)
+    result = runner.invoke(program(), ["merge", str(tmp_path), "--seeds", "777"])
+    assert str(result.exception) == "choose among the build's seeds, 3,4; got 777"
+    result = runner.invoke(program(), ["merge", str(tmp_path), "--seeds", "a"])
+    assert "--seeds takes numbers" in str(result.exception)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
