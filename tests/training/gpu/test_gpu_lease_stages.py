@@ -19,11 +19,10 @@ from benchmarks.gpu_lease.targets import FULL, MINIATURE, Rows, Target
 from tests.training.gpu.lease_fakes import (
     archived,
     build_command,
-    checked,
+    check_command,
     outcome,
     row,
     rows_command,
-    says,
     shell,
     validate_command,
     write_shards,
@@ -38,8 +37,7 @@ def lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
     """One with a minute, in which every command is a script that says it is done."""
     for name in ("TRITON_CACHE_DIR", "PYTHONUNBUFFERED"):
         monkeypatch.setenv(name, "")  # which a lease sets
-    monkeypatch.setattr(stages, "usable", checked)
-    monkeypatch.setattr(commands, "check", says(ok=["stacked", "graphs", "plain"]))
+    monkeypatch.setattr(commands, "check", check_command())
     monkeypatch.setattr(commands, "rows", rows_command)
     monkeypatch.setattr(commands, "validate", validate_command)
     monkeypatch.setattr(commands, "build", build_command)
@@ -110,6 +108,19 @@ def test_a_check_over_its_limit_finds_nothing_usable(lease: Lease, monkeypatch: 
         )
 
 
+def test_a_check_that_was_cut_short_is_run_again(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then, only what was seen to be right is used."""
+    slow = check_command("stacked", problem="its time was up after 90 s")
+    monkeypatch.setattr(commands, "check", slow)
+    run_stages(lease, ALL)
+    assert outcome(lease, "check") == ("time", "not all of it was done; usable: graphs, plain")
+    assert (lease.folder("smoke-2-graphs") / "plan.json").exists()
+    monkeypatch.setattr(commands, "check", check_command())
+    run_stages(lease, ALL)
+    assert outcome(lease, "check") == ("done", "usable: stacked, graphs, plain")
+    assert (lease.folder("smoke-2-stacked") / "plan.json").exists()
+
+
 def test_an_error_in_a_stage_itself_does_not_end_the_lease(
     lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +187,7 @@ def test_a_bench_that_crashes_leaves_its_rows_and_the_next_ones(
 
 
 def test_a_trainer_that_fails_its_check_is_not_used(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "check", says(ok=["graphs", "plain"]))
+    monkeypatch.setattr(commands, "check", check_command("stacked"))
     run_stages(lease, ALL)
     assert {folder.name for folder in lease.folder("").iterdir()} == {
         "smoke-2-graphs", "validate-smoke-2-graphs",
