@@ -2,16 +2,20 @@
 
 Trains architectures that span the official accuracy range on the official CIFAR-10 half and
 compares the final validation accuracy with a reference file, a CSV with the columns ``index``
-(official index) and ``cifar10_valid_acc_12`` (per cent). Resumable, like every build. The report is
-made of the build's folder alone, so it can be made again without the images.
+(official index) and ``cifar10_valid_acc_12`` (per cent). Resumable, like every build; a line and a
+report follow every finished shard, so a kill loses the shard in flight alone. The report is made of
+the build's folder alone, so it can be made again without the images.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +24,8 @@ from nb201env.classes import representatives
 from nb201env.comparison import kendall
 from nb201env.cost import macs
 from nb201env.space import SIZE, Architecture, official_index_of, official_order
-from training.build import build
+from training.build import Progress, build
+from training.gpu.graphs import IN_FLIGHT
 from training.plan import Folder, Plan
 from training.recipe import find_recipe
 from training.tasks import load_task
@@ -118,15 +123,16 @@ _NONE = np.empty(0)
 def report(folder: Folder, found: Comparison) -> str:
     """A page of Markdown; with fewer than two architectures there is nothing to correlate yet."""
     plan = folder.plan
-    processors = sorted({about["about"]["processor"] for _, _, about in folder.finished()})
+    machines = sorted({machine_of(about["about"]) for _, _, about in folder.finished()})
+    shard = "" if plan.shard == shard_for(plan.trainer, len(plan.only)) else f" --shard {plan.shard}"
     lines = [
         f"# {plan.recipe.name} against the official numbers",
         "",
         f"`python -m training.validate --count {len(plan.only)} --recipe {plan.recipe.name} --trainer "
-        f"{plan.trainer} --reference REFERENCE.csv --data CIFAR10 --out THIS_FOLDER`",
+        f"{plan.trainer}{shard} --reference REFERENCE.csv --data CIFAR10 --out THIS_FOLDER`",
         "",
         f"{len(found.ours)} of {len(plan.only)} architectures, task {plan.task}, seed {plan.seeds[0]}, "
-        f"images {plan.data[:12]}…, on {', '.join(processors)}. Validation accuracy after the last epoch.",
+        f"images {plan.data[:12]}…, on {', '.join(machines)}. Validation accuracy after the last epoch.",
     ]
     if len(found.ours) > 1:
         lines += [
@@ -152,19 +158,53 @@ def report(folder: Folder, found: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
+def machine_of(about: dict[str, Any]) -> str:
+    """The name of what trained a shard: the GPU, or without one the processor."""
+    return str(about.get("gpu", about["processor"]))
+
+
+def shard_for(trainer: str, count: int) -> int:
+    """Architectures per shard if nothing is said, of `count` in all.
+
+    As many as a trainer takes at once, but so few that a shard takes minutes on one GPU: it is what
+    a kill loses.
+    """
+    return {"graphs": IN_FLIGHT, "stacked": max(min(count, 32), 1)}.get(trainer, 1)
+
+
 def validate(
     reference: Path, source: Path, out: Path, count: int, recipe: str, jobs: int, device: str,
-    limit_seconds: float | None = None, trainer: str = "plain",
+    limit_seconds: float | None = None, trainer: str = "plain", shard: int | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
 ) -> Comparison:  # fmt: skip
-    """Train what is missing and compare; see the module's docstring."""
+    """Train what is missing and compare; see the module's docstring.
+
+    Args:
+        reference: The official numbers, see `read_reference`.
+        source: CIFAR-10: its files' folder, or an .npz.
+        out: The build's folder; gone on with if it is there.
+        count: Architectures.
+        recipe: A preset's name.
+        jobs: Processes.
+        device: Where to train.
+        limit_seconds: Start no shard after this time.
+        trainer: A key of `training.build.TRAINERS`.
+        shard: Architectures per shard; by default what `shard_for` says.
+        report: Called after every shard, when the report is written.
+    """
     official = read_reference(reference)
     data = load_task(TASK, source)
     only = tuple(choose(official, count))
-    shard = count if trainer == "stacked" else 1
+    shard = shard or shard_for(trainer, count)
     plan = Plan(TASK, data.digest, find_recipe(recipe), (777,), trainer, shard=shard, only=only)
-    folder = Folder.create(out, plan)
-    build(folder, source=source, jobs=jobs, device=device, limit_seconds=limit_seconds)
-    return write_report(folder, official, len(data.splits["valid"].labels))
+    folder, images = Folder.create(out, plan), len(data.splits["valid"].labels)
+
+    def after(progress: Progress) -> None:
+        write_report(folder, official, images)
+        report(progress)
+
+    build(folder, source=source, jobs=jobs, device=device, limit_seconds=limit_seconds, report=after)
+    return write_report(folder, official, images)
 
 
 def write_report(folder: Folder, official: npt.NDArray[np.float64], images: int = VALID_IMAGES) -> Comparison:
@@ -187,13 +227,26 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--limit-seconds", type=float)
-    parser.add_argument("--trainer", default="plain", help='"stacked" trains all at once on a GPU')
+    parser.add_argument("--trainer", default="plain", help="plain, or on a GPU graphs or stacked")
+    parser.add_argument(
+        "--shard", type=int, help=f"architectures at once; {IN_FLIGHT} if graphs, 32 if stacked, else 1"
+    )
     a = parser.parse_args()
     if a.data is None:
         write_report(Folder.open(a.out), read_reference(a.reference))
     else:
-        validate(a.reference, a.data, a.out, a.count, a.recipe, a.jobs, a.device, a.limit_seconds, a.trainer)
+        validate(
+            a.reference, a.data, a.out, a.count, a.recipe, a.jobs, a.device, a.limit_seconds, a.trainer,
+            a.shard, report=_say,
+        )  # fmt: skip
     print((a.out / "report.md").read_text())
+
+
+def _say(progress: Progress) -> None:
+    print(
+        f"{progress.done} of {progress.total} shards; here {progress.trainings} architectures in "
+        f"{progress.seconds:.0f} s", file=sys.stderr, flush=True,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

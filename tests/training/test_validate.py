@@ -13,8 +13,18 @@ from nb201env.space import SIZE, official_index_of
 from tests.conftest import ROOT
 from tests.conftest import reference as reference_file
 from training import validate as module
+from training.build import Progress
 from training.plan import Folder
-from training.validate import Comparison, choose, compare, read_reference, report, validate
+from training.validate import (
+    Comparison,
+    choose,
+    compare,
+    machine_of,
+    read_reference,
+    report,
+    shard_for,
+    validate,
+)
 
 
 @pytest.fixture
@@ -73,6 +83,52 @@ def test_the_whole_comparison(reference: Path, images: Path, tmp_path: Path, mon
     monkeypatch.setattr(sys, "argv", ["validate", *arguments])
     module.main()
     assert capsys.readouterr().out.strip() == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("trainer", "count", "shard"),
+    [("plain", 64, 1), ("compiled", 64, 1), ("graphs", 64, 8), ("stacked", 64, 32), ("stacked", 8, 8)],
+)
+def test_how_many_at_once(trainer: str, count: int, shard: int) -> None:
+    """What a trainer takes at once, and not all, because a kill loses a shard."""
+    assert shard_for(trainer, count) == shard
+
+
+def test_every_shard_is_reported_as_it_comes(
+    reference: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A line on standard error, and a report that holds until then; --shard says how many at once."""
+    monkeypatch.setattr(module, "find_recipe", lambda name: _thin(name))
+    out, held = tmp_path / "out", []
+    say = module._say
+
+    def noting(progress: Progress) -> None:
+        held.append((out / "report.md").read_text())
+        say(progress)
+
+    monkeypatch.setattr(module, "_say", noting)
+    arguments = [
+        "--reference", str(reference), "--data", str(images), "--out", str(out), "--count", "3", "--trainer",
+        "graphs", "--shard", "2",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["validate", *arguments])
+    module.main()
+    said, lines = capsys.readouterr().out, [0, 2, 3]
+    assert [f"{n} of 3 architectures" in text for n, text in zip(lines, held, strict=True)] == [True] * 3
+    assert "--count 3 --recipe official-12 --trainer graphs --shard 2 --reference" in said
+    assert Folder.open(out).plan.shard == 2
+
+
+def test_what_is_said_after_a_shard(capsys: pytest.CaptureFixture[str]) -> None:
+    module._say(Progress(5, 8, 2, 16, 61.7))
+    found = capsys.readouterr()
+    assert (found.out, found.err) == ("", "5 of 8 shards; here 16 architectures in 62 s\n")
+
+
+def test_the_machine_is_the_gpu_where_there_is_one() -> None:
+    assert machine_of({"processor": "AMD EPYC", "gpu": "NVIDIA H100 80GB HBM3"}) == "NVIDIA H100 80GB HBM3"
+    assert machine_of({"processor": "AMD EPYC", "device": "cpu"}) == "AMD EPYC"
 
 
 def _thin(name: str):  # type: ignore[no-untyped-def]
