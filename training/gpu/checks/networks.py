@@ -1,0 +1,219 @@
+"""The parts about whole networks: first steps, and recorded steps beside steps that just run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nb201env.space import Architecture
+from training.data import SPLITS, Data, Split
+from training.gpu.capture import Lane, fit
+from training.gpu.checks.blocks import randomised
+from training.gpu.checks.findings import Allowed, Findings, unwritten_shows
+from training.gpu.checks.rounded import round_where_stored
+from training.gpu.checks.setting import Setting, architectures, exact
+from training.gpu.codes import Codes, count_convolutions, count_members, live_codes
+from training.gpu.stacked import Stacked
+from training.gpu.trainer import Program, Shape
+from training.loop import Alone, Logs, concatenate, skeleton_for
+from training.network import Network, initial_network
+from training.precision import exact_float32
+from training.recipe import Recipe, find_recipe
+
+_RECIPE = find_recipe("official-12")
+_REST = 168 / 256
+"""Of a batch: what is left of CIFAR-10's 25,000 images at the end of an epoch."""
+_MOVED = ("running_mean", "running_var")
+
+
+def images_like(setting: Setting, side: int, images: int, evaluated: int) -> Data:
+    """Random images and labels on the device."""
+    generator = torch.Generator().manual_seed(side)
+
+    def split(count: int) -> Split:
+        pixels = torch.randint(0, 256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
+        return Split(pixels, torch.randint(0, 10, (count,), generator=generator))
+
+    splits = {name: split(images if name == "train" else evaluated) for name in SPLITS}
+    return Data("check", splits, torch.full((3,), 120.0), torch.full((3,), 70.0), 10).to(setting.device)
+
+
+# -- first steps ---------------------------------------------------------------------------------
+
+
+def network(setting: Setting, width: int, side: int) -> Findings:
+    """An evaluation and the first two steps of whole stacked networks: losses, gradients, statistics.
+
+    The program is made for the architectures in one order and with room for more, then loaded with
+    them in two others.
+    """
+    some = architectures(setting.networks)
+    recipe = replace(_RECIPE, batch=setting.batch, cells=1, width=width, learning_rate=0.01)
+    data = images_like(setting, side, setting.batch, 1)
+    skeleton = skeleton_for(data, recipe)
+    ops = live_codes(some)
+    lengths = {key: n + 1 for key, n in count_members(ops).items()}
+    codes = Codes.of(some[::-1], setting.device, count_convolutions(ops) + 1, lengths)
+    model = Stacked(skeleton, codes, setting.dtype, setting.backend)
+    lane = Lane(model, len(some), recipe, data, setting.dtype)
+    lane.records = False  # recorded steps are another part's business
+    findings = Findings()
+    for seed, chosen in enumerate((some[1:] + some[:1], some)):
+        torch.manual_seed(seed)
+        networks = [randomised(Network(a, skeleton)) for a in chosen]
+        model.load(networks)
+        lane.restart()
+        losses, ours = _program_steps(lane, model, networks)
+        for k, plain in enumerate(networks):
+            round_where_stored(plain.to(setting.device), setting.dtype, setting.terms)
+            expected, theirs = _plain_steps(plain, data, recipe)
+            mine = [loss[k] for loss in losses]
+            _compare_steps(findings, setting, mine, expected, ours[k], theirs, chosen[k])
+    return findings
+
+
+def _compare_steps(
+    findings: Findings, setting: Setting, losses: list[Tensor], expected: list[Tensor],
+    ours: dict[str, Tensor], theirs: dict[str, Tensor], architecture: Architecture,
+) -> None:  # fmt: skip
+    allowed = setting.allowed
+    findings.compare("loss in evaluation mode", losses[0], expected[0], allowed.loss, architecture)
+    findings.compare("loss 1", losses[1], expected[1], allowed.loss, architecture)
+    for name, tensor in theirs.items():
+        if name.endswith(_MOVED):
+            findings.compare("moved", ours[name], tensor, allowed.deep_moved, architecture, name)
+    if setting.dtype != torch.float32 and not exact(architecture):
+        return  # one sign that differs in an early cell changes all gradients by tenths, and what follows
+    findings.compare("loss 2", losses[2], expected[2], allowed.loss, architecture)
+    for ending in ("weight", "bias"):
+        # What a later batch norm takes away again has no gradient: it is compared with the others'.
+        some = {name: tensor for name, tensor in theirs.items() if name.endswith(ending)}
+        usual = 0.1 * float(torch.cat([t.flatten() for t in some.values()]).square().mean().sqrt())
+        for name, tensor in some.items():
+            findings.compare("gradient", ours[name], tensor, allowed.deep, architecture, f"of {name}", usual)
+
+
+def _program_steps(
+    lane: Lane, model: Stacked, networks: list[Network]
+) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """Losses of an evaluation and two steps; each network's gradients and statistics of step 1."""
+    split = lane.data.splits["train"]
+    with unwritten_shows():
+        losses = [lane.evaluate(split)[1]]
+        for step in range(2):
+            lane.train(lane.data.normalise(split.images), split.labels)
+            losses.append(lane.take(len(split.labels))[1])
+            if step == 0:
+                gradients = _by_plain_names(model, networks)
+    return losses, gradients
+
+
+def _by_plain_names(model: Stacked, networks: list[Network]) -> list[dict[str, Tensor]]:
+    """Every network's gradients, and its statistics, under the plain network's names."""
+    like = Stacked(model.skeleton, model.codes, model.dtype)
+    with torch.no_grad():
+        for parameter, source in zip(like.parameters(), model.parameters(), strict=True):
+            parameter.copy_(torch.zeros_like(source) if source.grad is None else source.grad)
+        for buffer, moved in zip(like.buffers(), model.buffers(), strict=True):
+            buffer.copy_(moved)
+    plain = copy.deepcopy(networks)
+    like.store(plain)
+    device = model.weight.device
+    return [{name: tensor.to(device) for name, tensor in n.state_dict().items()} for n in plain]
+
+
+@exact_float32()
+def _plain_steps(plain: Network, data: Data, recipe: Recipe) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """The same of one plain network; gradients of those weights that get any."""
+    optimizer = torch.optim.SGD(
+        plain.parameters(), recipe.learning_rate, recipe.momentum,
+        nesterov=recipe.nesterov, weight_decay=recipe.weight_decay,
+    )  # fmt: skip
+    pixels, labels = data.splits["train"]
+    images, found = data.normalise(pixels), dict[str, Tensor]()
+    with torch.no_grad():
+        losses = [functional.cross_entropy(plain.eval()(images), labels)]
+    plain.train()
+    for step in range(2):
+        loss = functional.cross_entropy(plain(images), labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if step == 0:
+            found |= {n: p.grad.clone() for n, p in plain.named_parameters() if p.grad is not None}
+            found |= {n: b.clone() for n, b in plain.named_buffers() if n.endswith(_MOVED)}
+        optimizer.step()
+        losses.append(loss.detach())
+    return losses, found
+
+
+# -- recorded steps ------------------------------------------------------------------------------
+
+Trained = list[tuple[Logs, list[Network]]]
+"""Logs and networks of two trainings, one after the other."""
+
+
+def stacked(setting: Setting, width: int, side: int) -> Findings:
+    """Two trainings by one recorded program, the second of other architectures, beside the same unrecorded.
+
+    Two epochs of two full batches and a rest each, and evaluations whose last batch is filled up.
+    """
+
+    def train(some: list[Architecture], data: Data, recipe: Recipe, records: bool) -> Trained:
+        shape = Shape(
+            len(some), skeleton_for(data, recipe), recipe, setting.device, setting.dtype, setting.backend
+        )
+        program = Program.of(shape, some, data)
+        if not records:
+            program.lane.records = False
+        done: Trained = []
+        for seed, chosen in enumerate((some, some[1:] + some[:1])):
+            networks = [initial_network(a, shape.skeleton, seed) for a in chosen]
+            done.append((program.train(networks, data, seed), networks))
+        return done
+
+    return _replayed(setting, width, side, min(setting.networks, 16), train, setting.allowed.replayed)
+
+
+def graphs(setting: Setting, width: int, side: int) -> Findings:
+    """The same of plain networks in flight side by side, with mixed precision."""
+
+    def train(some: list[Architecture], data: Data, recipe: Recipe, records: bool) -> Trained:
+        plain = [initial_network(a, skeleton_for(data, recipe), 0) for a in some]
+        networks = [n.to(setting.device, memory_format=torch.channels_last) for n in plain]  # type: ignore[call-overload]
+        lanes = [Lane(Alone(n), 1, recipe, data, setting.dtype, own_stream=True) for n in networks]
+        if not records:
+            for lane in lanes:
+                lane.records = False
+        return [(concatenate(fit(lanes, [[a] for a in some], data, recipe, 0)), networks)]
+
+    return _replayed(setting, width, side, min(setting.networks, 8), train, setting.allowed.replayed)
+
+
+def _replayed(
+    setting: Setting, width: int, side: int, count: int, train: Callable[..., Trained], allowed: Allowed
+) -> Findings:
+    """Logs and weights of a training whose steps are recorded beside the same without records."""
+    some, batch = architectures(count), setting.batch
+    recipe = replace(_RECIPE, epochs=2, batch=batch, cells=1, width=width)
+    data = images_like(setting, side, 2 * batch + max(1, int(_REST * batch)), batch + max(1, batch // 3))
+    findings = Findings()
+    eager, recorded = (train(some, data, recipe, records) for records in (False, True))
+    for seed, ((logs, networks), (same, replayed)) in enumerate(zip(eager, recorded, strict=True)):
+        for k, (one, two) in enumerate(zip(networks, replayed, strict=True)):
+            architecture = one.architecture
+            for split in SPLITS:
+                expected, found = (torch.from_numpy(log.loss[split][k]) for log in (logs, same))
+                findings.compare("loss", found, expected, allowed, architecture, f"of {split}")
+            start = initial_network(architecture, one.skeleton, seed).state_dict()
+            weights = two.state_dict()
+            for name, value in one.state_dict().items():
+                if not name.endswith("tracked"):
+                    # How far a weight has come: a step too many hides behind the weight itself.
+                    moved, ours = (t.cpu() - start[name] for t in (value, weights[name]))
+                    findings.compare("replayed", ours, moved, allowed, architecture, f"of {name}")
+    return findings
