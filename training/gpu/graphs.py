@@ -3,6 +3,9 @@
 Images and augmentation on the device, channels-last memory, bf16 activations beside float32
 weights (automatic mixed precision), the whole step as one CUDA graph, and several architectures
 at once on streams of their own. On a CPU the same code runs in float32, without graphs.
+
+Every architecture is a program of its own, recorded anew: a full batch, an epoch's rest and an
+evaluation. That is a fraction of a second each, beside seconds of training, and is not avoided.
 """
 
 from __future__ import annotations
@@ -27,12 +30,16 @@ def train_graphs(
 ) -> tuple[Logs, list[Network]]:  # fmt: skip
     """Train architectures a few at a time; like `training.loop.train_plain`, to rounding.
 
+    On a GPU cuDNN is held to its deterministic algorithms (`training.precision`), so that equal bits
+    from run to run are likely; PyTorch promises them for none of its other operations.
+
     Args:
         architectures: What to train.
         data: The images, on the device that trains.
         recipe: How to train.
         seed: Of the weights and the batches.
-        dtype: Of activations; by default bfloat16 on a GPU and float32 elsewhere.
+        dtype: Of activations; by default bfloat16 on a GPU and float32 elsewhere. With float32 TF32
+            is off.
         in_flight: How many at a time.
 
     Raises:

@@ -81,14 +81,17 @@ def train_stacked(
 ) -> tuple[Logs, list[Network]]:  # fmt: skip
     """Train all these architectures in one program; like `training.loop.train_plain`, to rounding.
 
-    On a GPU, where recording takes seconds, the program of the last call is used again if it fits.
+    On a GPU, where recording takes seconds, the program of the last call is used again if it fits. A
+    training repeats there to the bit by construction: the kernels add in a fixed order, and nothing is
+    added by atomics.
 
     Args:
         architectures: What to train; all at once, so their number decides the memory.
         data: The images, on the device that trains.
         recipe: How to train.
         seed: Of the weights and the batches.
-        dtype: Of activations; by default bfloat16 on a GPU and float32 elsewhere.
+        dtype: Of activations; by default bfloat16 on a GPU and float32 elsewhere. With float32 TF32
+            is off.
         backend: "triton" or "torch"; by default Triton's kernels on a GPU where it is installed.
 
     Raises:
