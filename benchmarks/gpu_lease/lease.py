@@ -78,8 +78,16 @@ class Lease:
         print(f"[{time.monotonic() - self.start:4.0f} of {self.seconds:.0f} s] {stage}: {text}", flush=True)
 
     def run(self, stage: str, command: Sequence[str], limit_seconds: float) -> Ended:
-        """Run a command apart, for this long or as long as the lease lasts; its lines are passed on."""
-        return run_apart(command, min(limit_seconds, self.left), lambda line: self.say(stage, line))
+        """Run a command apart, for this long or as long as the lease lasts; its lines are passed on.
+
+        Those of a page in Markdown are not: the page itself is brought home.
+        """
+
+        def pass_on(line: str) -> None:
+            if line.strip() and line[0] not in "|#`":
+                self.say(stage, line)
+
+        return run_apart(command, min(limit_seconds, self.left), pass_on)
 
     def note(self, stage: str, outcome: str, text: str, seconds: float = 0.0) -> None:
         """Write down how a stage ended: "done", "kept", "skipped", "time" or "failed"; and say it."""

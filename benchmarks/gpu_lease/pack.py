@@ -227,11 +227,10 @@ def itinerary(out: Path, sizes: Sequence[int], repository: int) -> str:
         f"part-{number}: {size:,} bytes, with the repository {size + repository:,} of {CALL_BYTES:,}"
         for number, size in enumerate(sizes, 1)
     ]
-    whole = f"{_COMMAND} 540"
+    last, whole = len(sizes), f"{_COMMAND} 540"
+    commands = [f"{_COMMAND} 210 --stages check,rows", *[f"{_COMMAND} 30 --stages check"] * (last - 2), whole]
     lines += ["", "first lease, calls right after one another on the same machine:"]
-    lines += [f"  carry {out}/part-1: {_COMMAND} 210 --stages check,rows" if len(sizes) > 1 else whole]
-    lines += [f"  carry {out}/part-{number}: {_COMMAND} 30 --stages check" for number in range(2, len(sizes))]
-    lines += [f"  carry {out}/part-{len(sizes)}: {whole}"] * (len(sizes) > 1)
+    lines += [f"  carry {out}/part-{n}: {commands[n - 1 if last > 1 else -1]}" for n in range(1, last + 1)]
     lines += ["later leases, once the first has been collected:", f"  carry {out}/part-1: {whole}"]
     return "\n".join(lines)
 

@@ -22,6 +22,7 @@ from training.gpu.kernel_cache import install
 from training.plan import Folder
 
 _ENDING = 6.0  # seconds that a check has to begin, and to write down what was done when its time is up
+_ROW = 60.0  # seconds that one row may take
 _STARTING = 15.0  # seconds until a first shard's kernels are there and its steps are recorded
 Stage = Callable[[Lease, float], None]
 
@@ -102,7 +103,8 @@ def rows(lease: Lease, limit_seconds: float) -> None:
         if left < 1:
             why = why or "time is up"
             break
-        ended = lease.run("rows", commands.rows(lease, what, wanted, left - 1, left / 2), left)
+        each = min(_ROW, left / 2)
+        ended = lease.run("rows", commands.rows(lease, what, wanted, left - 1, each), left)
         still = _missing(lease, what.file, what.rows)
         measured += len(wanted) - len(still)
         if ended.why or still:
@@ -148,13 +150,15 @@ def _validate(lease: Lease, trainer: str, left: float) -> bool:
     """Validate with one trainer; returns whether no other has to try."""
     folder = lease.folder(f"validate-{lease.todo.recipe}-{trainer}")
     shard = budget.shard_for(trainer, lease.todo.shard)
+    measured = read_lines(lease.work / f"rows-{lease.todo.recipe}.jsonl")
     if (folder / "plan.json").is_file():
         count = len(Folder.open(folder).plan.only)
     else:
-        rows_there = read_lines(lease.work / f"rows-{lease.todo.recipe}.jsonl")
-        count = budget.how_many(rows_there, trainer, left, lease.todo.least, lease.todo.most, shard)
+        count = budget.how_many(measured, trainer, left, lease.todo.least, lease.todo.most, shard)
     lease.say("validate", f"{count} architectures, trainer {trainer}")
-    ended = lease.run("validate", commands.validate(lease, folder, trainer, count, left - 1), left)
+    each = budget.seconds_each(measured, trainer, shard) or 0.0
+    begin_until = max(1.0, left - 1 - shard * each)  # a shard begun later would be lost
+    ended = lease.run("validate", commands.validate(lease, folder, trainer, count, begin_until), left)
     there = sum(finished(folder).values())
     said = f"{there} of {count} architectures, trainer {trainer}{_comparison(lease, folder, there)}"
     if not ended.why:
