@@ -88,3 +88,17 @@ def _end_with_parent() -> None:
     assert parent is not None, "not a worker process"
     parent.join()
     os._exit(1)
+
+
+def end_if_orphaned() -> None:
+    """In a command that is run apart: end it as soon as the process that started it is gone.
+
+    `run_apart` ends all that a command started, but not what that ran apart in its turn.
+    """
+    Thread(target=_end_if_orphaned, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_if_orphaned(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

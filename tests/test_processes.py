@@ -57,3 +57,23 @@ def test_at_its_limit_it_ends_with_its_children(tmp_path: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail("its child is still there")
+
+
+def test_what_it_runs_apart_in_its_turn_ends_too(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    inner = (
+        "import os, time; from nb201env.processes import end_if_orphaned; end_if_orphaned(); "
+        f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    )
+    outer = f"import sys; from nb201env.processes import run_apart; run_apart([sys.executable, '-c', {inner!r}], 600)"
+    run_apart(python(outer), 15)
+    pid = int(note.read_text())
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        if Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("what its child ran apart is still there")

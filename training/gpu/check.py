@@ -30,12 +30,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
 
-from nb201env.processes import Ended, run_apart
+from nb201env.processes import Ended, end_if_orphaned, run_apart
 from training.gpu.checks.findings import Findings, Off
 from training.gpu.checks.setting import Setting, type_for
 
@@ -109,7 +111,7 @@ def _verdict(name: str, problem: str, off: Off | None = None) -> Verdict:
 
 def check(
     names: Sequence[str], arguments: Sequence[str], limit_seconds: float, workers: int,
-    report: Callable[[Verdict], None] = lambda _: None,
+    report: Callable[[list[Verdict], Verdict | None], None] = lambda *_: None,
 ) -> list[Verdict]:  # fmt: skip
     """Run parts in processes of their own, side by side.
 
@@ -118,22 +120,23 @@ def check(
         arguments: What their command is told besides the part's name.
         limit_seconds: Of all; a part that is not done by then is ended, and is wrong.
         workers: Processes at a time.
-        report: Called with each verdict as it comes.
+        report: Called with the verdicts on all parts, those that are not done as not run, and with the
+            newest; at first without one, so that a kill leaves something.
     """
-    end = time.monotonic() + limit_seconds
+    end, not_run = time.monotonic() + limit_seconds, "not run: the check's time was up"
+    verdicts = {name: _verdict(name, not_run) for name in names}
+    report(list(verdicts.values()), None)
 
-    def apart(name: str) -> Verdict:
+    def apart(name: str) -> None:
         left = end - time.monotonic()
-        if left <= 0:
-            verdict = _verdict(name, "not run: the check's time was up")
-        else:
+        if left > 0:
             command = [sys.executable, "-m", "training.gpu.check", "--part", name, *arguments]
-            verdict = _read(name, run_apart(command, left))
-        report(verdict)
-        return verdict
+            verdicts[name] = _read(name, run_apart(command, left))
+        report(list(verdicts.values()), verdicts[name])
 
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(apart, names))
+        list(pool.map(apart, names))
+    return list(verdicts.values())
 
 
 def _read(name: str, ended: Ended) -> Verdict:
@@ -192,19 +195,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"check: {error}", file=sys.stderr)
         sys.exit(2)
     if a.part:
+        end_if_orphaned()
         verdict = run_part(a.part, setting)
         print(json.dumps(verdict), flush=True)
         sys.exit(not verdict["ok"])
     told = ["--device", a.device, "--backend", setting.backend, "--batch", str(setting.batch),
             "--networks", str(setting.networks)]  # fmt: skip
     names = parts_for(a.device, sides)
-    verdicts = check(
-        names, told, a.limit_seconds, os.cpu_count() or 1, lambda v: print(as_line(v), flush=True)
-    )
-    if a.json:
-        a.json.write_text(json.dumps(verdicts, indent=1) + "\n")
+    verdicts = check(names, told, a.limit_seconds, os.cpu_count() or 1, partial(_report, a.json))
     print(f"usable, the preferred first: {', '.join(usable(verdicts))}")
     sys.exit(not all(v["ok"] for v in verdicts))
+
+
+def _report(file: Path | None, verdicts: list[Verdict], newest: Verdict | None) -> None:
+    if newest is not None:
+        print(as_line(newest), flush=True)
+    if file is not None:
+        whole = file.with_name(f"{file.name}.part")
+        with _WRITING:
+            whole.write_text(json.dumps(verdicts, indent=1) + "\n")
+            whole.replace(file)
+
+
+_WRITING = Lock()
 
 
 def _setting(device: str, backend: str | None, batch: int | None, networks: int) -> Setting:

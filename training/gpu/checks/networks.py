@@ -31,16 +31,23 @@ _REST = 168 / 256
 _MOVED = ("running_mean", "running_var")
 
 
-def images_like(setting: Setting, side: int, images: int, evaluated: int) -> Data:
-    """Random images and labels on the device."""
+def images_like(device: torch.device, side: int, train: int, evaluated: int) -> Data:
+    """Random images and labels on a device, in CIFAR-10's form; always the same.
+
+    Args:
+        device: Where they live.
+        side: Of the images, in pixels.
+        train: Images of the training split.
+        evaluated: Images of each of the other splits.
+    """
     generator = torch.Generator().manual_seed(side)
 
     def split(count: int) -> Split:
         pixels = torch.randint(0, 256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
         return Split(pixels, torch.randint(0, 10, (count,), generator=generator))
 
-    splits = {name: split(images if name == "train" else evaluated) for name in SPLITS}
-    return Data("check", splits, torch.full((3,), 120.0), torch.full((3,), 70.0), 10).to(setting.device)
+    splits = {name: split(train if name == "train" else evaluated) for name in SPLITS}
+    return Data("random", splits, torch.full((3,), 120.0), torch.full((3,), 70.0), 10).to(device)
 
 
 # -- first steps ---------------------------------------------------------------------------------
@@ -54,7 +61,7 @@ def network(setting: Setting, width: int, side: int) -> Findings:
     """
     some = architectures(setting.networks)
     recipe = replace(_RECIPE, batch=setting.batch, cells=1, width=width, learning_rate=0.01)
-    data = images_like(setting, side, setting.batch, 1)
+    data = images_like(setting.device, side, setting.batch, 1)
     skeleton = skeleton_for(data, recipe)
     ops = live_codes(some)
     lengths = {key: n + 1 for key, n in count_members(ops).items()}
@@ -200,7 +207,8 @@ def _replayed(
     """Logs and weights of a training whose steps are recorded beside the same without records."""
     some, batch = architectures(count), setting.batch
     recipe = replace(_RECIPE, epochs=2, batch=batch, cells=1, width=width)
-    data = images_like(setting, side, 2 * batch + max(1, int(_REST * batch)), batch + max(1, batch // 3))
+    rest = max(1, int(_REST * batch))
+    data = images_like(setting.device, side, 2 * batch + rest, batch + rest)
     findings = Findings()
     eager, recorded = (train(some, data, recipe, records) for records in (False, True))
     for seed, ((logs, networks), (same, replayed)) in enumerate(zip(eager, recorded, strict=True)):
