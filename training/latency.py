@@ -11,6 +11,7 @@ import torch
 from nb201env.space import Architecture
 from training.network import Network, Skeleton
 from training.plan import processor
+from training.precision import exact_float32
 from training.tasks import find_task
 
 _WARM_UP = 3
@@ -43,7 +44,7 @@ class Latency(NamedTuple):
 def measure(
     architecture: Architecture, task: str, *, batch: int = 256, repeats: int = 20, device: str = "cpu"
 ) -> Latency:
-    """The forward pass of the official network (width 16, 5 cells per stage), in evaluation mode.
+    """The forward pass of the official network (width 16, 5 cells per stage), in float32, for evaluation.
 
     Args:
         architecture: Which one.
@@ -60,7 +61,7 @@ def measure(
     network = Network(architecture, Skeleton(classes=classes, image_size=side, channels=channels))
     network.eval().to(place)
     images = torch.zeros(batch, channels, side, side, device=place)
-    with torch.inference_mode():
+    with torch.inference_mode(), exact_float32():
         times = [_timed(network, images, place) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
     low, middle, high = np.percentile(times, (25, 50, 75))
     return Latency(float(middle), float(high - low), _name(place), batch)
