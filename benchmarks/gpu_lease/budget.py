@@ -16,11 +16,6 @@ def trainer_of(row: dict[str, Any]) -> str:
     return str(row.get("trainer", "")).partition(",")[0]
 
 
-def label(row: dict[str, Any]) -> str:
-    """A row as the bench is asked for it: TRAINER:NETWORKS."""
-    return f"{trainer_of(row)}:{row.get('networks')}"
-
-
 def seconds_each(rows: RowLines, trainer: str, networks: int) -> float | None:
     """Measured seconds of a whole training per architecture; None if this trainer was not measured.
 

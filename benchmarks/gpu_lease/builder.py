@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.gpu_lease.lease import append
 from benchmarks.gpu_lease.targets import FULL, MINIATURE, Target
+from nb201env.processes import end_if_orphaned
 from training.build import Way, store, train_unit
 from training.plan import Folder
 from training.tasks import load_task
@@ -84,6 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--expected-seconds", type=float, default=0.0)
     parser.add_argument("--skip", nargs="*", default=[])
     a = parser.parse_args(arguments)
+    end_if_orphaned()
     try:
         build(
             find_target(a.target), a.trainer, a.data, a.folder, a.log, a.device, a.limit_seconds,

@@ -23,6 +23,7 @@ from training.plan import Folder
 
 ROOT = Path(__file__).parents[2]
 REPORTS = "reports"
+_PAGE = "|#`┏┃┡│└"  # how lines of Markdown and of drawn tables begin
 RESERVE_SECONDS = 6.0
 """Kept for the archive at the end."""
 
@@ -80,11 +81,11 @@ class Lease:
     def run(self, stage: str, command: Sequence[str], limit_seconds: float) -> Ended:
         """Run a command apart, for this long or as long as the lease lasts; its lines are passed on.
 
-        Those of a page in Markdown are not: the page itself is brought home.
+        Those of pages and tables are not: what they are made of is brought home.
         """
 
         def pass_on(line: str) -> None:
-            if line.strip() and line[0] not in "|#`":
+            if line.strip() and line[0] not in _PAGE:
                 self.say(stage, line)
 
         return run_apart(command, min(limit_seconds, self.left), pass_on)

@@ -118,7 +118,7 @@ def rows(lease: Lease, limit_seconds: float) -> None:
 
 
 def _missing(lease: Lease, file: str, wanted: tuple[str, ...]) -> list[str]:
-    there = {budget.label(row) for row in read_lines(lease.work / file)}
+    there = {row.get("row") for row in read_lines(lease.work / file)}
     return [row for row in wanted if row not in there]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.gpu_lease.lease import Lease, covered, read_lines
 
 _ROW_COLUMNS = (
-    ("ms/step", "step_seconds", 1e3, ".2f"),
+    ("ms/step and network", "each", 1e3, ".2f"),
     ("images/s", "images_per_second", 1, ",.0f"),
     ("architectures/h", "architectures_per_hour", 1, ",.0f"),
     ("of the floor", "of_floor", 100, ".0f %"),
@@ -48,6 +48,8 @@ def _rows(lease: Lease) -> Iterator[str]:
         yield f"| trainer | networks | {' | '.join(headings)} |"
         yield f"| --- | ---: |{' ---: |' * len(headings)}"
         for row in read_lines(file):
+            if "step_seconds" in row:
+                row["each"] = row["step_seconds"] / row["networks"]
             figures = [_figure(row, *column) for column in _ROW_COLUMNS]
             if row.get("error"):
                 figures = [row["error"], *[""] * (len(_ROW_COLUMNS) - 1)]

@@ -100,8 +100,8 @@ FULL = Work(
     limits={"images": 60, "check": 120, "rows": 150, "validate": 200},
 )
 MINIATURE = Work(
-    check=("--batch", "2", "--networks", "2", "--side", "8"),
-    rows=(Rows("official-12", ("plain:1", "stacked:2")),),
+    check=("--batch", "2", "--networks", "2", "--only", "stacked4x8", "graphs4x8"),
+    rows=(Rows("official-12", ("stacked:2",)),),
     recipe="smoke-2",
     least=2,
     most=2,

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu_lease import codec
+from nb201env.processes import end_if_orphaned
 
 MANIFEST = "manifest.json"
 SIDES = (4, 8, 16, 32)
@@ -173,6 +174,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--side", type=int, choices=(16, 32), required=True)
     a = parser.parse_args(arguments)
+    end_if_orphaned()
     try:
         unpack_images(Parts(a.work / "parts"), a.side, a.work / f"cifar10-{a.side}px.npz")
     except (ValueError, OSError) as error:

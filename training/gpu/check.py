@@ -185,12 +185,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", type=Path, help="also write all verdicts here")
     parser.add_argument("--part", help="run this part alone, in this process; prints one JSON line")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="only these parts; default: all")
     a = parser.parse_args(arguments)
     try:
         setting = _setting(a.device, a.backend, a.batch, a.networks)
         sides = a.side or ([32, 16] if setting.device.type == "cuda" else [8])
-        if a.part:
-            find_part(a.part)
+        for part in [*(a.only or ()), *([a.part] if a.part else ())]:
+            find_part(part)
     except ValueError as error:
         print(f"check: {error}", file=sys.stderr)
         sys.exit(2)
@@ -201,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(not verdict["ok"])
     told = ["--device", a.device, "--backend", setting.backend, "--batch", str(setting.batch),
             "--networks", str(setting.networks)]  # fmt: skip
-    names = parts_for(a.device, sides)
+    names = a.only or parts_for(a.device, sides)
     verdicts = check(names, told, a.limit_seconds, os.cpu_count() or 1, partial(_report, a.json))
     print(f"usable, the preferred first: {', '.join(usable(verdicts))}")
     sys.exit(not all(v["ok"] for v in verdicts))

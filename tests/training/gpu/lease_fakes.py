@@ -37,7 +37,13 @@ def rows_command(lease: Lease, what: Rows, wanted: list[str], *_: float) -> list
 
 
 def row(trainer: str, networks: str | int, per_hour: float = 3600.0, error: str = "") -> dict[str, Any]:
-    return {"trainer": trainer, "networks": int(networks), "architectures_per_hour": per_hour, "error": error}
+    return {
+        "row": f"{trainer}:{networks}",
+        "trainer": trainer,
+        "networks": int(networks),
+        "architectures_per_hour": per_hour,
+        "error": error,
+    }
 
 
 def build_command(

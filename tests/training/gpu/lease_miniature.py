@@ -5,6 +5,7 @@ Needs nothing but what the GPU's machine has, so that it runs in an environment 
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def copy_checkout(target: Path) -> Path:
-    """All tracked files, as they are now, without anything that was built or ignored."""
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
+    """All files that are not ignored, as they are now."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
     for name in names.stdout.split("\0"):
         if name and (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +52,7 @@ def collect(folder: Path) -> str:
 
 def lease(checkout: Path, *arguments: object, env: Mapping[str, str] | None = None) -> str:
     command = [sys.executable, "-m", "benchmarks.gpu_lease", *map(str, arguments)]
+    env = {**(os.environ if env is None else env), "OMP_NUM_THREADS": "1"}  # little to share out
     done = subprocess.run(command, cwd=checkout, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, check=False)  # fmt: skip
     assert done.returncode == 0, f"{command[3:]} ended with {done.returncode}:\n{done.stdout}"
