@@ -21,8 +21,12 @@ def run_stages(lease: Lease, names: Sequence[str]) -> int:
     unknown = [name for name in names if name not in STAGES]
     if unknown:
         raise ValueError(f"there is no stage {unknown[0]!r}; the stages are {', '.join(STAGES)}")
-    receive(lease)
+    lease.begin()
     before = len(lease.outcomes())
+    try:
+        receive(lease)
+    except (ValueError, OSError) as error:  # stages that need what is missing say so
+        lease.note("receive", "failed", str(error))
     for name in names:
         limit = min(lease.todo.limits.get(name, lease.left), lease.left)
         try:

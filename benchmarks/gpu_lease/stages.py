@@ -28,8 +28,12 @@ Stage = Callable[[Lease, float], None]
 
 
 def receive(lease: Lease) -> None:
-    """Take in what this call brought, and what earlier leases finished."""
-    lease.begin()
+    """Take in what this call brought, and what earlier leases finished.
+
+    Raises:
+        ValueError: If a part is damaged.
+        OSError: If a file cannot be read or written.
+    """
     lease.parts.receive(lease.carried)
     unpack_file(lease.parts, "reference.csv.xz", lease.reference)
     kernels = lease.work / "kernels"

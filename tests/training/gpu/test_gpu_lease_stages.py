@@ -250,6 +250,17 @@ def test_validate_without_its_files_is_skipped(lease: Lease, missing: str) -> No
     assert outcome(lease, "validate") == ("skipped", f"the {missing} has not come; carry all parts")
 
 
+def test_no_shard_of_a_validation_is_begun_that_would_be_lost(
+    lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until: list[float] = []
+    monkeypatch.setattr(commands, "validate", lambda *a: until.append(a[-1]) or validate_command(*a))
+    append(lease.work / "rows-smoke-2.jsonl", **row("stacked", 2, 1800))  # 2 s each, 2 in a shard
+    stages.check(lease, 30)
+    stages.validate(lease, 30)
+    assert until == [pytest.approx(30 - 1 - 4, abs=0.5)]
+
+
 # -- build -------------------------------------------------------------------------------------
 
 
@@ -293,8 +304,7 @@ def test_the_targets_of_a_lease() -> None:
     plan = small.plan("stacked", "")
     assert (len(plan.units), len(plan.indices), plan.shard) == (3 * 86, 5485, 64)
     assert plan.digest != small.plan("graphs", "").digest
-    assert FULL.least >= 32
-    assert FULL.limits["validate"] <= 200
+    assert (FULL.least >= 32, FULL.limits["validate"] <= 200) == (True, True)
 
 
 def test_a_target_without_its_images_is_skipped(lease: Lease) -> None:
@@ -347,6 +357,19 @@ def test_rows_of_the_same_card_and_sources_are_not_measured_again(
     (report / "machine.json").write_text(json.dumps(lease.about | {"source": "another"}))
     run_stages(lease, ["rows"])
     assert outcome(lease, "rows")[0] == "done"
+
+
+def test_a_damaged_part_does_not_end_the_lease(lease: Lease) -> None:
+    part = lease.carried / "part-1"
+    part.mkdir(parents=True)
+    lease.reference.unlink()
+    (part / "reference.csv.xz.0").write_bytes(b"damaged")
+    about = {"sha256": "0" * 64, "pieces": 1}
+    (part / "manifest.json").write_text(json.dumps({"images": {}, "files": {"reference.csv.xz": about}}))
+    assert run_stages(lease, ALL) == 1
+    assert outcome(lease, "receive")[1].endswith("reference.csv.xz is damaged; carry its part again")
+    assert outcome(lease, "validate")[0] == "skipped"
+    assert outcome(lease, "build")[0] == "done"
 
 
 def test_an_archive_too_large_for_one_file_is_cut(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
