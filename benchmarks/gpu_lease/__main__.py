@@ -79,12 +79,12 @@ def _lease(a: argparse.Namespace) -> int:
     check_device(a.device)
     todo = MINIATURE if a.miniature else FULL
     lease = Lease(a.device, a.work, a.out, a.parts, a.builds, todo, a.seconds)
-    with _ends_with_archive(), _watched(lease.device, lease.work):
+    with ends_with_archive(), watched(lease.device, lease.work):
         return run_stages(lease, a.stages.split(","))
 
 
 @contextlib.contextmanager
-def _ends_with_archive() -> Iterator[None]:
+def ends_with_archive() -> Iterator[None]:
     """Being told to end is an exception, so that the archive is still written."""
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
@@ -98,7 +98,7 @@ def _ends_with_archive() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watched(device: str, work: Path) -> Iterator[None]:
+def watched(device: str, work: Path) -> Iterator[None]:
     """Meanwhile, the GPU's load, clock, power and memory go into ``gpu.csv`` every 10 s."""
     program = shutil.which("nvidia-smi")
     if not device.startswith("cuda") or program is None:

@@ -29,10 +29,12 @@ def seconds_each(rows: RowLines, trainer: str, networks: int) -> float | None:
 
 
 def fits(rows: RowLines, trainer: str, networks: int) -> bool:
-    """Whether no row shows that this trainer fails with so many networks or fewer."""
-    return not any(
-        row.get("error") and row["networks"] <= networks for row in rows if trainer_of(row) == trainer
-    )
+    """Whether no row shows that this trainer fails with so many networks or fewer.
+
+    A row whose time was up shows nothing: next time its kernels are compiled.
+    """
+    errors = [(row["networks"], row["error"]) for row in rows if trainer_of(row) == trainer]
+    return not any(error and "time was up" not in error and count <= networks for count, error in errors)
 
 
 def order(usable: Iterable[str], rows: RowLines, shard: int) -> list[str]:

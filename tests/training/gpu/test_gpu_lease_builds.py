@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,3 +229,28 @@ def test_without_a_gpu_every_stage_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("gpu_lease: device 'cuda' asks for an NVIDIA GPU")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_being_told_to_end_is_an_exception_so_that_the_archive_is_written() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped, command.ends_with_archive():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_load_of_the_gpu_is_noted_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/process\necho '99 %, 1755 MHz'\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with command.watched("cuda:0", tmp_path / "work"):
+        noted, end = tmp_path / "work" / "gpu.csv", time.monotonic() + 30
+        while not noted.stat().st_size and time.monotonic() < end:
+            time.sleep(0.05)
+    assert noted.read_text() == "99 %, 1755 MHz\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "process").read_text()), 0)
+    with command.watched("cpu", tmp_path / "other"):
+        assert not (tmp_path / "other").exists()

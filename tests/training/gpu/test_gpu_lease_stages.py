@@ -218,6 +218,8 @@ def test_a_trainer_whose_rows_do_not_fit_into_the_memory_comes_last() -> None:
     assert budget.order(["stacked", "graphs", "plain"], rows, 64) == ["graphs", "plain"]
     assert budget.order(["stacked", "graphs", "plain"], rows, 16) == ["stacked", "graphs", "plain"]
     assert budget.order(["stacked"], rows, 64) == ["stacked"]
+    slow = [row("stacked", 64, error="its time was up after 60 s")]
+    assert budget.order(["stacked", "plain"], slow, 64) == ["stacked", "plain"]
 
 
 def test_the_number_to_validate_follows_from_the_measured_rows() -> None:
@@ -235,8 +237,7 @@ def test_the_number_to_validate_follows_from_the_measured_rows() -> None:
 def test_validate_is_done_once_enough_architectures_are(lease: Lease) -> None:
     """By whichever trainer, in whichever lease."""
     write_shards(lease.folder("validate-smoke-2-graphs"), 1)
-    stages.check(lease, 30)
-    stages.validate(lease, 30)
+    run_stages(lease, ["check", "validate"])
     assert outcome(lease, "validate")[0] == "done"
     stages.validate(lease, 30)
     assert outcome(lease, "validate") == ("kept", "validate-smoke-2-stacked has 2 architectures")
@@ -245,8 +246,7 @@ def test_validate_is_done_once_enough_architectures_are(lease: Lease) -> None:
 @pytest.mark.parametrize("missing", ["reference CSV", "32-pixel images"])
 def test_validate_without_its_files_is_skipped(lease: Lease, missing: str) -> None:
     (lease.reference if "CSV" in missing else lease.images(32)).unlink()
-    stages.check(lease, 30)
-    stages.validate(lease, 30)
+    run_stages(lease, ["check", "validate"])
     assert outcome(lease, "validate") == ("skipped", f"the {missing} has not come; carry all parts")
 
 
@@ -309,8 +309,7 @@ def test_the_targets_of_a_lease() -> None:
 
 def test_a_target_without_its_images_is_skipped(lease: Lease) -> None:
     lease.images(16).unlink()
-    stages.check(lease, 30)
-    stages.build(lease, 30)
+    run_stages(lease, ["check", "build"])
     assert outcome(lease, "build") == ("skipped", "smoke-2: images of 16 pixels have not come")
 
 
@@ -364,8 +363,8 @@ def test_a_damaged_part_does_not_end_the_lease(lease: Lease) -> None:
     part.mkdir(parents=True)
     lease.reference.unlink()
     (part / "reference.csv.xz.0").write_bytes(b"damaged")
-    about = {"sha256": "0" * 64, "pieces": 1}
-    (part / "manifest.json").write_text(json.dumps({"images": {}, "files": {"reference.csv.xz": about}}))
+    files = {"reference.csv.xz": {"sha256": "0" * 64, "pieces": 1}}
+    (part / "manifest.json").write_text(json.dumps({"images": {}, "files": files}))
     assert run_stages(lease, ALL) == 1
     assert outcome(lease, "receive")[1].endswith("reference.csv.xz is damaged; carry its part again")
     assert outcome(lease, "validate")[0] == "skipped"
