@@ -65,7 +65,10 @@ def test_what_it_runs_apart_in_its_turn_ends_too(tmp_path: Path) -> None:
         "import os, time; from nb201env.processes import end_if_orphaned; end_if_orphaned(); "
         f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     )
-    outer = f"import sys; from nb201env.processes import run_apart; run_apart([sys.executable, '-c', {inner!r}], 600)"
+    outer = (
+        "import sys; from nb201env.processes import run_apart; "
+        f"run_apart([sys.executable, '-c', {inner!r}], 600)"
+    )
     run_apart(python(outer), 15)
     pid = int(note.read_text())
     for _ in range(100):

@@ -11,7 +11,7 @@ moved statistics. The parts:
     convs16x32   stem and residual blocks of the network of that width and side
     network16x32 whole stacked networks: an evaluation, two steps and all gradients
     stacked16x32 two trainings by one recorded program, beside the same steps unrecorded
-    graphs16x32  the same of the trainer "graphs"
+    graphs16x32  the same of the trainer "graphs", and its first losses beside the plain ones
 
 Memory that a kernel leaves unwritten holds NaN, two runs must give the same bits, and programs are made
 for other architectures than those they are loaded with. Each part is a process of its own: what goes
@@ -234,10 +234,9 @@ def _setting(device: str, backend: str | None, batch: int | None, networks: int)
     from training.gpu.stacked import best_backend
 
     backend = backend or best_backend(there)
-    if not on_gpu:
-        torch.set_num_threads(1)  # parts run side by side
-        if backend == "triton":
-            os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported
+    torch.set_num_threads(1)  # parts run side by side
+    if not on_gpu and backend == "triton":
+        os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported
     return Setting(there, backend, type_for(there, backend), batch or (256 if on_gpu else 4), networks)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -75,7 +77,8 @@ def network(setting: Setting, width: int, side: int) -> Findings:
         networks = [randomised(Network(a, skeleton)) for a in chosen]
         model.load(networks)
         lane.restart()
-        losses, ours = _program_steps(lane, model, networks)
+        with unwritten_shows():
+            losses, ours = _steps(lane, partial(_by_plain_names, model, networks))
         for k, plain in enumerate(networks):
             round_where_stored(plain.to(setting.device), setting.dtype, setting.terms)
             expected, theirs = _plain_steps(plain, data, recipe)
@@ -97,27 +100,29 @@ def _compare_steps(
     if setting.dtype != torch.float32 and not exact(architecture):
         return  # one sign that differs in an early cell changes all gradients by tenths, and what follows
     findings.compare("loss 2", losses[2], expected[2], allowed.loss, architecture)
-    for ending in ("weight", "bias"):
-        # What a later batch norm takes away again has no gradient: it is compared with the others'.
+    for ending, part in (("weight", 0.1), ("bias", 1.0)):
+        # A later batch norm takes away again what a bias adds: then it has hardly a gradient of its own,
+        # but the errors of one, and so they are measured by the others'.
         some = {name: tensor for name, tensor in theirs.items() if name.endswith(ending)}
-        usual = 0.1 * float(torch.cat([t.flatten() for t in some.values()]).square().mean().sqrt())
+        usual = part * float(torch.cat([t.flatten() for t in some.values()]).square().mean().sqrt())
         for name, tensor in some.items():
             findings.compare("gradient", ours[name], tensor, allowed.deep, architecture, f"of {name}", usual)
 
 
-def _program_steps(
-    lane: Lane, model: Stacked, networks: list[Network]
-) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
-    """Losses of an evaluation and two steps; each network's gradients and statistics of step 1."""
+T = TypeVar("T")
+
+
+def _steps(lane: Lane, gradients: Callable[[], T]) -> tuple[list[Tensor], T]:
+    """Losses of an evaluation and two steps, and what `gradients` finds after the first."""
     split = lane.data.splits["train"]
-    with unwritten_shows():
-        losses = [lane.evaluate(split)[1]]
-        for step in range(2):
-            lane.train(lane.data.normalise(split.images), split.labels)
-            losses.append(lane.take(len(split.labels))[1])
-            if step == 0:
-                gradients = _by_plain_names(model, networks)
-    return losses, gradients
+    images = lane.data.normalise(split.images)
+    losses = [lane.evaluate(split)[1]]
+    lane.train(images, split.labels)
+    losses.append(lane.take(len(split.labels))[1])
+    found = gradients()
+    lane.train(images, split.labels)
+    losses.append(lane.take(len(split.labels))[1])
+    return losses, found
 
 
 def _by_plain_names(model: Stacked, networks: list[Network]) -> list[dict[str, Tensor]]:
@@ -151,8 +156,7 @@ def _plain_steps(plain: Network, data: Data, recipe: Recipe) -> tuple[list[Tenso
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if step == 0:
-            found |= {n: p.grad.clone() for n, p in plain.named_parameters() if p.grad is not None}
-            found |= {n: b.clone() for n, b in plain.named_buffers() if n.endswith(_MOVED)}
+            found = _gradients(plain)
         optimizer.step()
         losses.append(loss.detach())
     return losses, found
@@ -187,18 +191,46 @@ def stacked(setting: Setting, width: int, side: int) -> Findings:
 
 
 def graphs(setting: Setting, width: int, side: int) -> Findings:
-    """The same of plain networks in flight side by side, with mixed precision."""
+    """Plain networks in flight side by side, with mixed precision: recorded steps beside the same unrecorded.
+
+    And an evaluation and the first two steps beside the plain network in float32, as of stacked networks.
+    """
 
     def train(some: list[Architecture], data: Data, recipe: Recipe, records: bool) -> Trained:
-        plain = [initial_network(a, skeleton_for(data, recipe), 0) for a in some]
-        networks = [n.to(setting.device, memory_format=torch.channels_last) for n in plain]  # type: ignore[call-overload]
-        lanes = [Lane(Alone(n), 1, recipe, data, setting.dtype, own_stream=True) for n in networks]
+        networks, lanes = _in_flight(setting, some, data, recipe)
         if not records:
             for lane in lanes:
                 lane.records = False
         return [(concatenate(fit(lanes, [[a] for a in some], data, recipe, 0)), networks)]
 
-    return _replayed(setting, width, side, min(setting.networks, 8), train, setting.allowed.replayed)
+    findings = _replayed(setting, width, side, min(setting.networks, 8), train, setting.allowed.replayed)
+    some = architectures(min(setting.networks, 8))
+    recipe = replace(_RECIPE, batch=setting.batch, cells=1, width=width, learning_rate=0.01)
+    data = images_like(setting.device, side, setting.batch, 1)
+    torch.manual_seed(side)
+    for plain, lane in zip(*_in_flight(setting, some, data, recipe, randomised), strict=True):
+        lane.records = False
+        theirs = copy.deepcopy(plain)
+        losses, ours = _steps(lane, partial(_gradients, plain))
+        expected, gradients = _plain_steps(theirs, data, recipe)
+        mine = [loss[0] for loss in losses]
+        _compare_steps(findings, setting, mine, expected, ours, gradients, plain.architecture)
+    return findings
+
+
+def _gradients(plain: Network) -> dict[str, Tensor]:
+    gradients = {n: p.grad.clone() for n, p in plain.named_parameters() if p.grad is not None}
+    return gradients | {n: b.clone() for n, b in plain.named_buffers() if n.endswith(_MOVED)}
+
+
+def _in_flight(
+    setting: Setting, some: list[Architecture], data: Data, recipe: Recipe,
+    changed: Callable[[Network], Network] = lambda network: network,
+) -> tuple[list[Network], list[Lane]]:  # fmt: skip
+    """New networks, changed as told, and their lanes."""
+    plain = [changed(initial_network(a, skeleton_for(data, recipe), 0)) for a in some]
+    networks = [n.to(setting.device, memory_format=torch.channels_last) for n in plain]  # type: ignore[call-overload]
+    return networks, [Lane(Alone(n), 1, recipe, data, setting.dtype, own_stream=True) for n in networks]
 
 
 def _replayed(
@@ -215,13 +247,17 @@ def _replayed(
         for k, (one, two) in enumerate(zip(networks, replayed, strict=True)):
             architecture = one.architecture
             for split in SPLITS:
-                expected, found = (torch.from_numpy(log.loss[split][k]) for log in (logs, same))
-                findings.compare("loss", found, expected, allowed, architecture, f"of {split}")
+                loss, ours = (torch.from_numpy(log.loss[split][k]) for log in (logs, same))
+                findings.compare("loss", ours, loss, allowed, architecture, f"of {split}")
             start = initial_network(architecture, one.skeleton, seed).state_dict()
-            weights = two.state_dict()
-            for name, value in one.state_dict().items():
-                if not name.endswith("tracked"):
-                    # How far a weight has come: a step too many hides behind the weight itself.
-                    moved, ours = (t.cpu() - start[name] for t in (value, weights[name]))
-                    findings.compare("replayed", ours, moved, allowed, architecture, f"of {name}")
+            expected, found = (_way(n, start) for n in (one, two))
+            usual = 0.1 * float(torch.cat([t.flatten() for t in expected.values()]).square().mean().sqrt())
+            for name, way in expected.items():
+                findings.compare("replayed", found[name], way, allowed, architecture, f"of {name}", usual)
     return findings
+
+
+def _way(network: Network, start: dict[str, Tensor]) -> dict[str, Tensor]:
+    """How far weights and statistics have come: a step too many hides behind the weight itself."""
+    now = network.state_dict().items()
+    return {name: tensor.cpu() - start[name] for name, tensor in now if not name.endswith("tracked")}

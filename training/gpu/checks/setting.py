@@ -26,7 +26,10 @@ class Tolerances(NamedTuple):
         loss: Of a whole network.
         deep: Gradients of a whole network's weights: a sign that differs early changes them all.
         deep_moved: Running means and variances of a whole network.
-        replayed: What recorded steps give, beside the same steps unrecorded.
+        replayed: Losses, and how far weights have come, by recorded steps beside the same unrecorded. The
+            same bits are expected; but where a library picks another order of sums for a recording, one
+            bit grows with every step. What is wrong with a recording (a step too many, another's
+            momentum, a batch read twice) puts weights off by 1 and more.
     """
 
     out: Allowed
@@ -36,7 +39,7 @@ class Tolerances(NamedTuple):
     loss: Allowed
     deep: Allowed
     deep_moved: Allowed
-    replayed: Allowed = Allowed(1e-5)
+    replayed: Allowed
 
 
 # Behind each: the worst mean and largest difference that the right program was seen to give, on a CPU.
@@ -50,6 +53,7 @@ TOLERANCES = {
         loss=Allowed(1e-4),  # 8e-6
         deep=Allowed(1e-1),  # 5e-5; 5e-2 where one sign differed
         deep_moved=Allowed(1e-4),  # 2e-6
+        replayed=Allowed(1e-5),  # 0
     ),
     torch.bfloat16: Tolerances(
         out=Allowed(5e-3, 1e-1),  # 3e-4, 1e-2
@@ -57,17 +61,19 @@ TOLERANCES = {
         chained=Allowed(3e-2),  # 9e-3
         moved=Allowed(1e-3, 1e-2),  # 1e-5, 6e-5
         loss=Allowed(1e-2),  # 2e-3
-        deep=Allowed(3e-1),  # 9e-2; a gradient that is missing is 1
+        deep=Allowed(5e-1),  # 9e-2, and 2e-1 of graphs; a gradient that is missing is 1
         deep_moved=Allowed(2e-2),  # 1e-3
+        replayed=Allowed(3e-1),  # 0
     ),
-    torch.float16: Tolerances(
-        out=Allowed(1e-3, 2e-2),
-        gradient=Allowed(3e-3, 5e-2),
-        chained=Allowed(2e-2),
-        moved=Allowed(1e-3, 1e-2),
-        loss=Allowed(5e-3),
-        deep=Allowed(2e-1),
-        deep_moved=Allowed(1e-2),
+    torch.float16: Tolerances(  # by Triton's kernels in its interpreter
+        out=Allowed(1e-3, 2e-2),  # 2e-4, 1e-3
+        gradient=Allowed(3e-3, 5e-2),  # 3e-4, 4e-3
+        chained=Allowed(1e-2),  # 6e-4
+        moved=Allowed(1e-3, 1e-2),  # 3e-5, 8e-5
+        loss=Allowed(2e-3),  # 1e-4
+        deep=Allowed(1e-1),  # 5e-3
+        deep_moved=Allowed(1e-2),  # 1e-4
+        replayed=Allowed(3e-1),  # 0
     ),
 }
 
