@@ -36,6 +36,7 @@ SPARE_BYTES = 250_000
 ROOT = Path(__file__).parents[2]
 MANIFEST = "manifest.json"
 SIDES = (4, 8, 16, 32)
+_MANIFEST_BYTES = 50_000  # at most, in each part
 CHUNK = 2500  # images
 _FITTED = 1500  # images that the predictors are fitted to
 
@@ -77,9 +78,10 @@ def pack(source: Source, out: Path, repository: int, say: Callable[[str], None] 
             "is left for images; take large files out of the checkout"
         )
     arrays = read_cifar10(source.data)
+    contents = dict(_files(source, arrays, say))
     _remove_parts(out)
-    parts, files = _Parts(out, limit), {}
-    for name, content in _files(source, arrays, say):
+    parts, files = _Parts(out, _even(contents, limit - _MANIFEST_BYTES)), {}
+    for name, content in contents.items():
         digest = hashlib.sha256(content).hexdigest()
         files[name] = {"sha256": digest, "pieces": parts.add(name, content)}
     images = {str(side): digests(_of_side(arrays, side)) for side in (16, 32)}
@@ -128,7 +130,7 @@ class _Parts:
     """Fills one part after the other; what does not fit into the rest of one goes on in the next."""
 
     def __init__(self, out: Path, limit: int) -> None:
-        self.out, self.limit, self.sizes = out, limit - 50_000, [0]  # a manifest comes on top
+        self.out, self.limit, self.sizes = out, limit, [0]
 
     def add(self, name: str, content: bytes) -> int:
         """Write a file's pieces; returns how many."""
@@ -145,10 +147,20 @@ class _Parts:
         return pieces
 
     def close(self, manifest: str) -> list[int]:
-        assert len(manifest) < 50_000, len(manifest)
+        assert len(manifest) < _MANIFEST_BYTES, len(manifest)
         for number in range(1, len(self.sizes) + 1):
             (self.out / f"part-{number}" / MANIFEST).write_text(manifest)
         return [size + len(manifest) for size in self.sizes]
+
+
+def _even(contents: dict[str, bytes], limit: int) -> int:
+    """Bytes of each of as few parts as do: alike, so that the repository has room to grow beside each.
+
+    The first one holds at least all that the small images need, if it can.
+    """
+    total = sum(map(len, contents.values()))
+    small = sum(len(content) for name, content in contents.items() if not name.startswith("32px"))
+    return min(limit, max(small, -(-total // -(-total // limit))))
 
 
 def _remove_parts(out: Path) -> None:

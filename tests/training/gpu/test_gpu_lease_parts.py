@@ -98,6 +98,14 @@ def test_no_part_is_larger_than_the_limit(packed: Path) -> None:
     assert max(sizes) <= PART_BYTES
 
 
+def test_parts_are_alike_so_that_the_repository_can_grow_beside_each() -> None:
+    small, large = {"16px-00": bytes(30)}, {f"32px-{number:02d}": bytes(7) for number in range(10)}
+    assert pack._even(small | large, 55) == 50
+    assert pack._even(small | large, 35) == 34
+    assert pack._even({"16px-00": bytes(60)} | large, 90) == 65
+    assert pack._even({"16px-00": bytes(75)} | large, 90) == 75  # all that the small images need
+
+
 def test_all_parts_make_exactly_what_was_packed(packed: Path, tmp_path: Path) -> None:
     """One call after the other brings a part, each on its own."""
     parts = Parts(tmp_path / "parts")
