@@ -83,13 +83,14 @@ def network(setting: Setting, width: int, side: int) -> Findings:
             round_where_stored(plain.to(setting.device), setting.dtype, setting.terms)
             expected, theirs = _plain_steps(plain, data, recipe)
             mine = [loss[k] for loss in losses]
-            _compare_steps(findings, setting, mine, expected, ours[k], theirs, chosen[k])
+            deep = setting.allowed.deep
+            _compare_steps(findings, setting, deep, mine, expected, ours[k], theirs, chosen[k])
     return findings
 
 
 def _compare_steps(
-    findings: Findings, setting: Setting, losses: list[Tensor], expected: list[Tensor],
-    ours: dict[str, Tensor], theirs: dict[str, Tensor], architecture: Architecture,
+    findings: Findings, setting: Setting, gradients: Allowed, losses: list[Tensor],
+    expected: list[Tensor], ours: dict[str, Tensor], theirs: dict[str, Tensor], architecture: Architecture,
 ) -> None:  # fmt: skip
     allowed = setting.allowed
     findings.compare("loss in evaluation mode", losses[0], expected[0], allowed.loss, architecture)
@@ -106,7 +107,7 @@ def _compare_steps(
         some = {name: tensor for name, tensor in theirs.items() if name.endswith(ending)}
         usual = part * float(torch.cat([t.flatten() for t in some.values()]).square().mean().sqrt())
         for name, tensor in some.items():
-            findings.compare("gradient", ours[name], tensor, allowed.deep, architecture, f"of {name}", usual)
+            findings.compare("gradient", ours[name], tensor, gradients, architecture, f"of {name}", usual)
 
 
 T = TypeVar("T")
@@ -214,7 +215,8 @@ def graphs(setting: Setting, width: int, side: int) -> Findings:
         losses, ours = _steps(lane, partial(_gradients, plain))
         expected, gradients = _plain_steps(theirs, data, recipe)
         mine = [loss[0] for loss in losses]
-        _compare_steps(findings, setting, mine, expected, ours, gradients, plain.architecture)
+        mixed = setting.allowed.mixed
+        _compare_steps(findings, setting, mixed, mine, expected, ours, gradients, plain.architecture)
     return findings
 
 

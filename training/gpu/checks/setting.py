@@ -25,6 +25,7 @@ class Tolerances(NamedTuple):
         moved: Running means and variances after a step.
         loss: Of a whole network.
         deep: Gradients of a whole network's weights: a sign that differs early changes them all.
+        mixed: The same by PyTorch's mixed precision, which rounds at other places than the reference.
         deep_moved: Running means and variances of a whole network.
         replayed: Losses, and how far weights have come, by recorded steps beside the same unrecorded. The
             same bits are expected; but where a library picks another order of sums for a recording, one
@@ -38,6 +39,7 @@ class Tolerances(NamedTuple):
     moved: Allowed
     loss: Allowed
     deep: Allowed
+    mixed: Allowed
     deep_moved: Allowed
     replayed: Allowed
 
@@ -52,6 +54,7 @@ TOLERANCES = {
         moved=Allowed(1e-5, 1e-4),  # 1e-7, 5e-7
         loss=Allowed(1e-4),  # 8e-6
         deep=Allowed(1e-1),  # 5e-5; 5e-2 where one sign differed
+        mixed=Allowed(1e-1),  # 0
         deep_moved=Allowed(1e-4),  # 2e-6
         replayed=Allowed(1e-5),  # 0
     ),
@@ -61,7 +64,8 @@ TOLERANCES = {
         chained=Allowed(3e-2),  # 9e-3
         moved=Allowed(1e-3, 1e-2),  # 1e-5, 6e-5
         loss=Allowed(1e-2),  # 2e-3
-        deep=Allowed(5e-1),  # 9e-2, and 2e-1 of graphs; a gradient that is missing is 1
+        deep=Allowed(3e-1),  # 9e-2; a gradient that is missing is 1
+        mixed=Allowed(5e-1),  # 2e-1
         deep_moved=Allowed(2e-2),  # 1e-3
         replayed=Allowed(3e-1),  # 0
     ),
@@ -72,6 +76,7 @@ TOLERANCES = {
         moved=Allowed(1e-3, 1e-2),  # 3e-5, 8e-5
         loss=Allowed(2e-3),  # 1e-4
         deep=Allowed(1e-1),  # 5e-3
+        mixed=Allowed(2e-1),
         deep_moved=Allowed(1e-2),  # 1e-4
         replayed=Allowed(3e-1),  # 0
     ),
