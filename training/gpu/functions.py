@@ -11,8 +11,10 @@ from torch.autograd.function import once_differentiable
 from nb201env.space import EDGES
 from training.gpu.codes import Codes, Convs
 from training.gpu.passes import Backward, Shape, convolve_into, new_norm, node_sum, rectify
+from training.gpu.variants import settle_keys
 
 _NODES = 4
+settle_keys()  # before the first launch: else kernels that were compiled ahead may not be found
 
 
 def cell(x: Tensor, convs: Convs, codes: Codes) -> Tensor:

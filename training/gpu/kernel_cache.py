@@ -25,7 +25,7 @@ from threading import Thread
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from training.gpu.variants import Variant, find_kernel
+from training.gpu.variants import Variant, find_kernel, settle_keys
 
 _GROUP = "__grp__"
 _NEEDED = (".json", ".cubin", ".so")
@@ -152,6 +152,7 @@ def _start(cache: Path, capability: int, libcuda: Path | None) -> None:
     warnings.filterwarnings("ignore", "TRITON_DEFAULT_FP_FUSION is unset")
     knobs.cache.dir = str(cache)
     driver.set_active(_NoGpu(capability))
+    settle_keys()
     if libcuda:
         _build_starters_with(libcuda)
 

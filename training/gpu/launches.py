@@ -119,15 +119,13 @@ def launches(
         ValueError: If the kernels were defined for Triton's interpreter.
     """
     anything = [Architecture((CONV3X3,) * NUM_EDGES)] * networks
-    with recorded() as found:
-        with torch.device("meta"):
-            model = Stacked(skeleton, Codes.of(anything, "meta"), dtype, "triton").train(training)
-            side = skeleton.image_size
-            images = torch.empty(batch, skeleton.channels, side, side)
-        with torch.set_grad_enabled(training):
-            logits = model(images)
-            if training:
-                logits.square().sum().backward()
+    with torch.device("meta"):
+        model = Stacked(skeleton, Codes.of(anything, "meta"), dtype, "triton").train(training)
+        images = torch.empty(batch, skeleton.channels, skeleton.image_size, skeleton.image_size)
+    with recorded() as found, torch.set_grad_enabled(training):
+        logits = model(images)
+        if training:
+            logits.square().sum().backward()
     return found
 
 

@@ -193,6 +193,21 @@ def kernels_in(module: ModuleType) -> dict[str, Any]:
     return {name: value for name, value in vars(module).items() if isinstance(value, JITFunction)}
 
 
+def settle_keys() -> None:
+    """Have Triton make the keys of all kernels now, in the order of their definition.
+
+    Triton 3.6 makes a kernel's key when it is first launched or compiled, and the key then also depends
+    on which others came before. Settled first, a kernel has the same key in every process, so what was
+    compiled in one is found by the other.
+    """
+    from triton import JITFunction
+
+    for module in kernel_modules():
+        for kernel in vars(module).values():
+            if isinstance(kernel, JITFunction):
+                _ = kernel.cache_key
+
+
 def find_kernel(variant: Variant) -> Any:
     """The kernel of a variant, in this installation.
 

@@ -7,6 +7,7 @@ compiled form runs apart; kernels that are defined here are compiled ones.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -133,14 +134,16 @@ def test_the_sizes_of_a_tasks_images() -> None:
 
 
 def run(*arguments: object, path: Path | None = None) -> list[str]:
-    """Run the command apart, as it is run; its output, if it succeeded."""
-    found = importlib.util.find_spec("triton")
-    assert found is not None
-    assert found.origin is not None
-    here = str(Path(found.origin).parent.parent)
-    environment = [f"PYTHONPATH={path}:{here}" if path else f"PYTHONPATH={here}", "TRITON_INTERPRET=0"]
-    command = [sys.executable, "-m", "training.gpu.precompile", *map(str, arguments)]
-    done = run_apart(["env", *environment, *command], limit_seconds=300)
+    """Run the command apart; its output, if it succeeded."""
+    return python("-m", "training.gpu.precompile", *arguments, path=path)
+
+
+def python(*arguments: object, path: Path | None = None) -> list[str]:
+    """Run Python where kernels are compiled, with modules of `path` in front of all others."""
+    inherited = os.environ.get("PYTHONPATH", "")
+    environment = [f"PYTHONPATH={path}:{inherited}"] if path else []
+    command = ["env", "TRITON_INTERPRET=0", *environment, sys.executable, *map(str, arguments)]
+    done = run_apart(command, limit_seconds=300)
     assert done.code == 0, done.lines[-20:]
     return done.lines
 
@@ -166,7 +169,7 @@ def test_a_cache_is_made_without_pytorch_and_used_elsewhere(listed: Path, tmp_pa
     for missing in ("torch", "numpy"):
         (alone / f"{missing}.py").write_text(f"raise ImportError('no {missing}')")
     chosen = {variant.name: variant for variant in read_variants(listed)}
-    few = list(chosen.values())[:3]
+    few = list(chosen.values())[:4]
     source = tmp_path / "few.json"
     write_variants(few, source)
     here, there = tmp_path / "here", tmp_path / "elsewhere" / "cache"
@@ -175,13 +178,59 @@ def test_a_cache_is_made_without_pytorch_and_used_elsewhere(listed: Path, tmp_pa
         command = ("--from", source, "--capability", 90, "--out", cache, "--jobs", 1)
         return run(*command, path=alone)[-1].partition(";")[0]
 
-    assert compiled(here) == "3 variants: 3 compiled, 0 were there, 0 failed"
+    assert compiled(here) == "4 variants: 4 compiled, 0 were there, 0 failed"
     assert {file.suffix for file in here.rglob("*") if file.is_file()} <= {".json", ".cubin", ".so"}
-    assert run("--install", here, "--into", there, path=alone) == [f"3 kernels of {here} in {there}"]
+    assert run("--install", here, "--into", there, path=alone) == [f"4 kernels of {here} in {there}"]
     shutil.rmtree(here)
-    assert compiled(there) == "3 variants: 0 compiled, 3 were there, 0 failed"
-    write_variants([few[0], replace(few[1], options={"num_warps": 2}), few[2]], source)
-    assert compiled(there) == "3 variants: 1 compiled, 2 were there, 0 failed"
+    assert compiled(there) == "4 variants: 0 compiled, 4 were there, 0 failed"
+    write_variants(few[::-1], source)  # in any order
+    assert compiled(there) == "4 variants: 0 compiled, 4 were there, 0 failed"
+    write_variants([replace(few[0], options={"num_warps": 2}), *few[1:]], source)
+    assert compiled(there) == "4 variants: 1 compiled, 3 were there, 0 failed"
+
+
+def test_the_trainer_settles_the_keys_of_its_kernels() -> None:
+    """Before it launches any, else they could differ from those of the kernels compiled ahead."""
+    lines = python("-c", """
+import training.gpu.functions
+from training.gpu.variants import kernel_modules, kernels_in
+print({kernel.hash is not None for module in kernel_modules() for kernel in kernels_in(module).values()})
+""")  # fmt: skip
+    assert lines == ["{True}"]
+
+
+LAUNCHES = """
+import sys
+from triton import knobs
+from triton.runtime.driver import driver
+from training.gpu import kernel_cache, launches
+from training.network import Skeleton
+
+class Compiler:  # in place of a recorder: does what a launch does before it needs a GPU
+    def __init__(self, kernel, found):
+        self.kernel = kernel
+    def __getitem__(self, grid):
+        return lambda *arguments, **options: self.kernel.warmup(*arguments, grid=grid, **options)
+
+hits = []
+launches._Recorder = Compiler
+knobs.cache.dir = sys.argv[1]
+knobs.compilation.listener = lambda *, cache_hit, **_: hits.append(cache_hit)
+driver.set_active(kernel_cache._NoGpu(90))
+for training in (False, True):
+    launches.launches(64, 256, Skeleton(cells=1, image_size=16), training=training)
+print(len(hits), sum(hits))
+"""
+
+
+@pytest.mark.slow
+def test_a_program_finds_every_kernel_that_it_launches(tmp_path: Path) -> None:
+    build = ("--task", "cifar10-valid-16px", "--recipe", "small-12", "--capability", 90)
+    run(*build, "--out", tmp_path / "made")
+    run("--install", tmp_path / "made", "--into", tmp_path / "cache")
+    shutil.rmtree(tmp_path / "made")
+    launched, found = map(int, python("-c", LAUNCHES, tmp_path / "cache")[-1].split())
+    assert launched == found > 20
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -245,9 +294,12 @@ def test_a_list_of_other_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     vars(module)["toy"] = kernel()
     monkeypatch.setattr(variants, "kernel_modules", lambda: [module])
     monkeypatch.setattr(variants, "kernels_in", vars)
-    for name, arguments in (("toy", {"x": 1}), ("gone", {})):
-        with pytest.raises(ValueError, match=f"no kernel training.gpu.kernels:{name}.*write it again"):
-            kernel_cache.compile_into(tmp_path, [Variant(f"training.gpu.kernels:{name}", arguments, {})], 90)
+    for variant in (
+        Variant("training.gpu.kernels:toy", {"x": 1}, {}),
+        Variant("training.gpu.kernels:gone", {}, {}),
+    ):
+        with pytest.raises(ValueError, match=f"no kernel {variant.kernel}.*write it again with --list"):
+            kernel_cache.compile_into(tmp_path, [variant], 90)
 
 
 def test_a_kernel_that_does_not_compile_is_named(
