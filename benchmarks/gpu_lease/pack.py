@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.gpu_lease import codec
+from benchmarks.gpu_lease.unpack import MANIFEST, SIDES
 from training.files import Arrays, read_cifar10
 from training.tasks import shrink
 from training.validate import read_reference
@@ -34,8 +35,6 @@ LEAST_BYTES = 1_000_000
 SPARE_BYTES = 250_000
 """Kept free for what is added to the repository before the lease."""
 ROOT = Path(__file__).parents[2]
-MANIFEST = "manifest.json"
-SIDES = (4, 8, 16, 32)
 _MANIFEST_BYTES = 50_000  # at most, in each part
 CHUNK = 2500  # images
 _FITTED = 1500  # images that the predictors are fitted to
