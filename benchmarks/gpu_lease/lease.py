@@ -141,7 +141,8 @@ def _version(package: str) -> str | None:
 def source_digest(root: Path = ROOT) -> str:
     """sha256 of the training code and the bench: figures of other sources are not taken over."""
     found = hashlib.sha256()
-    for file in [*sorted((root / "training").rglob("*.py")), root / "benchmarks" / "bench_gpu.py"]:
+    benches = [root / "benchmarks" / name for name in ("bench_gpu.py", "gpu_rows.py")]
+    for file in [*sorted((root / "training").rglob("*.py")), *benches]:
         found.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + file.read_bytes())
     return found.hexdigest()
 
