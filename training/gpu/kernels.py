@@ -64,7 +64,7 @@ def last_tap(op):
 
 @triton.jit
 def locate(p, H: tl.constexpr, W: tl.constexpr):
-    """Image, row and column of pixel numbers, which are not negative: their type saves the sign's handling."""
+    """Image, row and column of pixel numbers; unsigned, because that saves the handling of signs."""
     p = p.to(tl.uint32)
     return (p // (H * W)).to(tl.int32), (p // W % H).to(tl.int32), (p % W).to(tl.int32)
 

@@ -23,7 +23,6 @@ from training.gpu.kernels import (
     CONV1X1,
     CONV3X3,
     LEFT,
-    NONE,
     POOL,
     RIGHT,
     SKIP,
@@ -238,7 +237,7 @@ def weight_gradient(
     A window is a row of taps (the fourth of WINDOW = 4 is empty) or a single one, and stands beside the
     input channels: [WINDOW * CIB, BLOCK] @ [BLOCK, COB] fills the matrix units, which want 64 rows.
     """
-    split, k, group = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    group, split, k = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     op = tl.load(ops + edge * networks + k)
     wide = op == CONV3X3
     if not (wide | ((op == CONV1X1) & (group == GROUPS // 2))):

@@ -19,8 +19,8 @@ _COPIED = 8_192  # bytes of a tile that is added up or copied
 _PIXELS = 256  # most pixels of a tile
 _ELEMENTS = 4_096  # of a tile without a shape
 _PIXELS_PER_SPLIT = 4_096  # of a weight gradient: enough programs, few partial results
-_SUMS = 12_288  # of a weight gradient's program: 96 registers of each of its 128 threads
-_SEEN = 8_192  # elements of a window on its input
+_SUMS = {2: 12_288, 4: 0}  # most of a weight gradient's program with several windows, by bytes of a number
+_SEEN = 64  # most pixels of a weight gradient's tile
 
 
 class Shape(NamedTuple):
@@ -48,6 +48,7 @@ class Shape(NamedTuple):
 
     @property
     def pixels(self) -> int:
+        """Of the batch."""
         return self.images * self.height * self.width
 
     def block(self, size: int) -> int:
@@ -76,13 +77,17 @@ class Windows(NamedTuple):
     block: int
 
     @classmethod
-    def of(cls, inputs: int, outputs: int, pixels: int) -> Windows:
+    def of(cls, inputs: int, outputs: int, pixels: int, dtype: torch.dtype) -> Windows:
         """For this many channels, and tiles of no more pixels than there are."""
         taps = 4 if lanes(inputs) < 64 else 1
-        rows = taps * lanes(inputs)
-        windows = 3 if 3 * rows * lanes(outputs) <= _SUMS else 1
+        # Of 12,288 sums each of a program's 128 threads has 96 in its registers; in single precision there
+        # are no matrix units, and the operands are in registers as well.
+        several = 3 * taps * lanes(inputs) * lanes(outputs) <= _SUMS[dtype.itemsize]
+        windows = 3 if several else 1
         groups = (3 if taps > 1 else 9) // windows
-        return cls(taps, windows, groups, max(16, min(_SEEN // rows, _power_of_two(pixels))))
+        # Images of three channels are not read in pieces of 16 bytes, but number by number.
+        most = _SEEN if dtype.itemsize == 2 and inputs % 8 == 0 else _SEEN // 4
+        return cls(taps, windows, groups, max(16, min(most, _power_of_two(pixels))))
 
 
 def lanes(channels: int) -> int:
@@ -178,6 +183,7 @@ class Backward(NamedTuple):
 
     @classmethod
     def of(cls, y: Tensor, norm: Tensor, weight: Tensor, codes: Codes, nodes: int) -> Backward:
+        """From what a forward pass saved."""
         edges, networks, _, channels = norm.shape
         zeros = [norm.new_zeros(edges, networks, channels) for _ in range(2)]
         return cls(y, norm, weight, codes, nodes, *zeros)
@@ -221,12 +227,12 @@ class Backward(NamedTuple):
         """The gradients of all kernels; nodes: each edge's source, after its ReLU if it has one."""
         ci, co = self.weight.shape[-2:]
         shape = Shape.of(self.y, self.weight.shape[1], co)
-        windows = Windows.of(ci, co, shape.pixels)
+        windows = Windows.of(ci, co, shape.pixels, self.y.dtype)
         tiles = -(-shape.pixels // windows.block)
         splits = -(-shape.pixels // _PIXELS_PER_SPLIT)
         partial = self.norm.new_empty(len(nodes), shape.networks, splits, 9, ci * co)
         for edge, x in enumerate(nodes):
-            kernels_backward.weight_gradient[(splits, shape.networks, windows.groups)](
+            kernels_backward.weight_gradient[(windows.groups, splits, shape.networks)](
                 x, self.y, partial[edge], self.codes.ops, self.codes.slots, edge, shape.networks,
                 int(len(x) > 1), shape.pixels, splits, -(-tiles // splits), shape.height, shape.width,
                 ci, co, lanes(ci), lanes(co), stride, *windows,
