@@ -10,7 +10,7 @@ there equal bits are likely but not part of the definition.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -111,27 +111,32 @@ def fit(
     Raises:
         DivergedTraining: If a loss stops being a finite number.
     """
-    optimizer = torch.optim.SGD(
-        model.parameters(), recipe.learning_rate, recipe.momentum,
-        nesterov=recipe.nesterov, weight_decay=recipe.weight_decay,
-    )  # fmt: skip
-    epochs, seconds = [], []
-    for epoch in range(recipe.epochs):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(epoch)
-        start = time.perf_counter()
-        results = [_train_epoch(model, optimizer, data, recipe, seed, epoch)]
+    epochs, seconds, start = list[list[Result]](), [], time.perf_counter()
+    for epoch, trained in enumerate(train_epochs(model, data, recipe, seed)):
         if data.mean.is_cuda:
             torch.cuda.synchronize(data.mean.device)  # it has only been asked for so far
         seconds.append((time.perf_counter() - start) / len(architectures))
-        results += [evaluate(model, data, data.splits[name]) for name in SPLITS[1:]]
+        results = [trained, *(evaluate(model, data, data.splits[name]) for name in SPLITS[1:])]
         check_finite(results, architectures, recipe, seed, epoch)
         epochs.append(results)
+        start = time.perf_counter()
     return as_logs(epochs, seconds, len(architectures))
 
 
 Result = tuple[Tensor, Tensor]
 """Correct images, int64 [K], and mean loss, float64 [K]."""
+
+
+def train_epochs(model: nn.Module, data: Data, recipe: Recipe, seed: int) -> Iterator[Result]:
+    """Train a model of K networks, see `fit`; hands over after every epoch, with what the epoch counted."""
+    optimizer = torch.optim.SGD(
+        model.parameters(), recipe.learning_rate, recipe.momentum,
+        nesterov=recipe.nesterov, weight_decay=recipe.weight_decay,
+    )  # fmt: skip
+    for epoch in range(recipe.epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate(epoch)
+        yield _train_epoch(model, optimizer, data, recipe, seed, epoch)
 
 
 def _train_epoch(
