@@ -20,7 +20,6 @@ The first two lines are the `sum`. How the kernels of an earlier commit are coun
     git worktree add --detach ../before f9c3497
     cp benchmarks/sass.py benchmarks/gpu_instructions.py ../before/benchmarks
     cp training/gpu/launches.py training/gpu/variants.py ../before/training/gpu
-    cp nb201env/envs/registration.py ../before/nb201env/envs    # where Gymnasium is missing
     cd ../before && python -m benchmarks.gpu_instructions --as f9c3497 --out ../gpu-instructions.json
 """
 
@@ -119,14 +118,14 @@ def _count_taps(codes: Sequence[Code], launches: Sequence[Launch], width: int) -
     pixels = c["BLOCK"]
     each = pixels // (16 * code.warps) * (width // 16) * (width // matrix_columns(code.listing))
     found = {code.name: {
-        op: _per_pixel(code, issued(blocks, taps * each, Trips()).instructions, pixels)
+        op: _per_pixel(code, issued(blocks, taps * each, Trips()), pixels)
         for op, taps in TAPS.items()
     }}  # fmt: skip
     if code.name == "data_gradient":
         # Where the loop over edges is unrolled, the longest path of a node without taps has a skip.
-        nothing = issued(blocks, 0, Trips()).instructions
-        skip = issued(blocks, 0, Trips(outer=0 if _unrolled(code) else 1)).instructions
-        pooling = issued(blocks, 0, _pooling(code)).instructions
+        nothing = issued(blocks, 0, Trips())
+        skip = issued(blocks, 0, Trips(outer=0 if _unrolled(code) else 1))
+        pooling = issued(blocks, 0, _pooling(code))
         named = {"node": nothing, "skip": skip - nothing, "pooling": pooling - nothing}
         for name, count in named.items():
             found[f"data_gradient, {name}"] = {"any": _per_pixel(code, count, pixels)}
@@ -154,7 +153,7 @@ def _count_weights(codes: Sequence[Code], launches: Sequence[Launch], width: int
     pixels = IMAGES * c["H"] * c["W"] / splits
     each = height // (16 * code.warps) * (c["BLOCK"] // 16) * (width // matrix_columns(code.listing))
     trips = Trips(matrix=int(pixels // c["BLOCK"]))
-    counts = {op: issued(blocks, seen[op] * each, trips).instructions for op in TAPS}
+    counts = {op: issued(blocks, seen[op] * each, trips) for op in TAPS}
     counts["3x3"] *= groups
     return {code.name: {op: _per_pixel(code, count, pixels) for op, count in counts.items()}}
 
@@ -164,9 +163,9 @@ def _count_terms(codes: Sequence[Code], launches: Sequence[Launch], width: int) 
     pixels, ways = codes[0].constants["BLOCK"], []
     for edges, code in enumerate(codes, start=1):
         trips = Trips(outer=0 if _unrolled(code) else edges)
-        ways.append(issued(blocks_of(code.listing), 0, trips).instructions)
+        ways.append(issued(blocks_of(code.listing), 0, trips))
     one, two = ways
-    pooling = issued(blocks_of(codes[0].listing), 0, _pooling(codes[0])).instructions
+    pooling = issued(blocks_of(codes[0].listing), 0, _pooling(codes[0]))
     if pooling == one:
         return {}  # its taps are unrolled as well: the longest path is a pooling's, whatever the op
     named = {"node": 2 * one - two, "term": two - one, "pooling": pooling - 2 * one + two}
@@ -180,7 +179,7 @@ def _count_plain(codes: Sequence[Code], launches: Sequence[Launch], width: int) 
     code, pixels = codes[0], codes[0].constants["BLOCK"]
     if code.name == "rectify":  # its tile is one of elements
         pixels /= width
-    count = issued(blocks_of(code.listing), 0, Trips(outer=1)).instructions
+    count = issued(blocks_of(code.listing), 0, Trips(outer=1))
     return {code.name: {"any": _per_pixel(code, count, pixels)}}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -195,15 +195,8 @@ class Trips:
     inner: int = 0
 
 
-class Walk(NamedTuple):
-    """Instructions that a warp issues: all, and those in one turn of the loop with products."""
-
-    instructions: int
-    loop: int
-
-
-def issued(blocks: list[Block], products: int, trips: Trips) -> Walk:
-    """Instructions on a program's longest path with so many matrix instructions.
+def issued(blocks: list[Block], products: int, trips: Trips) -> int:
+    """Instructions that a warp issues on a program's longest path with so many matrix instructions.
 
     Args:
         blocks: Of the kernel.
@@ -223,7 +216,7 @@ def issued(blocks: list[Block], products: int, trips: Trips) -> Walk:
     wanted = products if trips.matrix is None or not products else products * trips.matrix
     if wanted not in paths:
         raise ValueError(f"no path has {wanted} matrix instructions; there are some with {sorted(paths)}")
-    return Walk(paths[wanted], walker.turn)
+    return paths[wanted]
 
 
 def _loops(blocks: list[Block]) -> dict[int, frozenset[int]]:
@@ -238,10 +231,10 @@ def _loops(blocks: list[Block]) -> dict[int, frozenset[int]]:
         for head in (h for h in blocks[n].after if h <= n):
             body, todo = {head}, [n]
             while todo:
-                block = todo.pop()
-                if block not in body and block in reached:
-                    body.add(block)
-                    todo.extend(before[block])
+                member = todo.pop()
+                if member not in body and member in reached:
+                    body.add(member)
+                    todo.extend(before[member])
             loops[head] = loops.get(head, frozenset()) | body
     return loops
 
@@ -264,7 +257,6 @@ class _Walker:
         hot: int | None,
     ) -> None:  # fmt: skip
         self.blocks, self.loops, self.trips, self.products, self.hot = blocks, loops, trips, products, hot
-        self.turn = 0
 
     def paths(self, entry: int, region: frozenset[int], head: int | None) -> dict[int, int]:
         """From a region's entry to where it is left, or once around the loop of this head."""
@@ -311,12 +303,7 @@ class _Walker:
 
     def _hot(self, turn: dict[int, int]) -> dict[int, int]:
         if self.trips.matrix is not None:
-            self.turn = turn.get(self.products, 0)
-            return {self.products * self.trips.matrix: self.turn * self.trips.matrix} if self.turn else {}
+            cost = turn.get(self.products, 0) * self.trips.matrix
+            return {self.products * self.trips.matrix: cost} if cost else {}
         each = max(turn)
-        self.turn = turn[each]
-        return {each * n: self.turn * n for n in _up_to(self.products // each)}
-
-
-def _up_to(n: int) -> Iterator[int]:
-    return iter(range(1, n + 1))
+        return {each * n: turn[each] * n for n in range(1, self.products // each + 1)}

@@ -10,27 +10,27 @@ Three ways to count, for the live ops of a cell:
   barriers are batch norm's: its statistics need the whole batch before the first output, and so do
   its two sums in the backward pass. Phases of a node: convolve; sum the terms; sum for the norms;
   gradients of data and weights.
-* `STACKED`: as the kernels of `training.gpu` are cut: edges read their node on their own, and
-  weight gradients are a pass of their own.
+* `STACKED`: as the kernels of `training.gpu` are cut: edges read their node on their own, nodes are
+  stored after their ReLU, and gradients of raw outputs and of weights are passes of their own.
 * `PLAIN`: one PyTorch call per module.
 
-    python -m training.gpu.floor --bandwidth 4.0
+How long that takes on a given GPU, and what its instructions take, is in `training.gpu.bounds`.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from nb201env.classes import representatives
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP, Architecture
 from training.network import STAGES, live_ops
-from training.recipe import Recipe, find_recipe
+from training.recipe import Recipe
 
 Ops = tuple[int, ...]
 _CONVS = (CONV1X1, CONV3X3)
@@ -90,15 +90,34 @@ def floor_cell(ops: Ops) -> int:
     return forward + sums + gradients
 
 
+class Leaving(NamedTuple):
+    """What leaves a node: how many convolutions, and how many skips and poolings."""
+
+    convs: int
+    others: int
+
+
+def leaving(ops: Ops) -> list[Leaving]:
+    """Of nodes 0, 1, 2 and 3; nothing leaves the last."""
+    found = []
+    for node in range(4):
+        kinds = [op in _CONVS for s, _, op in _edges(ops) if s == node]
+        found.append(Leaving(sum(kinds), len(kinds) - sum(kinds)))
+    return found
+
+
 def stacked_cell(ops: Ops) -> int:
-    """Passes of a cell as the kernels of `training.gpu.functions` are cut."""
-    edges = _edges(ops)
-    convs = sum(op in _CONVS for _, _, op in edges)
-    direct = len(edges) - convs
-    sums = len({t for _, t, op in edges if op in _CONVS}) + convs
-    forward = 2 * convs + convs + direct + 3
-    data = 2 * convs + direct + 3 + 3  # terms; every node read for its sign; every gradient written
-    return forward + sums + data + 3 * convs
+    """Passes of a cell as the kernels of `training.gpu.kernels` and `kernels_backward` are cut."""
+    convs = sum(op in _CONVS for *_, op in _edges(ops))
+    others = len(_edges(ops)) - convs
+    targets = len({t for _, t, op in _edges(ops) if op in _CONVS})
+    out = leaving(ops)
+    sums = targets + convs
+    gradients = targets + 2 * convs  # of raw outputs, in their place
+    data = convs + others  # terms; the sign of nodes that a convolution leaves; nodes that anything leaves
+    data += sum(node.convs > 0 for node in out) + sum(any(node) for node in out[1:3]) + 1
+    weights = 2 * convs
+    return stacked_evaluated(ops) + sums + gradients + data + weights
 
 
 def plain_cell(ops: Ops) -> int:
@@ -124,9 +143,11 @@ def floor_evaluated(ops: Ops) -> int:
 
 
 def stacked_evaluated(ops: Ops) -> int:
-    """Convolutions are still written and read again."""
-    edges = _edges(ops)
-    return 2 * sum(op in _CONVS for _, _, op in edges) + len(edges) + 3
+    """A rectified copy of node 0; convolutions, written and read again; nodes before and after their ReLU."""
+    convs, out = sum(op in _CONVS for *_, op in _edges(ops)), leaving(ops)
+    copies = 2 * (out[0].convs > 0)
+    written = 1 + sum((node.convs > 0) + (node.others > 0) for node in out[1:3])
+    return copies + 2 * convs + len(_edges(ops)) + written
 
 
 def plain_evaluated(ops: Ops) -> int:
@@ -137,10 +158,12 @@ def plain_evaluated(ops: Ops) -> int:
 
 
 # Stem: write, read, write; read gradient and output for the sums, and again for the weights.
+# The stacked kernels store the raw outputs' gradients: read, read, write, and two readings less.
 # Reduction, floor: the input is read forward and backward and its gradient written; on the output's
-# side 3 for each convolution's output and node forward, the shortcut, and their gradients.
+# side 3 for each convolution's output and node forward, the shortcut, and their gradients. Stacked: both
+# convolutions take rectified copies.
 FLOOR = Count("floor", floor_cell, floor_evaluated, 7, (3, 19), 5, 2)
-STACKED = Count("stacked", stacked_cell, stacked_evaluated, 7, (7, 27), 14, 2)
+STACKED = Count("stacked", stacked_cell, stacked_evaluated, 9, (9, 31), 14, 2)
 PLAIN = Count("plain", plain_cell, plain_evaluated, 14, (12, 44), 16, 4)
 COUNTS = (FLOOR, STACKED, PLAIN)
 
@@ -222,63 +245,3 @@ def estimate(
 def canonical_live_ops() -> list[Ops]:
     """Live ops of the first member of each canonical class."""
     return [live_ops(Architecture.from_index(i)) for i in representatives().tolist()]
-
-
-def table(recipe: Recipe, bandwidth: float) -> str:
-    """All counts as lines of Markdown."""
-    lines = [
-        "| count | passes per cell | GB per step | ms per step | s per epoch | GPU hours | with evaluation |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for count in COUNTS:
-        f = estimate(count, recipe, bandwidth)
-        lines.append(
-            f"| {count.name} | {f.passes:.1f} | {f.gigabytes:.2f} | {f.milliseconds:.2f} | "
-            f"{f.epoch_seconds:.3f} | {f.hours:.2f} | {f.hours_evaluated:.2f} |"
-        )
-    return "\n".join(lines)
-
-
-OPERATIONS = 612
-"""PyTorch operations of a plain step, views not counted: the mean of eight random classes."""
-LAUNCH_SECONDS, GAP_SECONDS = 8e-6, 1.5e-6
-"""Assumed, not measured: an operation's way from Python to the GPU, and between a graph's kernels."""
-
-
-def predictions(recipe: Recipe, bandwidth: float, networks: int = 64) -> dict[str, float]:
-    """Milliseconds per step and network that each stage of the work should reach.
-
-    Bytes at the full bandwidth, plus what the launches cost where nothing hides them.
-
-    Args:
-        recipe: How they are trained.
-        bandwidth: Of the memory, bytes per second.
-        networks: In one stacked program.
-    """
-    least, stacked, plain = (estimate(count, recipe, bandwidth).milliseconds for count in COUNTS)
-    gaps = 1e3 * OPERATIONS * GAP_SECONDS
-    return {
-        "plain loop, float32": max(1e3 * OPERATIONS * LAUNCH_SECONDS, plain),
-        "graphs, bf16, one at a time": plain / 2 + gaps,
-        "graphs, bf16, 8 in flight": plain / 2,
-        f"stacked, bf16, {networks} at once": stacked + gaps / networks,
-        "floor, bf16": least,
-    }
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Bytes and seconds that a training must cost.")
-    parser.add_argument("--recipe", default="official-12")
-    parser.add_argument("--bandwidth", type=float, default=4.0, help="TB/s")
-    a = parser.parse_args(arguments)
-    recipe, bandwidth = find_recipe(a.recipe), a.bandwidth * 1e12
-    print(table(recipe, bandwidth))
-    print("\n| step | predicted ms per step and network | x plain |\n| --- | ---: | ---: |")
-    steps = predictions(recipe, bandwidth)
-    for name, milliseconds in steps.items():
-        print(f"| {name} | {milliseconds:.2f} | {next(iter(steps.values())) / milliseconds:.1f} |")
-
-
-if __name__ == "__main__":
-    main()

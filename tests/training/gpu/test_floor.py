@@ -15,18 +15,18 @@ from nb201env import Architecture
 from nb201env.classes import representatives
 from nb201env.space import CONV3X3, NONE, NUM_EDGES, POOL, SKIP
 from tests.training.gpu.common import MIXED
+from training.gpu.bounds import OPERATIONS
 from training.gpu.floor import (
     COUNTS,
     FLOOR,
-    OPERATIONS,
     PLAIN,
     STACKED,
+    Leaving,
     canonical_live_ops,
     estimate,
     floor_cell,
-    main,
+    leaving,
     plain_cell,
-    predictions,
     stacked_cell,
     step_bytes,
 )
@@ -48,12 +48,27 @@ def test_one_convolution_by_hand() -> None:
     # x -> y; y -> node; (g, y) -> sums; (g, y, x) -> gradients
     assert floor_cell(ONE_CONV) == 2 + 2 + 2 + 4
     assert plain_cell(ONE_CONV) == 7 + 12
+    # x -> copy -> y -> node
+    assert STACKED.evaluated(ONE_CONV) == 6
+    # (g, y) -> sums; (g, y) -> dy; (dy, copy) -> gradient of x; (dy, copy) -> weights
+    assert stacked_cell(ONE_CONV) == 6 + 2 + 3 + 3 + 2
+
+
+def test_a_node_that_both_kinds_leave_is_stored_twice() -> None:
+    ops = (CONV3X3, NONE, SKIP, NONE, CONV3X3, POOL)
+    assert leaving(ops) == [Leaving(1, 0), Leaving(1, 1), Leaving(0, 1), Leaving(0, 0)]
+    # A copy; two convolutions; four terms; nodes 1 (twice), 2 and 3.
+    assert STACKED.evaluated(ops) == 2 + 4 + 4 + 4
+    # Sums: two nodes, two outputs. Gradients of outputs: the same, and written. Terms, signs of nodes 0 and
+    # 1, gradients of nodes 0, 1, 2. Weights.
+    assert stacked_cell(ops) == 14 + 4 + 6 + 4 + 2 + 3 + 4
 
 
 def test_a_skip_and_a_pool_of_one_node_are_two_terms() -> None:
     ops = (NONE, POOL, NONE, SKIP, NONE, SKIP)
     # Forward: two nodes written, three terms read. Backward: three gradients read, two written.
     assert floor_cell(ops) == 5 + 5
+    assert stacked_cell(ops) == 5 + 5
 
 
 def test_nothing_costs_nothing() -> None:
@@ -127,15 +142,3 @@ def test_operations_of_a_plain_step() -> None:
             optimizer.step()
         counts.append(operations.count)
     assert np.mean(counts) == pytest.approx(OPERATIONS, rel=0.1)  # versions of PyTorch differ a little
-
-
-def test_predictions_fall_from_step_to_step() -> None:
-    found = list(predictions(OFFICIAL, 4e12).values())
-    assert found == sorted(found, reverse=True)
-    assert found[-1] == estimate(FLOOR, OFFICIAL, 4e12).milliseconds
-
-
-def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--bandwidth", "4"])
-    printed = capsys.readouterr().out
-    assert all(f"| {count.name} |" in printed for count in COUNTS)
