@@ -173,3 +173,13 @@ def test_the_counts_that_are_kept(tmp_path: Path) -> None:
     if version not in kept:
         pytest.skip(f"counted with Triton {', '.join(kept)}, not with {version}")
     assert now == kept[version]
+
+
+def test_the_page_says_what_was_counted() -> None:
+    page = (KEPT.parents[1] / "gpu.md").read_text()
+    counted = json.loads(KEPT.read_text())
+    before, now = (counted[kernels]["3.6.0"]["sum"] for kernels in ("f9c3497", "now"))
+    for channels in ("16", "32", "64"):
+        pairs = [(before[op][channels], now[op][channels]) for op in TAPS]
+        figures = " | ".join(f"{old:.1f} | {new:.1f} | {new / old:.2f}" for old, new in pairs)
+        assert f"| {channels} | {figures} |" in page
