@@ -48,7 +48,7 @@ FILE = Path(__file__).parent.parent / "docs" / "data" / "small-space.json"
 RESAMPLES = 2000
 
 Row = dict[str, Any]
-"""A class: its lexicographic `index`; `valid` by epoch and `test`, fractions; `cpu_seconds`; official ones."""
+"""A class: its lexicographic `index`; `valid` by epoch and `test`, fractions; `cpu_seconds`; official."""
 
 
 def chosen(count: int) -> list[int]:
