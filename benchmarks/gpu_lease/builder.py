@@ -22,9 +22,9 @@ from training.threads import one_thread
 _SPARE = 1.1  # a shard may take so much longer than the last one
 
 
-def find_target(recipe: str) -> Target:
-    """A target by its recipe's name."""
-    return next(t for t in (*FULL.targets, *MINIATURE.targets) if t.recipe == recipe)
+def find_target(name: str) -> Target:
+    """A target by its name."""
+    return next(t for t in (*FULL.targets, *MINIATURE.targets) if t.name == name)
 
 
 def build(
@@ -75,7 +75,7 @@ def build(
 def main(arguments: list[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_lease.builder", description=__doc__)
-    parser.add_argument("--target", required=True, help="its recipe's name")
+    parser.add_argument("--target", required=True, help="its name")
     parser.add_argument("--trainer", required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)

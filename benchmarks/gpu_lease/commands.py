@@ -47,7 +47,7 @@ def build(
 ) -> list[str]:
     """Build a target's missing shards."""
     return _module(
-        "benchmarks.gpu_lease.builder", "--target", target.recipe, "--trainer", trainer,
+        "benchmarks.gpu_lease.builder", "--target", target.name, "--trainer", trainer,
         "--data", lease.images(target.side), "--folder", lease.folder(target.folder(trainer)),
         "--log", lease.work / "build.jsonl", "--device", lease.device, "--limit-seconds", limit_seconds,
         "--expected-seconds", expected, "--skip", *sorted(skipped),

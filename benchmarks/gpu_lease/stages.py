@@ -196,7 +196,7 @@ def build(lease: Lease, limit_seconds: float) -> None:
         if left < 1:
             return
         if not images(lease, target.side):
-            lease.note("build", "skipped", f"{target.recipe}: images of {target.side} pixels have not come")
+            lease.note("build", "skipped", f"{target.name}: images of {target.side} pixels have not come")
             continue
         for trainer in _trainers(lease, "build", target.recipe, target.shard):
             if _build(lease, target, trainer, start + limit_seconds):

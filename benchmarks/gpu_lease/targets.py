@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmarks.gpu_lease.budget import shard_for
+from benchmarks.small_space import chosen
 from training.plan import Plan
 from training.recipe import find_recipe
 
@@ -32,7 +33,8 @@ class Target:
     """A build that goes on from lease to lease.
 
     Attributes:
-        recipe: How every network is trained; also names the build's folder.
+        name: Of the build's folder.
+        recipe: How every network is trained.
         task: On what.
         side: Pixels of the images that it needs, 16 or 32.
         seeds: One run each, one after the other.
@@ -40,6 +42,7 @@ class Target:
         only: Indices, if not all classes.
     """
 
+    name: str
     recipe: str
     task: str
     side: int
@@ -49,7 +52,7 @@ class Target:
 
     def folder(self, trainer: str) -> str:
         """The build's folder; a trainer has its own, because the plan names it."""
-        return f"{self.recipe}-{trainer}"
+        return f"{self.name}-{trainer}"
 
     def plan(self, trainer: str, data: str) -> Plan:
         """The build's plan, of images with this sha256."""
@@ -94,8 +97,9 @@ FULL = Work(
     most=64,
     shard=16,
     targets=(
-        Target("small-12", "cifar10-valid-16px", 16, (777, 888, 999), 64),
-        Target("official-12", "cifar10-valid", 32, (777,), 32),
+        Target("small-space", "small-12", "cifar10-valid-16px", 16, (777,), 64, only=tuple(chosen(128))),
+        Target("small-12", "small-12", "cifar10-valid-16px", 16, (777, 888, 999), 64),
+        Target("official-12", "official-12", "cifar10-valid", 32, (777,), 32),
     ),
     limits={"images": 60, "check": 120, "rows": 150, "validate": 200},
 )
@@ -106,6 +110,6 @@ MINIATURE = Work(
     least=2,
     most=2,
     shard=2,
-    targets=(Target("smoke-2", "cifar10-valid-16px", 16, (777,), 1, only=(62, 3124)),),
+    targets=(Target("smoke-2", "smoke-2", "cifar10-valid-16px", 16, (777,), 1, only=(62, 3124)),),
     limits={"images": 60, "check": 60, "rows": 60, "validate": 60},
 )

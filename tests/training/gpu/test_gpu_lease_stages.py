@@ -16,6 +16,7 @@ from benchmarks.gpu_lease import budget, commands, home, pack, stages
 from benchmarks.gpu_lease.lease import Lease, append, read_lines
 from benchmarks.gpu_lease.run import run_stages
 from benchmarks.gpu_lease.targets import FULL, MINIATURE, Rows, Target
+from benchmarks.small_space import chosen
 from tests.training.gpu.lease_fakes import (
     archived,
     build_command,
@@ -290,7 +291,7 @@ def test_a_shard_that_fails_is_left_out_and_two_in_a_row_end_the_trainer(
 
 
 def test_a_whole_target_gives_way_to_the_next(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
-    second = replace(MINIATURE.targets[0], recipe="digits-10")
+    second = replace(MINIATURE.targets[0], name="digits-10", recipe="digits-10")
     lease.todo = replace(lease.todo, targets=(*MINIATURE.targets, second))
     stages.check(lease, 30)
     stages.build(lease, 30)
@@ -298,7 +299,9 @@ def test_a_whole_target_gives_way_to_the_next(lease: Lease, monkeypatch: pytest.
 
 
 def test_the_targets_of_a_lease() -> None:
-    small, official = FULL.targets
+    study, small, official = FULL.targets
+    assert study.plan("stacked", "").indices.tolist() == sorted(chosen(128))
+    assert (study.task, study.recipe, study.seeds) == (small.task, small.recipe, small.seeds[:1])
     assert (small.task, small.recipe, small.seeds) == ("cifar10-valid-16px", "small-12", (777, 888, 999))
     assert (official.task, official.recipe) == ("cifar10-valid", "official-12")
     plan = small.plan("stacked", "")
