@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP, Architecture
 
@@ -97,6 +98,18 @@ class ResidualBlock(nn.Module):
         return out
 
 
+class AveragePool(nn.Module):
+    """Mean of the 3x3 neighbours inside the image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to the same shape."""
+        if x.is_cuda:
+            # With padding, and the channels innermost, PyTorch's gradient is wrong on a GPU: its issue
+            # 188344, mended after 2.11. The other layout is right in every version.
+            x = x.contiguous()
+        return functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+
 def make_op(op: int, width: int) -> nn.Module:
     """The module of one edge; every op keeps the shape [B, C, H, W]."""
     if op == CONV1X1:
@@ -104,7 +117,7 @@ def make_op(op: int, width: int) -> nn.Module:
     if op == CONV3X3:
         return ReLUConvBN(width, width, 3)
     if op == POOL:
-        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        return AveragePool()
     return nn.Identity()
 
 

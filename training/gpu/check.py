@@ -12,6 +12,7 @@ moved statistics. The parts:
     network16x32 whole stacked networks: an evaluation, two steps and all gradients
     stacked16x32 two trainings by one recorded program, beside the same steps unrecorded
     graphs16x32  the same of the trainer "graphs", and its first losses beside the plain ones
+    plain16x32   the plain network itself on this device, beside the same in float64 on a CPU
 
 Memory that a kernel leaves unwritten holds NaN, two runs must give the same bits, and programs are made
 for other architectures than those they are loaded with. Each part is a process of its own: what goes
@@ -45,7 +46,7 @@ Verdict = dict[str, Any]
 """What one part found: its `part`, `ok`, `trainer` and `seconds`, in `problem` one line that says what is
 wrong, and where a tensor is, its `tensor`, `architecture`, `error` and `allowed`."""
 PREFERRED = ("stacked", "graphs", "plain")
-_NAME = re.compile(r"(cells|convs|network|stacked|graphs)(\d+)x(\d+)")
+_NAME = re.compile(r"(cells|convs|network|stacked|graphs|plain)(\d+)x(\d+)")
 
 
 # -- one part ------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ def parts_for(device: str, sides: Sequence[int]) -> list[str]:
         sides: Of the images; whole networks are checked on the first one, kernels on all.
     """
     width = 16 if torch.device(device).type == "cuda" else 4
-    whole = [f"{kind}{width}x{sides[0]}" for kind in ("stacked", "network", "graphs")]
+    whole = [f"{kind}{width}x{sides[0]}" for kind in ("stacked", "network", "graphs", "plain")]
     stages = [f"cells{width << stage}x{side >> stage}" for side in sides for stage in range(3)]
     return list(dict.fromkeys(whole + stages + [f"convs{width}x{side}" for side in sides]))
 
@@ -101,7 +102,7 @@ def run_part(name: str, setting: Setting) -> Verdict:
 
 
 def _verdict(name: str, problem: str, off: Off | None = None) -> Verdict:
-    trainer = "graphs" if name.startswith("graphs") else "stacked"
+    trainer = next((t for t in ("graphs", "plain") if name.startswith(t)), "stacked")
     where = {} if off is None else off._asdict()
     return {"part": name, "trainer": trainer, "ok": not problem, "problem": problem} | where
 
@@ -154,10 +155,10 @@ def _read(name: str, ended: Ended) -> Verdict:
 def usable(verdicts: Sequence[Verdict]) -> list[str]:
     """Trainers that may be used, the preferred one first.
 
-    A trainer is usable if it was checked and all of its parts are right; plain always is.
+    A trainer is usable if it was checked and all of its parts are right; plain also if it was not checked.
     """
     checked = {name: [v["ok"] for v in verdicts if v["trainer"] == name] for name in PREFERRED}
-    return [n for n in PREFERRED if n == "plain" or (checked[n] and all(checked[n]))]
+    return [n for n in PREFERRED if all(checked[n]) and (checked[n] or n == "plain")]
 
 
 def as_line(verdict: Verdict) -> str:

@@ -16,8 +16,10 @@ from torch.nn import functional
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL
 from training.gpu.codes import COMPUTED, EPS, MOMENTUM, Codes, Convs, Members
+from training.network import AveragePool
 
 _SPLIT = 4096
+_POOL = AveragePool()
 
 
 def cell(x: Tensor, convs: Convs, codes: Codes) -> Tensor:
@@ -111,7 +113,7 @@ def batch_norm(
 def pool(x: Tensor) -> Tensor:
     """Mean of the 3x3 neighbours inside the image; [n, B, H, W, C]."""
     flat = x.flatten(0, 1).permute(0, 3, 1, 2)
-    pooled = functional.avg_pool2d(flat, 3, stride=1, padding=1, count_include_pad=False)
+    pooled: Tensor = _POOL(flat)
     return pooled.permute(0, 2, 3, 1).reshape(x.shape)
 
 

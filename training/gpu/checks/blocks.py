@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nb201env.space import EDGES, NUM_EDGES, Architecture
 from training.gpu.checks.findings import Allowed, Findings, unwritten_shows
@@ -175,7 +176,7 @@ def cells(setting: Setting, channels: int, side: int) -> Findings:
     codes.load(some)
     x = _random(setting, len(some), setting.batch, side, side, channels).requires_grad_()
     run = functions(setting.backend).cell
-    block = Block(weights, {"d_x": x}, _random(setting, *x.shape), lambda: run(x, weights, codes))
+    block = Block(weights, {"d_x": x}, _upstream(setting, x, x), lambda: run(x, weights, codes))
     findings = Findings()
     found = measured_twice(findings, block, some)
     for k, cell in enumerate(plain):
@@ -242,7 +243,8 @@ def _around(
     weights = _weights_of([[(m[-2], m[-1])] for m in modules], conv.in_channels, conv.out_channels, setting)
     stride = conv.stride[0]
     x = _random(setting, 1 if stem else len(some), setting.batch, side, side, conv.in_channels)
-    upstream = _random(setting, len(some), setting.batch, side // stride, side // stride, conv.out_channels)
+    out = _random(setting, len(some), setting.batch, side // stride, side // stride, conv.out_channels)
+    upstream = _upstream(setting, x, out)
     leaves = {} if stem else {"d_x": x.requires_grad_()}
     if adds:
         leaves["d_addend"] = torch.randn_like(upstream).requires_grad_()
@@ -274,6 +276,29 @@ def _weights_of(plain: list[list[ConvNorm | None]], inputs: int, outputs: int, s
 
 def _random(setting: Setting, *shape: int) -> Tensor:
     return torch.randn(shape, device=setting.device).to(setting.dtype)
+
+
+@exact_float32()
+def _upstream(setting: Setting, x: Tensor, out: Tensor) -> Tensor:
+    """A gradient of a block's output that depends on its input x: noise, and a random convolution of x.
+
+    Of noise alone a weight's gradient is a sum of n terms that cancel down to their root, while what rounding
+    does to them does not cancel: a noise in bfloat16 has a few hundred values, each of which is rounded the
+    same way at every pixel, once n is so large that batch norm's backward pass hardly moves them. A right
+    program was off by 0.07 for that reason. In training a gradient depends on the images as well.
+
+    Args:
+        setting: Its type is the gradient's.
+        x: [K, B, H, W, I], or [1, …] for all networks.
+        out: Its shape is the gradient's, [K, B, H / stride, W / stride, C].
+    """
+    kernel = torch.randn(out.shape[-1], x.shape[-1], 3, 3, device=x.device)
+    stride, found = x.shape[2] // out.shape[2], torch.empty_like(out)
+    for k in range(len(out)):
+        seen = x[k % len(x)].detach().float().relu().permute(0, 3, 1, 2)
+        signal = functional.conv2d(seen, kernel, None, stride, 1).permute(0, 2, 3, 1)
+        found[k] = signal / signal.square().mean().sqrt() + torch.randn_like(signal)
+    return found.to(setting.dtype)
 
 
 class _Compare(NamedTuple):

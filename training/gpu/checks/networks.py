@@ -69,7 +69,7 @@ def network(setting: Setting, width: int, side: int) -> Findings:
     lengths = {key: n + 1 for key, n in count_members(ops).items()}
     codes = Codes.of(some[::-1], setting.device, count_convolutions(ops) + 1, lengths)
     model = Stacked(skeleton, codes, setting.dtype, setting.backend)
-    lane = Lane(model, len(some), recipe, data, setting.dtype)
+    lane = Lane(model, len(some), recipe, data)
     lane.records = False  # recorded steps are another part's business
     findings = Findings()
     for seed, chosen in enumerate((some[1:] + some[:1], some)):
@@ -148,7 +148,7 @@ def _plain_steps(plain: Network, data: Data, recipe: Recipe) -> tuple[list[Tenso
         nesterov=recipe.nesterov, weight_decay=recipe.weight_decay,
     )  # fmt: skip
     pixels, labels = data.splits["train"]
-    images, found = data.normalise(pixels), dict[str, Tensor]()
+    images, found = data.normalise(pixels).to(plain.classifier.weight.dtype), dict[str, Tensor]()
     with torch.no_grad():
         losses = [functional.cross_entropy(plain.eval()(images), labels)]
     plain.train()
@@ -161,6 +161,26 @@ def _plain_steps(plain: Network, data: Data, recipe: Recipe) -> tuple[list[Tenso
         optimizer.step()
         losses.append(loss.detach())
     return losses, found
+
+
+def plain(setting: Setting, width: int, side: int) -> Findings:
+    """The first steps of plain networks in float32 on this device, beside the same in float64 on a CPU.
+
+    All else is held to plain networks on this device; were those wrong themselves, for a fault of PyTorch or
+    cuDNN, it would not be seen, or be laid at another's door.
+    """
+    recipe = replace(_RECIPE, batch=min(setting.batch, 16), cells=1, width=width, learning_rate=0.01)
+    data, exact_data = (images_like(d, side, recipe.batch, 1) for d in (setting.device, torch.device("cpu")))
+    setting, findings = replace(setting, dtype=torch.float32), Findings()
+    torch.manual_seed(side)
+    for architecture in architectures(setting.networks):
+        network = randomised(Network(architecture, skeleton_for(data, recipe)))
+        expected, theirs = _plain_steps(copy.deepcopy(network).double(), exact_data, recipe)
+        losses, ours = _plain_steps(network.to(setting.device), data, recipe)
+        here = {name: tensor.cpu() for name, tensor in ours.items()}
+        deep, mine = setting.allowed.deep, [loss.cpu() for loss in losses]
+        _compare_steps(findings, setting, deep, mine, expected, here, theirs, architecture)
+    return findings
 
 
 # -- recorded steps ------------------------------------------------------------------------------

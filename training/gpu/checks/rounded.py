@@ -42,8 +42,7 @@ def round_where_stored(module: nn.Module, dtype: torch.dtype, terms: bool = Fals
     """Change plain modules so that they round where a stacked program stores.
 
     Those are the weights in products, the raw outputs of convolutions, the nodes of a cell, what
-    stem and residual blocks give, and the last batch norm's output; and what automatic mixed
-    precision rounds, the classifier's operands and its output.
+    stem and residual blocks give, and the last batch norm's output.
 
     Args:
         module: A `Network` or any part of one, float32; changed in place.
@@ -56,8 +55,6 @@ def round_where_stored(module: nn.Module, dtype: torch.dtype, terms: bool = Fals
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             part.forward = partial(_convolve, part, dtype)  # type: ignore[method-assign]
-        elif isinstance(part, nn.Linear):
-            part.forward = partial(_classify, part, dtype)  # type: ignore[method-assign]
         elif isinstance(part, Cell):
             for edge in part.edges:
                 edge.register_forward_pre_hook(partial(_inputs, dtype))
@@ -89,10 +86,6 @@ def _cell(cell: Cell, dtype: torch.dtype, x: Tensor) -> Tensor:
             term: Tensor = cell.edges[edge](torch.zeros_like(x) if value is None else value)
             nodes[target] = term if before is None else stored(before + term, dtype)
     return torch.zeros_like(x) if nodes[3] is None else nodes[3]
-
-
-def _classify(linear: nn.Linear, dtype: torch.dtype, x: Tensor) -> Tensor:
-    return stored(functional.linear(*(stored(t, dtype) for t in (x, linear.weight, linear.bias))), dtype)
 
 
 def _inputs(dtype: torch.dtype, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
