@@ -1,14 +1,18 @@
 """How well `small-12` on 16-pixel images ranks what the official 200 epochs find.
 
-    python -m benchmarks.small_space --data cifar10.npz      # trains what is missing of the study
-    python -m benchmarks.small_space                         # its figures
+    python -m benchmarks.small_space --build builds/small-space-stacked    # takes the study from a build
+    python -m benchmarks.small_space --data cifar10.npz                    # some of it again on a CPU
+    python -m benchmarks.small_space                                       # its figures
 
-Trains random canonical classes with one seed on task `cifar10-valid-16px`, as the plain trainer does, and
-compares their validation accuracies with the embedded official 200-epoch validation means. With
---reference (a CSV with the columns index, cifar10_valid_acc_12 and cifar10_test_acc_12) the official
-12-epoch accuracies of the same classes are held to the same standard. Minutes of a core per class, so:
-resumable (a class is in the JSON as soon as it is finished), in random order (so that whatever is
-finished is a random sample), and evaluated only where the figures need it.
+Random canonical classes, trained with one seed on task `cifar10-valid-16px`: their validation accuracies
+are compared with the embedded official 200-epoch validation means. With --reference (a CSV with the
+columns index, cifar10_valid_acc_12 and cifar10_test_acc_12) the official 12-epoch accuracies of the same
+classes are held to the same standard.
+
+The build is the first of a lease's targets, see `benchmarks.gpu_lease`. On a CPU the plain trainer does the
+same in float32, for minutes of a core per class, so: resumable (a class is in its JSON as soon as it is
+finished), in random order (so that whatever is finished is a random sample), and evaluated only where the
+figures need it.
 """
 
 from __future__ import annotations
@@ -36,19 +40,24 @@ from nb201env.tables import open_table
 from training.data import Data
 from training.loop import Alone, evaluate, skeleton_for, train_epochs
 from training.network import initial_network
+from training.plan import Folder
 from training.recipe import Recipe, find_recipe
 from training.tasks import load_task
+from training.validate import VALID_IMAGES
 
-TASK, RECIPE, SEED, COUNT = "cifar10-valid-16px", "small-12", 777, 96
+TASK, RECIPE, SEED, COUNT = "cifar10-valid-16px", "small-12", 777, 128
 EPOCHS = (8, 10, 12)
 """After which the classes are evaluated on `valid`; after the last also on `test`."""
 OFFICIAL = "cifar10-valid-200"
 OFFICIAL_12 = {"official_12_valid": "cifar10_valid_acc_12", "official_12_test": "cifar10_test_acc_12"}
-FILE = Path(__file__).parent.parent / "docs" / "data" / "small-space.json"
+DATA = Path(__file__).parent.parent / "docs" / "data"
+FILE, PLAIN_FILE = DATA / "small-space.json", DATA / "small-space-plain.json"
 RESAMPLES = 2000
+TEST_IMAGES = 10_000
 
 Row = dict[str, Any]
-"""A class: its lexicographic `index`; `valid` by epoch and `test`, fractions; `cpu_seconds`; official."""
+"""A class: its lexicographic `index`; `valid` by epoch and `test`, fractions; `cpu_seconds` if it was trained
+on a CPU; the official ones."""
 
 
 def chosen(count: int) -> list[int]:
@@ -98,6 +107,24 @@ def _train_prepared(index: int) -> Row:
     return train_one(index, *_prepared)
 
 
+def of_build(folder: Folder) -> list[Row]:
+    """The classes that a build has trained.
+
+    Raises:
+        ValueError: If it is no build of this study.
+    """
+    plan = folder.plan
+    if (plan.task, plan.recipe.name, plan.seeds) != (TASK, RECIPE, (SEED,)):
+        raise ValueError(f"{folder.store.address} is no build of {RECIPE} on {TASK} with seed {SEED}")
+    rows: list[Row] = []
+    for unit, arrays, _ in folder.finished():
+        valid, test = arrays["valid_correct"] / VALID_IMAGES, arrays["test_correct"] / TEST_IMAGES
+        for index, ours, last in zip(plan.indices[plan.rows(unit)].tolist(), valid, test[:, -1], strict=True):
+            by_epoch = {str(e): round(float(ours[e - 1]), 6) for e in EPOCHS}
+            rows.append({"index": index, "valid": by_epoch, "test": round(float(last), 6)})
+    return rows
+
+
 # -- the study's file -------------------------------------------------------------------------
 
 
@@ -107,11 +134,16 @@ def read(file: Path) -> list[Row]:
     return rows
 
 
-def write(file: Path, rows: Sequence[Row]) -> None:
+def trainer_of(file: Path) -> str:
+    """Who trained the classes of a study."""
+    return str(json.loads(file.read_text())["trainer"])
+
+
+def write(file: Path, rows: Sequence[Row], trainer: str) -> None:
     """Write the study in one step, a class a line, in the order of their draw."""
     drawn = {index: place for place, index in enumerate(chosen(len(representatives())))}
     ordered = sorted(rows, key=lambda row: drawn[row["index"]])
-    head = {"task": TASK, "recipe": RECIPE, "seed": SEED, "trainer": "plain"}
+    head = {"task": TASK, "recipe": RECIPE, "seed": SEED, "trainer": trainer}
     lines = ",\n  ".join(map(json.dumps, ordered))
     partial = file.with_name(f".{file.name}")
     partial.write_text(f'{json.dumps(head, indent=1)[:-2]},\n "classes": [\n  {lines}\n ]\n}}\n')
@@ -165,25 +197,50 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
+def beside(rows: Sequence[Row], others: Sequence[Row]) -> str:
+    """How far the same classes are apart in two studies, in a sentence."""
+    theirs = {row["index"]: row for row in others}
+    last = str(EPOCHS[-1])
+    apart = 100 * np.array(
+        [r["valid"][last] - theirs[r["index"]]["valid"][last] for r in rows if r["index"] in theirs]
+    )
+    return (
+        f"Validation accuracies of {len(apart)} classes by the plain trainer on a CPU are lower by "
+        f"{apart.mean():.2f} points in the mean, with a standard deviation of {apart.std(ddof=1):.2f}."
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="How well small-12 ranks, against 200 official epochs.")
-    parser.add_argument("--data", type=Path, help="CIFAR-10; without it only the figures are printed")
+    parser.add_argument("--build", type=Path, help="take the study from this build's folder")
     parser.add_argument("--reference", type=Path, help=f"CSV with index, {', '.join(OFFICIAL_12.values())}")
-    parser.add_argument("--count", type=int, default=COUNT, help="classes")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=FILE, help="the study; gone on with if there")
+    parser.add_argument("--json", type=Path, default=FILE, help="the study")
+    parser.add_argument("--data", type=Path, help="CIFAR-10: train classes by the plain trainer, on this CPU")
+    parser.add_argument("--plain-json", type=Path, default=PLAIN_FILE, help="these; gone on with if there")
+    parser.add_argument("--count", type=int, default=COUNT, help="so many of these")
+    parser.add_argument("--jobs", type=int, default=1, help="processes for these")
     a = parser.parse_args(arguments)
-    rows = read(a.json)
     if a.data is not None:
-        there = {row["index"] for row in rows}
-        for row in train([index for index in chosen(a.count) if index not in there], a.data, a.jobs):
-            rows.append(row)
-            write(a.json, rows)
-            print(f"{len(rows)} of {a.count}, {row['cpu_seconds']:.0f} s of a core", flush=True)
+        _train_missing(a.data, a.plain_json, a.count, a.jobs)
+    if a.build is not None:
+        folder = Folder.open(a.build)
+        write(a.json, of_build(folder), folder.plan.trainer)
     if a.reference is not None:
-        write(a.json, with_short(rows, a.reference))
-    print(table(read(a.json)))
+        write(a.json, with_short(read(a.json), a.reference), trainer_of(a.json))
+    rows, plain = read(a.json), read(a.plain_json)
+    print(table(rows))
+    if len(plain) > 1:
+        print(beside(rows, plain))
+
+
+def _train_missing(data: Path, file: Path, count: int, jobs: int) -> None:
+    rows = read(file)
+    there = {row["index"] for row in rows}
+    for row in train([index for index in chosen(count) if index not in there], data, jobs):
+        rows.append(row)
+        write(file, rows, "plain")
+        print(f"{len(rows)} of {count}, {row['cpu_seconds']:.0f} s of a core", flush=True)
 
 
 if __name__ == "__main__":

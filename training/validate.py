@@ -142,7 +142,7 @@ def report(folder: Folder, found: Comparison) -> str:
         ]
     lines += [
         "",
-        "| official index | architecture | M MACs | minutes | ours (%) | official (%) | difference |",
+        "| official index | architecture | M MACs | seconds | ours (%) | official (%) | difference |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     price = macs(found.indices, "cifar10") / 1e6
@@ -152,7 +152,7 @@ def report(folder: Folder, found: Comparison) -> str:
         # A bar inside a table cell has to be escaped.
         name = str(Architecture.from_index(index)).replace("|", "\\|")
         lines.append(
-            f"| {official_index_of(index)} | `{name}` | {million:.1f} | {seconds / 60:.0f} "
+            f"| {official_index_of(index)} | `{name}` | {million:.1f} | {seconds:,.0f} "
             f"| {ours:.2f} | {official:.2f} | {ours - official:+.2f} |"
         )
     return "\n".join(lines) + "\n"

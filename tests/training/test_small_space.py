@@ -12,10 +12,14 @@ from benchmarks import small_space
 from nb201env.classes import representatives
 from nb201env.space import Architecture, official_index_of
 from training import recipe as recipes
+from training.build import build
 from training.loop import train_plain
+from training.plan import Folder, Plan
 from training.recipe import find_recipe
 from training.tasks import load_task
 from training.threads import one_thread
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_recipe_is_the_official_one_on_a_smaller_network() -> None:
@@ -25,8 +29,8 @@ def test_the_recipe_is_the_official_one_on_a_smaller_network() -> None:
 
 
 def test_classes_are_drawn_and_not_chosen() -> None:
-    some = small_space.chosen(96)
-    assert len(set(some)) == 96
+    some = small_space.chosen(128)
+    assert len(set(some)) == 128
     assert set(some) <= set(representatives().tolist())
     assert small_space.chosen(40) == some[:40]
 
@@ -55,33 +59,51 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "r.csv").write_text(header + "\n".join(lines) + "\n")
     thin = replace(find_recipe("small-12"), width=2, batch=16)
     monkeypatch.setitem(recipes.PRESETS, "small-12", thin)
-    return ["--data", str(tmp_path / "c.npz"), "--json", str(tmp_path / "study.json"), "--count", "3"]
+    monkeypatch.setattr(small_space, "VALID_IMAGES", 20)
+    monkeypatch.setattr(small_space, "TEST_IMAGES", 9)
+    return ["--data", str(tmp_path / "c.npz"), "--plain-json", str(tmp_path / "plain.json"), "--count", "3"]
 
 
 def test_the_study_in_miniature(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its accuracies are the plain trainer's; classes that are there are not trained again."""
-    small_space.main([*tiny, "--count", "2"])
-    small_space.main([*tiny, "--reference", str(tmp_path / "r.csv")])
+    """A build and the CPU's classes have the plain trainer's accuracies; what is there is kept."""
+    data = load_task("cifar10-valid-16px", tmp_path / "c.npz")
+    recipe, wanted = find_recipe("small-12"), small_space.chosen(3)
+    plan = Plan(data.task, data.digest, recipe, (777,), only=tuple(wanted), shard=2)
+    with one_thread():
+        build(Folder.create(tmp_path / "build", plan), source=tmp_path / "c.npz")
+        logs, _ = train_plain([Architecture.from_index(i) for i in wanted], data, recipe, 777)
+    study = ["--build", str(tmp_path / "build"), "--json", str(tmp_path / "study.json")]
+    small_space.main([*tiny, *study, "--count", "2"])
+    small_space.main([*tiny, *study, "--reference", str(tmp_path / "r.csv")])
     said = capsys.readouterr().out
     assert [line.split(",")[0] for line in said.splitlines() if " of 3, " in line] == ["3 of 3"]
-    rows = small_space.read(tmp_path / "study.json")
-    assert [row["index"] for row in rows] == small_space.chosen(3)
-    some = [Architecture.from_index(row["index"]) for row in rows]
-    data = load_task("cifar10-valid-16px", tmp_path / "c.npz")
-    with one_thread():
-        logs, _ = train_plain(some, data, find_recipe("small-12"), 777)
-    for k, row in enumerate(rows):
+    assert "Validation accuracies of 3 classes by the plain trainer on a CPU are lower by 0.00 points" in said
+    rows, plain = (small_space.read(tmp_path / name) for name in ("study.json", "plain.json"))
+    assert [row["index"] for row in rows] == [row["index"] for row in plain] == wanted
+    for k, (row, one) in enumerate(zip(rows, plain, strict=True)):
         expected = logs.correct["valid"][k] / 20
-        assert row["valid"] == {str(e): pytest.approx(expected[e - 1]) for e in (8, 10, 12)}
-        assert row["test"] == pytest.approx(logs.correct["test"][k, -1] / 9, abs=1e-6)
+        assert row["valid"] == one["valid"] == {str(e): pytest.approx(expected[e - 1]) for e in (8, 10, 12)}
+        assert row["test"] == one["test"] == pytest.approx(logs.correct["test"][k, -1] / 9, abs=1e-6)
         assert (row["official_12_valid"], row["official_12_test"]) == (0.6 + k / 100, 0.7 + k / 100)
     assert small_space.table(rows) in said
 
 
+def test_another_build_is_no_study(tmp_path: Path) -> None:
+    plan = Plan("cifar10-valid-16px", "0" * 64, find_recipe("small-12"), (888,))
+    with pytest.raises(ValueError, match="is no build of small-12 on cifar10-valid-16px with seed 777"):
+        small_space.of_build(Folder.create(tmp_path, plan))
+
+
 def test_the_page_says_what_the_study_found() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text()
-    rows = small_space.read(small_space.FILE)
-    assert [row["index"] for row in rows] == [
-        i for i in small_space.chosen(96) if i in {r["index"] for r in rows}
-    ]
+    """And the study says what the build in the repository holds."""
+    page = (ROOT / "docs" / "gpu.md").read_text()
+    rows, plain = small_space.read(small_space.FILE), small_space.read(small_space.PLAIN_FILE)
+    assert [row["index"] for row in rows] == small_space.chosen(128)
     assert small_space.table(rows) in page
+    assert " ".join(small_space.beside(rows, plain).split()) in " ".join(page.split())
+    built = {
+        r["index"]: r for r in small_space.of_build(Folder.open(ROOT / "builds" / "small-space-stacked"))
+    }
+    assert [built[row["index"]] for row in rows] == [
+        {k: row[k] for k in ("index", "valid", "test")} for row in rows
+    ]
