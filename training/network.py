@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP, Architecture
 
@@ -83,6 +82,18 @@ class ReLUConvBN(nn.Sequential):
         )
 
 
+class AveragePool(nn.AvgPool2d):
+    """PyTorch's, around its faults: on a GPU its gradient is wrong where channels lie side by side in memory.
+
+    On CUDA if the border is padded (PyTorch's issue 188344, in 2.11 and before), on MPS always (175190).
+    Images that are laid out one channel after the other are right everywhere.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to the same, or fewer pixels."""
+        return super().forward(x if x.device.type == "cpu" else x.contiguous())
+
+
 class ResidualBlock(nn.Module):
     """Halves the side and doubles the channels between two stages."""
 
@@ -90,24 +101,12 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv_a = ReLUConvBN(inputs, outputs, 3, stride=2)
         self.conv_b = ReLUConvBN(outputs, outputs, 3)
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(inputs, outputs, 1, bias=False))
+        self.shortcut = nn.Sequential(AveragePool(2), nn.Conv2d(inputs, outputs, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] to [B, 2C, H/2, W/2]."""
         out: Tensor = self.conv_b(self.conv_a(x)) + self.shortcut(x)
         return out
-
-
-class AveragePool(nn.Module):
-    """Mean of the 3x3 neighbours inside the image."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to the same shape."""
-        if x.is_cuda:
-            # With padding, and the channels innermost, PyTorch's gradient is wrong on a GPU: its issue
-            # 188344, mended after 2.11. The other layout is right in every version.
-            x = x.contiguous()
-        return functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
 def make_op(op: int, width: int) -> nn.Module:
@@ -117,7 +116,7 @@ def make_op(op: int, width: int) -> nn.Module:
     if op == CONV3X3:
         return ReLUConvBN(width, width, 3)
     if op == POOL:
-        return AveragePool()
+        return AveragePool(3, stride=1, padding=1, count_include_pad=False)
     return nn.Identity()
 
 

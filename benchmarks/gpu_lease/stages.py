@@ -68,7 +68,7 @@ def check(lease: Lease, limit_seconds: float) -> None:
     ended = lease.run("check", commands.check(lease, file, own_limit), limit_seconds)
     found = usable(lease)
     if not found:
-        lease.note("check", "failed", ended.why or "it says nothing of any trainer", ended.seconds)
+        lease.note("check", "failed", ended.why or "no trainer is known to be right", ended.seconds)
     elif ended.code is None or cut_short(lease):
         lease.note("check", "time", f"not all of it was done; usable: {', '.join(found)}", ended.seconds)
     else:

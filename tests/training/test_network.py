@@ -10,12 +10,14 @@ from nb201env import Architecture, cost
 from nb201env.classes import canonical_classes, canonical_naming, convolutions, output_terms
 from nb201env.space import CONV1X1, CONV3X3, NONE, POOL, SIZE, SKIP
 from training.network import (
+    AveragePool,
     Network,
     Skeleton,
     count_macs,
     count_params,
     initial_network,
     live_ops,
+    make_op,
 )
 
 TINY = Skeleton(width=4, cells=1, classes=10, image_size=8, channels=1)
@@ -141,3 +143,13 @@ def test_the_start_of_a_run_depends_on_its_seed_alone() -> None:
 def test_impossible_skeletons(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Skeleton(**wrong)
+
+
+@pytest.mark.parametrize("pool", [AveragePool(2), make_op(POOL, 3)])
+def test_poolings_on_a_gpu_see_one_channel_after_the_other(pool: AveragePool) -> None:
+    """PyTorch's gradient is wrong there where channels lie side by side; its layout is seen without one."""
+    for device, plain in (("meta", True), ("cpu", False)):
+        x = torch.empty(2, 3, 8, 8, device=device).to(memory_format=torch.channels_last)
+        assert pool(x).is_contiguous() == plain
+    x = torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last)
+    assert torch.equal(pool(x), pool(x.contiguous()))

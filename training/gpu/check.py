@@ -156,9 +156,12 @@ def usable(verdicts: Sequence[Verdict]) -> list[str]:
     """Trainers that may be used, the preferred one first.
 
     A trainer is usable if it was checked and all of its parts are right; plain also if it was not checked.
+    If plain is wrong none is, because all were held to it.
     """
     checked = {name: [v["ok"] for v in verdicts if v["trainer"] == name] for name in PREFERRED}
-    return [n for n in PREFERRED if all(checked[n]) and (checked[n] or n == "plain")]
+    if not all(checked["plain"]):
+        return []
+    return [n for n in PREFERRED if n == "plain" or (checked[n] and all(checked[n]))]
 
 
 def as_line(verdict: Verdict) -> str:
@@ -205,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "--networks", str(setting.networks)]  # fmt: skip
     names = a.only or parts_for(a.device, sides)
     verdicts = check(names, told, a.limit_seconds, os.cpu_count() or 1, partial(_report, a.json))
-    print(f"usable, the preferred first: {', '.join(usable(verdicts))}")
+    print(f"usable, the preferred first: {', '.join(usable(verdicts)) or 'none'}")
     sys.exit(not all(v["ok"] for v in verdicts))
 
 

@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL
 from training.gpu.codes import COMPUTED, EPS, MOMENTUM, Codes, Convs, Members
-from training.network import AveragePool
+from training.network import make_op
 
 _SPLIT = 4096
-_POOL = AveragePool()
+_POOL = make_op(POOL, 0)
 
 
 def cell(x: Tensor, convs: Convs, codes: Codes) -> Tensor:

@@ -18,8 +18,8 @@ from training.gpu.check import Verdict, parts_for, usable
 
 def test_parts_of_a_build() -> None:
     assert parts_for("cuda", [32, 16]) == [
-        "stacked16x32", "network16x32", "graphs16x32", "cells16x32", "cells32x16", "cells64x8", "cells16x16",
-        "cells32x8", "cells64x4", "convs16x32", "convs16x16",
+        "stacked16x32", "network16x32", "graphs16x32", "plain16x32", "cells16x32", "cells32x16", "cells64x8",
+        "cells16x16", "cells32x8", "cells64x4", "convs16x32", "convs16x16",
     ]  # fmt: skip
     graphs = [name for name in parts_for("cpu", [8]) if check._verdict(name, "")["trainer"] == "graphs"]
     assert graphs == ["graphs4x8"]
@@ -32,6 +32,12 @@ def test_which_trainers_are_usable() -> None:
     assert usable(verdicts(cells=True, stacked=True, graphs=True)) == ["stacked", "graphs", "plain"]
     assert usable(verdicts(cells=False, stacked=True, graphs=True)) == ["graphs", "plain"]
     assert usable(verdicts(cells=True, stacked=True, graphs=False)) == ["stacked", "plain"]
+    assert usable(verdicts(cells=True, stacked=True, graphs=True, plain=True)) == [
+        "stacked",
+        "graphs",
+        "plain",
+    ]
+    assert usable(verdicts(cells=True, stacked=True, graphs=True, plain=False)) == []  # all were held to it
     assert usable([]) == ["plain"]
 
 
@@ -84,7 +90,7 @@ def test_whatever_a_part_raises_is_a_verdict(monkeypatch: pytest.MonkeyPatch) ->
     assert verdict["problem"] == "RuntimeError: operation failed due to a previous error during capture"
 
 
-@pytest.mark.parametrize("arguments", [["--part", "cells"], ["--part", "plain16x32"]])
+@pytest.mark.parametrize("arguments", [["--part", "cells"], ["--part", "all16x32"]])
 def test_an_unknown_part(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         check.main(["--device", "cpu", *arguments])
