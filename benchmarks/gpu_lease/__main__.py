@@ -9,8 +9,9 @@ checkout. Its stages, which are sub-commands too:
 
 1. check: every kernel against the plain network (`training.gpu.check`); trainers that fail are not used;
 2. rows: speeds (`benchmarks.bench_gpu`);
-3. validate: official-12 against the official numbers (`training.validate`);
-4. build: shards of small-12 on 16-pixel images, and when all its seeds are there, of official-12.
+3. profile: where a step's time goes, kernel by kernel (`benchmarks.gpu_profile`);
+4. validate: official-12 against the official numbers (`training.validate`);
+5. build: shards of small-12 on 16-pixel images, and when all its seeds are there, of official-12.
 
 Every stage runs apart and has a limit that ends it. What it finishes lies in the work folder at once, so
 that a later call on the same machine goes on; archive and summary in the output folder are written
@@ -132,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in (
         ("check", "which trainers are right on this machine"),
         ("rows", "how fast they are"),
+        ("profile", "where a step's time goes"),
         ("validate", "official-12 against the official numbers"),
         ("build", "shards of the next table"),
         ("all", "all of these, each within its limit"),
@@ -139,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=what)
         _add_lease_options(one)
         if name == "all":
-            one.add_argument("--stages", default="check,rows,validate,build", help="which, if not all")
+            one.add_argument(
+                "--stages", default="check,rows,profile,validate,build", help="which, if not all"
+            )
             one.set_defaults(run=_lease)
         else:
             one.set_defaults(run=_lease, stages=name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.gpu_lease.budget import shard_for
 from benchmarks.gpu_lease.lease import Lease
-from benchmarks.gpu_lease.targets import Rows, Target
+from benchmarks.gpu_lease.targets import Profile, Rows, Target
 
 
 def unpack(lease: Lease, side: int) -> list[str]:
@@ -30,6 +30,14 @@ def rows(lease: Lease, what: Rows, wanted: Sequence[str], limit_seconds: float, 
         "benchmarks.bench_gpu", "--device", lease.device, "--task-shape", what.shape,
         "--jsonl", lease.work / what.file, "--limit-seconds", limit_seconds, "--each-seconds", each,
         "--rows", *wanted,
+    )  # fmt: skip
+
+
+def profile(lease: Lease, what: Profile) -> list[str]:
+    """Time a step's kernels."""
+    return _module(
+        "benchmarks.gpu_profile", "--device", lease.device, "--task-shape", what.shape, "--row", what.row,
+        "--json", lease.work / what.file,
     )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ def _files(lease: Lease) -> Iterator[Path]:
     yield lease.work / "summary.md"
     yield from (file for name in _RECORDS if (file := lease.work / name).is_file())
     yield from sorted(lease.work.glob("rows-*.jsonl"))
+    yield from sorted(lease.work.glob("profile-*.json"))
     for plan in sorted(lease.work.glob("builds/*/plan.json")):
         shards = [s for s in sorted(plan.parent.glob("shards/*.safetensors")) if _is_new(lease, s)]
         if shards:

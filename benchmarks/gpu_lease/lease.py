@@ -141,14 +141,14 @@ def _version(package: str) -> str | None:
 def source_digest(root: Path = ROOT) -> str:
     """sha256 of the training code and the bench: figures of other sources are not taken over."""
     found = hashlib.sha256()
-    benches = [root / "benchmarks" / name for name in ("bench_gpu.py", "gpu_rows.py")]
+    benches = [root / "benchmarks" / name for name in ("bench_gpu.py", "gpu_rows.py", "gpu_profile.py")]
     for file in [*sorted((root / "training").rglob("*.py")), *benches]:
         found.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + file.read_bytes())
     return found.hexdigest()
 
 
 def take_over(lease: Lease) -> None:
-    """Begin where earlier leases stopped: their shards, and rows of the same card and sources."""
+    """Begin where earlier leases stopped: shards, and what was measured on such a card with these sources."""
     for plan in sorted(lease.builds.glob("*/plan.json")):
         target = lease.folder(plan.parent.name)
         for file in [plan, *sorted(plan.parent.glob("shards/*.safetensors"))]:
@@ -157,7 +157,7 @@ def take_over(lease: Lease) -> None:
     for report in sorted(lease.builds.glob(f"{REPORTS}/*/machine.json"), reverse=True):
         earlier = json.loads(report.read_text())
         if all(earlier.get(key) == about[key] for key in ("device", "source", "torch", "triton")):
-            for file in report.parent.glob("rows-*.jsonl"):
+            for file in (*report.parent.glob("rows-*.jsonl"), *report.parent.glob("profile-*.json")):
                 copy_once(file, lease.work / file.name)
 
 

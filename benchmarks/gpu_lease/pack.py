@@ -239,7 +239,11 @@ def itinerary(out: Path, sizes: Sequence[int], repository: int) -> str:
         for number, size in enumerate(sizes, 1)
     ]
     last, whole = len(sizes), f"{_COMMAND} 430"
-    commands = [f"{_COMMAND} 210 --stages check,rows", *[f"{_COMMAND} 30 --stages check"] * (last - 2), whole]
+    commands = [
+        f"{_COMMAND} 210 --stages check,rows,profile",
+        *[f"{_COMMAND} 30 --stages check"] * (last - 2),
+        whole,
+    ]
     lines += ["", "first lease, calls right after one another on the same machine:"]
     lines += [f"  carry {out}/part-{n}: {commands[n - 1 if last > 1 else -1]}" for n in range(1, last + 1)]
     lines += ["later leases, once the first has been collected:", f"  carry {out}/part-1: {whole}"]

@@ -55,7 +55,7 @@ def images(lease: Lease, side: int) -> bool:
     return not ended.why
 
 
-# -- check and rows ---------------------------------------------------------------------------
+# -- check, rows and profile ---------------------------------------------------------------------------
 
 
 def check(lease: Lease, limit_seconds: float) -> None:
@@ -124,6 +124,27 @@ def rows(lease: Lease, limit_seconds: float) -> None:
 def _missing(lease: Lease, file: str, wanted: tuple[str, ...]) -> list[str]:
     there = {row.get("row") for row in read_lines(lease.work / file)}
     return [row for row in wanted if row not in there]
+
+
+def profile(lease: Lease, limit_seconds: float) -> None:
+    """Where a step's time goes, kernel by kernel, into ``profile-*.json``."""
+    start, missing, why = time.monotonic(), [], ""
+    for what in lease.todo.profiles:
+        left = min(limit_seconds - (time.monotonic() - start), lease.left)
+        if (lease.work / what.file).exists():
+            continue
+        missing.append(what.shape)
+        if left >= 1:
+            why = lease.run("profile", commands.profile(lease, what), left).why or why
+    seconds = time.monotonic() - start
+    there = [what.shape for what in lease.todo.profiles if (lease.work / what.file).exists()]
+    if len(there) == len(lease.todo.profiles):
+        lease.note("profile", "done" if missing else "kept", ", ".join(there), seconds)
+    else:
+        outcome = "failed" if why and "time" not in why else "time"
+        lease.note(
+            "profile", outcome, f"there is {', '.join(there) or 'none'}; {why or 'time is up'}", seconds
+        )
 
 
 # -- validate ---------------------------------------------------------------------------------
@@ -259,5 +280,7 @@ def _trainers(lease: Lease, stage: str, recipe: str, shard: int) -> list[str]:
     return budget.order(found, read_lines(lease.work / f"rows-{recipe}.jsonl"), shard)
 
 
-STAGES: dict[str, Stage] = {"check": check, "rows": rows, "validate": validate, "build": build}
+STAGES: dict[str, Stage] = {
+    "check": check, "rows": rows, "profile": profile, "validate": validate, "build": build,
+}  # fmt: skip
 """In the order of their value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def summary(lease: Lease) -> str:
         "",
         *_stages(lease),
         *_rows(lease),
+        *_profiles(lease),
         *_builds(lease),
     ]
     return "\n".join(lines).rstrip() + "\n"
@@ -55,6 +57,14 @@ def _rows(lease: Lease) -> Iterator[str]:
                 figures = [row["error"], *[""] * (len(_ROW_COLUMNS) - 1)]
             yield f"| {row.get('trainer')} | {row.get('networks')} | {' | '.join(figures)} |"
         yield ""
+
+
+def _profiles(lease: Lease) -> Iterator[str]:
+    from benchmarks.gpu_profile import markdown  # PyTorch
+
+    for file in sorted(lease.work.glob("profile-*.json")):
+        yield from (f"## Kernels of a step, {file.stem.removeprefix('profile-')}", "")
+        yield from (*markdown(json.loads(file.read_text())), "")
 
 
 def _figure(row: dict[str, Any], _: str, key: str, factor: float, form: str) -> str:

@@ -28,6 +28,23 @@ class Rows(NamedTuple):
         return f"rows-{self.shape}.jsonl"
 
 
+class Profile(NamedTuple):
+    """A step whose kernels are looked at.
+
+    Attributes:
+        shape: As of `Rows`.
+        row: TRAINER:NETWORKS.
+    """
+
+    shape: str
+    row: str
+
+    @property
+    def file(self) -> str:
+        """Where it goes in the work folder."""
+        return f"profile-{self.shape}.json"
+
+
 @dataclass(frozen=True)
 class Target:
     """A build that goes on from lease to lease.
@@ -67,6 +84,7 @@ class Work:
     Attributes:
         check: Arguments of `training.gpu.check`.
         rows: Calls of the bench, the most valuable first.
+        profiles: Steps whose kernels are looked at.
         recipe: What is compared with the official numbers.
         least, most: How many architectures that takes, depending on what was measured.
         shard: Of these, trained at once.
@@ -76,6 +94,7 @@ class Work:
 
     check: tuple[str, ...]
     rows: tuple[Rows, ...]
+    profiles: tuple[Profile, ...]
     recipe: str
     least: int
     most: int
@@ -92,6 +111,7 @@ FULL = Work(
         Rows("official-12", ("graphs:1", "stacked:32", "stacked:16", "stacked:8", "stacked:1")),
         Rows("small-12", ("plain:1", "stacked:128")),
     ),
+    profiles=(Profile("official-12", "stacked:64"), Profile("small-12", "stacked:64")),
     recipe="official-12",
     least=32,
     most=64,
@@ -101,15 +121,16 @@ FULL = Work(
         Target("small-12", "small-12", "cifar10-valid-16px", 16, (777, 888, 999), 64),
         Target("official-12", "official-12", "cifar10-valid", 32, (777,), 32),
     ),
-    limits={"images": 60, "check": 120, "rows": 150, "validate": 200},
+    limits={"images": 60, "check": 120, "rows": 150, "profile": 60, "validate": 200},
 )
 MINIATURE = Work(
     check=("--batch", "2", "--networks", "2", "--only", "stacked4x8", "graphs4x8"),
     rows=(Rows("official-12", ("stacked:2",)),),
+    profiles=(Profile("official-12", "stacked:2"),),
     recipe="smoke-2",
     least=2,
     most=2,
     shard=2,
     targets=(Target("smoke-2", "smoke-2", "cifar10-valid-16px", 16, (777,), 1, only=(62, 3124)),),
-    limits={"images": 60, "check": 60, "rows": 60, "validate": 60},
+    limits={"images": 60, "check": 60, "rows": 60, "profile": 60, "validate": 60},
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.gpu_lease import home
 from benchmarks.gpu_lease.lease import Lease
-from benchmarks.gpu_lease.targets import Rows, Target
+from benchmarks.gpu_lease.targets import Profile, Rows, Target
 from training.plan import COLUMNS, Folder, Plan
 from training.recipe import find_recipe
 
@@ -34,6 +34,12 @@ def check_command(*wrong: str, problem: str = "it is wrong") -> Callable[..., li
 def rows_command(lease: Lease, what: Rows, wanted: list[str], *_: float) -> list[str]:
     lines = [json.dumps(row(*label.split(":"))) for label in wanted]
     return shell(" && ".join(f"echo '{line}' >> {lease.work / what.file}" for line in lines))
+
+
+def profile_command(lease: Lease, what: Profile) -> list[str]:
+    kernels = [{"name": "node_sum", "launches": 24, "seconds": 0.0015}]
+    found = {"row": what.row, "shape": what.shape, "device": "cpu", "step_seconds": 0.002, "kernels": kernels}
+    return shell(f"echo '{json.dumps(found)}' > {lease.work / what.file}")
 
 
 def row(trainer: str, networks: str | int, per_hour: float = 3600.0, error: str = "") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tests.training.gpu.lease_fakes import (
     build_command,
     check_command,
     outcome,
+    profile_command,
     row,
     rows_command,
     shell,
@@ -30,7 +31,7 @@ from tests.training.gpu.lease_fakes import (
 )  # fmt: skip
 from training.plan import Unit
 
-ALL = ("check", "rows", "validate", "build")
+ALL = ("check", "rows", "profile", "validate", "build")
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
         monkeypatch.setenv(name, "")  # which a lease sets
     monkeypatch.setattr(commands, "check", check_command())
     monkeypatch.setattr(commands, "rows", rows_command)
+    monkeypatch.setattr(commands, "profile", profile_command)
     monkeypatch.setattr(commands, "validate", validate_command)
     monkeypatch.setattr(commands, "build", build_command)
     monkeypatch.setattr(stages, "_comparison", lambda *_: ": tau 0.9")
@@ -60,17 +62,23 @@ def test_all_stages_run_and_what_they_found_comes_home(lease: Lease) -> None:
     assert {stage: outcome(lease, stage)[0] for stage in ALL} == dict.fromkeys(ALL, "done")
     assert archived(lease) >= {
         "summary.md", "machine.json", "stages.jsonl", "check.json", "rows-official-12.jsonl",
+        "profile-official-12.json",
         "builds/smoke-2-stacked/plan.json", "builds/smoke-2-stacked/shards/777-00001.safetensors",
         "builds/validate-smoke-2-stacked/shards/777-00000.safetensors",
     }  # fmt: skip
     summary = (lease.out / "summary.md").read_text()
-    for said in ("| check | done |", "| stacked | 2 |", "smoke-2-stacked: of 2 classes, seed 777: 2"):
+    for said in (
+        "| check | done |",
+        "| stacked | 2 |",
+        "| node_sum | 24 | 1.50 | 75% |",
+        "smoke-2-stacked: of 2 classes, seed 777: 2",
+    ):
         assert said in summary
 
 
 def test_a_second_call_keeps_what_is_there(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
     run_stages(lease, ALL)
-    for name in ("check", "rows", "validate"):
+    for name in ("check", "rows", "profile", "validate"):
         monkeypatch.setattr(commands, name, never)
     assert run_stages(lease, ALL) == 0
     assert {stage: outcome(lease, stage)[0] for stage in ALL} == dict.fromkeys(ALL, "kept")
@@ -80,7 +88,7 @@ def never(*_: Any) -> list[str]:
     raise AssertionError("this is there already")
 
 
-@pytest.mark.parametrize("slow", ["rows", "validate", "build"])
+@pytest.mark.parametrize("slow", ["rows", "profile", "validate", "build"])
 def test_a_stage_over_its_limit_is_ended_and_the_others_run(
     lease: Lease, slow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +157,9 @@ def test_without_time_nothing_is_begun(lease: Lease) -> None:
 
 
 def test_a_stage_that_does_not_exist_is_named(lease: Lease) -> None:
-    with pytest.raises(ValueError, match="no stage 'chekc'; the stages are check, rows, validate, build"):
+    with pytest.raises(
+        ValueError, match="no stage 'chekc'; the stages are check, rows, profile, validate, build"
+    ):
         run_stages(lease, ["chekc"])
 
 

@@ -44,12 +44,12 @@ def test_the_whole_lease_in_miniature(tmp_path: Path, env: dict[str, str]) -> No
     said = run(tmp_path, checkout, "--seconds", "300", env=env)
     stages = [json.loads(line) for line in (tmp_path / "work" / "stages.jsonl").read_text().splitlines()]
     assert {line["stage"]: line["outcome"] for line in stages} == {
-        "check": "done", "rows": "done", "validate": "done", "build": "done",
+        "check": "done", "rows": "done", "profile": "done", "validate": "done", "build": "done",
     }, said  # fmt: skip
     assert "usable: stacked, graphs, plain" in said
     summary = (tmp_path / "out" / "summary.md").read_text()
-    for found in ("# A lease of cpu", "| stacked | 2 |", "mean difference",
-                  "smoke-2-stacked: of 2 classes, seed 777: 2"):  # fmt: skip
+    for found in ("# A lease of cpu", "| stacked | 2 |", "## Kernels of a step, official-12",
+                  "mean difference", "smoke-2-stacked: of 2 classes, seed 777: 2"):  # fmt: skip
         assert found in summary
 
     lines = collect(tmp_path).splitlines()
