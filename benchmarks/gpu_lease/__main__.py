@@ -11,7 +11,8 @@ checkout. Its stages, which are sub-commands too:
 2. rows: speeds (`benchmarks.bench_gpu`);
 3. profile: where a step's time goes, kernel by kernel (`benchmarks.gpu_profile`);
 4. validate: official-12 against the official numbers (`training.validate`);
-5. build: shards of small-12 on 16-pixel images, and when all its seeds are there, of official-12.
+5. build: the classes of `benchmarks.small_space`, then shards of small-12 on 16-pixel images, and when all
+   its seeds are there, of official-12.
 
 Every stage runs apart and has a limit that ends it. What it finishes lies in the work folder at once, so
 that a later call on the same machine goes on; archive and summary in the output folder are written
