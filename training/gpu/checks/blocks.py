@@ -176,7 +176,9 @@ def cells(setting: Setting, channels: int, side: int) -> Findings:
     codes.load(some)
     x = _random(setting, len(some), setting.batch, side, side, channels).requires_grad_()
     run = functions(setting.backend).cell
-    block = Block(weights, {"d_x": x}, _upstream(setting, x, x), lambda: run(x, weights, codes))
+    block = Block(
+        weights, {"d_x": x}, _upstream(setting, x, len(x), channels), lambda: run(x, weights, codes)
+    )
     findings = Findings()
     found = measured_twice(findings, block, some)
     for k, cell in enumerate(plain):
@@ -243,8 +245,7 @@ def _around(
     weights = _weights_of([[(m[-2], m[-1])] for m in modules], conv.in_channels, conv.out_channels, setting)
     stride = conv.stride[0]
     x = _random(setting, 1 if stem else len(some), setting.batch, side, side, conv.in_channels)
-    out = _random(setting, len(some), setting.batch, side // stride, side // stride, conv.out_channels)
-    upstream = _upstream(setting, x, out)
+    upstream = _upstream(setting, x, len(some), conv.out_channels, stride)
     leaves = {} if stem else {"d_x": x.requires_grad_()}
     if adds:
         leaves["d_addend"] = torch.randn_like(upstream).requires_grad_()
@@ -279,7 +280,7 @@ def _random(setting: Setting, *shape: int) -> Tensor:
 
 
 @exact_float32()
-def _upstream(setting: Setting, x: Tensor, out: Tensor) -> Tensor:
+def _upstream(setting: Setting, x: Tensor, networks: int, channels: int, stride: int = 1) -> Tensor:
     """A gradient of a block's output that depends on its input x: noise, and a random convolution of x.
 
     Of noise alone a weight's gradient is a sum of n terms that cancel down to their root, while what rounding
@@ -289,16 +290,17 @@ def _upstream(setting: Setting, x: Tensor, out: Tensor) -> Tensor:
 
     Args:
         setting: Its type is the gradient's.
-        x: [K, B, H, W, I], or [1, …] for all networks.
-        out: Its shape is the gradient's, [K, B, H / stride, W / stride, C].
+        x: [K, B, H, W, I], or [1, B, H, W, I] for all networks.
+        networks: K.
+        channels: Of the output, [K, B, H / stride, W / stride, channels].
+        stride: Of the block.
     """
-    kernel = torch.randn(out.shape[-1], x.shape[-1], 3, 3, device=x.device)
-    stride, found = x.shape[2] // out.shape[2], torch.empty_like(out)
-    for k in range(len(out)):
+    kernel, found = torch.randn(channels, x.shape[-1], 3, 3, device=x.device), []
+    for k in range(networks):
         seen = x[k % len(x)].detach().float().relu().permute(0, 3, 1, 2)
         signal = functional.conv2d(seen, kernel, None, stride, 1).permute(0, 2, 3, 1)
-        found[k] = signal / signal.square().mean().sqrt() + torch.randn_like(signal)
-    return found.to(setting.dtype)
+        found.append(signal / signal.square().mean().sqrt() + torch.randn_like(signal))
+    return torch.stack(found).to(setting.dtype)
 
 
 class _Compare(NamedTuple):
