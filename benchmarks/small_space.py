@@ -1,6 +1,7 @@
 """How well `small-12` on 16-pixel images ranks what the official 200 epochs find.
 
     python -m benchmarks.small_space --build builds/small-space-stacked    # takes the study from a build
+    python -m benchmarks.small_space --build builds/small-space-batch64-stacked --json candidate.json
     python -m benchmarks.small_space --data cifar10.npz                    # some of it again on a CPU
     python -m benchmarks.small_space                                       # its figures
 
@@ -9,10 +10,10 @@ are compared with the embedded official 200-epoch validation means. With --refer
 columns index, cifar10_valid_acc_12 and cifar10_test_acc_12) the official 12-epoch accuracies of the same
 classes are held to the same standard.
 
-The build is the first of a lease's targets, see `benchmarks.gpu_lease`. On a CPU the plain trainer does the
-same in float32, for minutes of a core per class, so: resumable (a class is in its JSON as soon as it is
-finished), in random order (so that whatever is finished is a random sample), and evaluated only where the
-figures need it.
+The builds are the first of a lease's targets, see `benchmarks.gpu_lease`; the second one is of a candidate
+for a better recipe at the same cost. On a CPU the plain trainer does the same in float32, for minutes of a
+core per class, so: resumable (a class is in its JSON as soon as it is finished), in random order (so that
+whatever is finished is a random sample), and evaluated only where the figures need it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -58,6 +59,14 @@ TEST_IMAGES = 10_000
 Row = dict[str, Any]
 """A class: its lexicographic `index`; `valid` by epoch and `test`, fractions; `cpu_seconds` if it was trained
 on a CPU; the official ones."""
+
+
+class Study(NamedTuple):
+    """What is known: recipe and trainer by their names, and the classes."""
+
+    recipe: str
+    trainer: str
+    rows: list[Row]
 
 
 def chosen(count: int) -> list[int]:
@@ -107,43 +116,40 @@ def _train_prepared(index: int) -> Row:
     return train_one(index, *_prepared)
 
 
-def of_build(folder: Folder) -> list[Row]:
+def of_build(folder: Folder) -> Study:
     """The classes that a build has trained.
 
     Raises:
-        ValueError: If it is no build of this study.
+        ValueError: If it was made for something else.
     """
     plan = folder.plan
-    if (plan.task, plan.recipe.name, plan.seeds) != (TASK, RECIPE, (SEED,)):
-        raise ValueError(f"{folder.store.address} is no build of {RECIPE} on {TASK} with seed {SEED}")
+    if (plan.task, plan.seeds) != (TASK, (SEED,)):
+        raise ValueError(f"{folder.store.address} is no build on {TASK} with seed {SEED}")
     rows: list[Row] = []
     for unit, arrays, _ in folder.finished():
         valid, test = arrays["valid_correct"] / VALID_IMAGES, arrays["test_correct"] / TEST_IMAGES
         for index, ours, last in zip(plan.indices[plan.rows(unit)].tolist(), valid, test[:, -1], strict=True):
             by_epoch = {str(e): round(float(ours[e - 1]), 6) for e in EPOCHS}
             rows.append({"index": index, "valid": by_epoch, "test": round(float(last), 6)})
-    return rows
+    return Study(plan.recipe.name, plan.trainer, rows)
 
 
 # -- the study's file -------------------------------------------------------------------------
 
 
-def read(file: Path) -> list[Row]:
-    """The classes that are finished; none if there is no file."""
-    rows: list[Row] = json.loads(file.read_text())["classes"] if file.exists() else []
-    return rows
+def read(file: Path) -> Study:
+    """A study as far as it goes; without a file there is nothing yet of one by the plain trainer."""
+    if not file.exists():
+        return Study(RECIPE, "plain", [])
+    found = json.loads(file.read_text())
+    return Study(found["recipe"], found["trainer"], found["classes"])
 
 
-def trainer_of(file: Path) -> str:
-    """Who trained the classes of a study."""
-    return str(json.loads(file.read_text())["trainer"])
-
-
-def write(file: Path, rows: Sequence[Row], trainer: str) -> None:
+def write(file: Path, study: Study) -> None:
     """Write the study in one step, a class a line, in the order of their draw."""
     drawn = {index: place for place, index in enumerate(chosen(len(representatives())))}
-    ordered = sorted(rows, key=lambda row: drawn[row["index"]])
-    head = {"task": TASK, "recipe": RECIPE, "seed": SEED, "trainer": trainer}
+    ordered = sorted(study.rows, key=lambda row: drawn[row["index"]])
+    head = {"task": TASK, "recipe": study.recipe, "seed": SEED, "trainer": study.trainer}
     lines = ",\n  ".join(map(json.dumps, ordered))
     partial = file.with_name(f".{file.name}")
     partial.write_text(f'{json.dumps(head, indent=1)[:-2]},\n "classes": [\n  {lines}\n ]\n}}\n')
@@ -174,26 +180,27 @@ def agreement(scores: FloatArray, official: FloatArray) -> tuple[float, float]:
     return spearman(scores, official), float(np.std([spearman(scores[d], official[d]) for d in draws]))
 
 
-def figures(rows: Sequence[Row]) -> list[tuple[str, float, float]]:
+def figures(study: Study) -> list[tuple[str, float, float]]:
     """(what, Spearman's rho with the official 200-epoch validation means, standard error)."""
-    every = open_table(OFFICIAL).accuracy(split="valid", epochs=200, run="mean")
+    rows, every = study.rows, open_table(OFFICIAL).accuracy(split="valid", epochs=200, run="mean")
     official = every[[row["index"] for row in rows]]
-    scores = {f"{RECIPE}, validation, epoch {e}": [row["valid"][str(e)] for row in rows] for e in EPOCHS}
-    scores[f"{RECIPE}, test, epoch {EPOCHS[-1]}"] = [row["test"] for row in rows]
-    for name, what in zip(OFFICIAL_12, ("validation", "test"), strict=True):
-        if all(name in row for row in rows):
-            scores[f"official 12 epochs, {what}"] = [row[name] for row in rows]
+    name = study.recipe
+    scores = {f"{name}, validation, epoch {e}": [row["valid"][str(e)] for row in rows] for e in EPOCHS}
+    scores[f"{name}, test, epoch {EPOCHS[-1]}"] = [row["test"] for row in rows]
+    for key, what in zip(OFFICIAL_12, ("validation", "test"), strict=True):
+        if all(key in row for row in rows):
+            scores[f"official 12 epochs, {what}"] = [row[key] for row in rows]
     return [(what, *agreement(np.array(values), official)) for what, values in scores.items()]
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(study: Study) -> str:
     """The figures as Markdown."""
     lines = [
-        f"| accuracy of {len(rows)} random classes | Spearman's rho with 200 epochs | standard error |",
+        f"| accuracy of {len(study.rows)} random classes | Spearman's rho with 200 epochs | standard error |",
         "| --- | ---: | ---: |",
     ]
     return "\n".join(
-        [*lines, *(f"| {what} | {rho:.3f} | {error:.3f} |" for what, rho, error in figures(rows))]
+        [*lines, *(f"| {what} | {rho:.3f} | {error:.3f} |" for what, rho, error in figures(study))]
     )
 
 
@@ -224,23 +231,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if a.data is not None:
         _train_missing(a.data, a.plain_json, a.count, a.jobs)
     if a.build is not None:
-        folder = Folder.open(a.build)
-        write(a.json, of_build(folder), folder.plan.trainer)
+        write(a.json, of_build(Folder.open(a.build)))
+    study, plain = read(a.json), read(a.plain_json)
     if a.reference is not None:
-        write(a.json, with_short(read(a.json), a.reference), trainer_of(a.json))
-    rows, plain = read(a.json), read(a.plain_json)
-    print(table(rows))
-    if len(plain) > 1:
-        print(beside(rows, plain))
+        study = study._replace(rows=with_short(study.rows, a.reference))
+        write(a.json, study)
+    print(table(study))
+    if len(plain.rows) > 1 and plain.recipe == study.recipe:
+        print(beside(study.rows, plain.rows))
 
 
 def _train_missing(data: Path, file: Path, count: int, jobs: int) -> None:
-    rows = read(file)
-    there = {row["index"] for row in rows}
+    study = read(file)
+    there = {row["index"] for row in study.rows}
     for row in train([index for index in chosen(count) if index not in there], data, jobs):
-        rows.append(row)
-        write(file, rows, "plain")
-        print(f"{len(rows)} of {count}, {row['cpu_seconds']:.0f} s of a core", flush=True)
+        study.rows.append(row)
+        write(file, study)
+        print(f"{len(study.rows)} of {count}, {row['cpu_seconds']:.0f} s of a core", flush=True)
 
 
 if __name__ == "__main__":

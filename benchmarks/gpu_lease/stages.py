@@ -219,7 +219,7 @@ def build(lease: Lease, limit_seconds: float) -> None:
         if not images(lease, target.side):
             lease.note("build", "skipped", f"{target.name}: images of {target.side} pixels have not come")
             continue
-        for trainer in _trainers(lease, "build", target.recipe, target.shard):
+        for trainer in _trainers(lease, "build", target.recipe.name, target.shard):
             if _build(lease, target, trainer, start + limit_seconds):
                 break
 
@@ -268,7 +268,7 @@ def _expected(lease: Lease, target: Target, trainer: str) -> float:
         if line["folder"] == target.folder(trainer) and line["event"] == "done":
             return float(line["seconds"])
     shard = budget.shard_for(trainer, target.shard)
-    each = budget.seconds_each(read_lines(lease.work / f"rows-{target.recipe}.jsonl"), trainer, shard)
+    each = budget.seconds_each(read_lines(lease.work / f"rows-{target.recipe.name}.jsonl"), trainer, shard)
     return 0.0 if each is None else _STARTING + shard * each
 
 

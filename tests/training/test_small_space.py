@@ -78,32 +78,31 @@ def test_the_study_in_miniature(tiny: list[str], tmp_path: Path, capsys: pytest.
     said = capsys.readouterr().out
     assert [line.split(",")[0] for line in said.splitlines() if " of 3, " in line] == ["3 of 3"]
     assert "Validation accuracies of 3 classes by the plain trainer on a CPU are lower by 0.00 points" in said
-    rows, plain = (small_space.read(tmp_path / name) for name in ("study.json", "plain.json"))
-    assert [row["index"] for row in rows] == [row["index"] for row in plain] == wanted
-    for k, (row, one) in enumerate(zip(rows, plain, strict=True)):
+    found, plain = (small_space.read(tmp_path / name) for name in ("study.json", "plain.json"))
+    assert [row["index"] for row in found.rows] == [row["index"] for row in plain.rows] == wanted
+    for k, (row, one) in enumerate(zip(found.rows, plain.rows, strict=True)):
         expected = logs.correct["valid"][k] / 20
         assert row["valid"] == one["valid"] == {str(e): pytest.approx(expected[e - 1]) for e in (8, 10, 12)}
         assert row["test"] == one["test"] == pytest.approx(logs.correct["test"][k, -1] / 9, abs=1e-6)
         assert (row["official_12_valid"], row["official_12_test"]) == (0.6 + k / 100, 0.7 + k / 100)
-    assert small_space.table(rows) in said
+    assert small_space.table(found) in said
 
 
 def test_another_build_is_no_study(tmp_path: Path) -> None:
     plan = Plan("cifar10-valid-16px", "0" * 64, find_recipe("small-12"), (888,))
-    with pytest.raises(ValueError, match="is no build of small-12 on cifar10-valid-16px with seed 777"):
+    with pytest.raises(ValueError, match="is no build on cifar10-valid-16px with seed 777"):
         small_space.of_build(Folder.create(tmp_path, plan))
 
 
 def test_the_page_says_what_the_study_found() -> None:
     """And the study says what the build in the repository holds."""
     page = (ROOT / "docs" / "gpu.md").read_text()
-    rows, plain = small_space.read(small_space.FILE), small_space.read(small_space.PLAIN_FILE)
-    assert [row["index"] for row in rows] == small_space.chosen(128)
-    assert small_space.table(rows) in page
-    assert " ".join(small_space.beside(rows, plain).split()) in " ".join(page.split())
-    built = {
-        r["index"]: r for r in small_space.of_build(Folder.open(ROOT / "builds" / "small-space-stacked"))
-    }
-    assert [built[row["index"]] for row in rows] == [
-        {k: row[k] for k in ("index", "valid", "test")} for row in rows
-    ]
+    study, plain = small_space.read(small_space.FILE), small_space.read(small_space.PLAIN_FILE)
+    assert [row["index"] for row in study.rows] == small_space.chosen(128)
+    assert small_space.table(study) in page
+    assert " ".join(small_space.beside(study.rows, plain.rows).split()) in " ".join(page.split())
+
+    built = small_space.of_build(Folder.open(ROOT / "builds" / "small-space-stacked"))
+    assert (built.recipe, built.trainer) == (study.recipe, study.trainer) == ("small-12", "stacked")
+    ours = [{key: row[key] for key in ("index", "valid", "test")} for row in study.rows]
+    assert sorted(built.rows, key=lambda row: row["index"]) == sorted(ours, key=lambda row: row["index"])

@@ -35,7 +35,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arguments(images: Path, out: Path, *more: str) -> list[str]:
-    return ["--target", TARGET.recipe, "--trainer", "stacked", "--data", str(images), "--folder",
+    return ["--target", TARGET.name, "--trainer", "stacked", "--data", str(images), "--folder",
             str(out / "smoke-2-stacked"), "--log", str(out / "build.jsonl"), "--device", "cpu",
             "--limit-seconds", "100", *more]  # fmt: skip
 

@@ -30,6 +30,7 @@ from tests.training.gpu.lease_fakes import (
     write_shards,
 )  # fmt: skip
 from training.plan import Unit
+from training.recipe import find_recipe
 
 ALL = ("check", "rows", "profile", "validate", "build")
 
@@ -301,7 +302,7 @@ def test_a_shard_that_fails_is_left_out_and_two_in_a_row_end_the_trainer(
 
 
 def test_a_whole_target_gives_way_to_the_next(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
-    second = replace(MINIATURE.targets[0], name="digits-10", recipe="digits-10")
+    second = replace(MINIATURE.targets[0], name="digits-10", recipe=find_recipe("digits-10"))
     lease.todo = replace(lease.todo, targets=(*MINIATURE.targets, second))
     stages.check(lease, 30)
     stages.build(lease, 30)
@@ -309,11 +310,16 @@ def test_a_whole_target_gives_way_to_the_next(lease: Lease, monkeypatch: pytest.
 
 
 def test_the_targets_of_a_lease() -> None:
-    study, small, official = FULL.targets
-    assert study.plan("stacked", "").indices.tolist() == sorted(chosen(128))
-    assert (study.task, study.recipe, study.seeds) == (small.task, small.recipe, small.seeds[:1])
-    assert (small.task, small.recipe, small.seeds) == ("cifar10-valid-16px", "small-12", (777, 888, 999))
-    assert (official.task, official.recipe) == ("cifar10-valid", "official-12")
+    study, candidate, small, official = FULL.targets
+    for one in (study, candidate):
+        assert one.plan("stacked", "").indices.tolist() == sorted(chosen(128))
+        assert (one.task, one.seeds) == (small.task, small.seeds[:1])
+    assert (study.recipe, replace(candidate.recipe, name="small-12", batch=256)) == (
+        small.recipe,
+        small.recipe,
+    )
+    assert (small.task, small.recipe.name, small.seeds) == ("cifar10-valid-16px", "small-12", (777, 888, 999))
+    assert (official.task, official.recipe.name) == ("cifar10-valid", "official-12")
     plan = small.plan("stacked", "")
     assert (len(plan.units), len(plan.indices), plan.shard) == (3 * 86, 5485, 64)
     assert plan.digest != small.plan("graphs", "").digest
