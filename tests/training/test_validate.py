@@ -181,10 +181,10 @@ def test_the_committed_report_is_what_its_build_says() -> None:
     folder = Folder.open(committed)
     assert list(folder.plan.only) == choose(official, len(folder.plan.only))
     assert (committed / "report.md").read_text() == report(folder, compare(folder, official))
-    pages = [(ROOT / name).read_text() for name in ("README.md", "docs/building.md")]
+    page = " ".join((ROOT / "docs" / "building.md").read_text().split())
     found = compare(folder, official)
     assert len(found.ours) == len(folder.plan.only) == 8
     assert found.tau == pytest.approx(1)
-    assert all(f"{-100 * found.difference:.2f} points below" in page for page in pages)
+    assert f"{-100 * found.difference:.2f} points below" in page
     most = np.abs(found.ours - found.official).max()
-    assert f"{100 * most:.2f} at most" in pages[1].replace("\n", " ")
+    assert f"{100 * most:.2f} at most" in page
