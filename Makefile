@@ -29,7 +29,7 @@ test-core: ## Install the core alone in a fresh environment, make an environment
 test-bare: ## Train where only NumPy, PyTorch and Triton are installed, as on a leased GPU: a lease in miniature
 	rm -rf .venv-bare && $(PYTHON) -m venv .venv-bare
 	.venv-bare/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt numpy torch triton typer rich
-	.venv-bare/bin/python .ci/bare.py
+	PYTHONSAFEPATH=1 PYTHONPATH=$$(.venv-bare/bin/python benchmarks/checkout.py) .venv-bare/bin/python .ci/bare.py
 	rm -rf .venv-bare
 
 test-triton: $(VENV)/.dev .venv-triton/.done ## Run the GPU kernels' tests with the oldest Triton that is supported
@@ -40,12 +40,13 @@ test-triton: $(VENV)/.dev .venv-triton/.done ## Run the GPU kernels' tests with 
 lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python benchmarks/checkout.py >/dev/null
 	$(BIN)/mypy
 
 docs: $(VENV)/.dev ## Write the generated pages again
 	$(BIN)/python -m docs.digits
 	$(BIN)/python -m docs.generate
-	$(BIN)/python -m surrogate.pages
+	$(BIN)/python -m nb201env.surrogate.pages
 	$(BIN)/python -m benchmarks.bench_weight_sharing page
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run

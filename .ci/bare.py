@@ -10,15 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.training.gpu import lease_miniature  # noqa: E402
+from tests.training.gpu import lease_miniature
 
 for absent in ("gymnasium", "numba", "sklearn", "scipy", "pytest"):
     assert importlib.util.find_spec(absent) is None, f"{absent} is installed: not as bare as a leased machine"
 
-NEED_NUMBA = {"training.compiled", "training.kernels", "training.passes"}
+NEED_NUMBA = {"nb201env.training.compiled", "nb201env.training.kernels", "nb201env.training.passes"}
 """The fast trainer for small images on a CPU; the others do without it."""
 
 
@@ -32,9 +29,9 @@ def import_all(package: str) -> int:
     return len(names)
 
 
-imported = {package: import_all(package) for package in ("training", "benchmarks.gpu_lease")}
+imported = {package: import_all(package) for package in ("nb201env.training", "benchmarks.gpu_lease")}
 importlib.import_module("benchmarks.bench_gpu")
-assert imported["training"] > 40, imported
+assert imported["nb201env.training"] > 40, imported
 assert "gymnasium" not in sys.modules
 
 with tempfile.TemporaryDirectory() as temporary:

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 
 import nb201env
-from agents import make_agent
+from nb201env.agents import make_agent
 from nb201env.extras import MissingExtra
 
 for absent in ("torch", "stable_baselines3", "xgboost", "sklearn", "matplotlib", "pandas"):

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from agents import trajectory
-from agents.cli import execute, finish, json_object, outcomes_by_agent, print_outcomes
-from agents.protocols import PROTOCOLS, find_sources, official_sources
-from agents.protocols import searches as protocol_searches
-from agents.registry import AGENTS
-from agents.runner import Search, format_budget, parse_budget, parse_seeds
+from nb201env.agents import trajectory
+from nb201env.agents.cli import execute, finish, json_object, outcomes_by_agent, print_outcomes
+from nb201env.agents.protocols import PROTOCOLS, find_sources, official_sources
+from nb201env.agents.protocols import searches as protocol_searches
+from nb201env.agents.registry import AGENTS
+from nb201env.agents.runner import Search, format_budget, parse_budget, parse_seeds
 from nb201env.tables import home
 
 IDENTITY = ("agent", "hyperparameters", "seed", "env", "table")

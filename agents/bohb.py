@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.contract import Env, query, recorded_epochs
+from nb201env.agents.contract import Env, query, recorded_epochs
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS, Architecture, sample
 from nb201env.table import FloatArray
@@ -61,7 +61,7 @@ class BOHB:
             )
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         require("statsmodels", "agents")
         rng = np.random.default_rng(seed)
         epochs = recorded_epochs(env)

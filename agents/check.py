@@ -15,7 +15,7 @@ What it checks, each in searches of a few queries:
 
 Use::
 
-    from agents import check_agent
+    from nb201env.agents import check_agent
 
     check_agent(MyAgent())      # raises AgentError, one sentence, at the first thing wrong
 """
@@ -33,9 +33,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.contract import Agent, Env
-from agents.recorder import record, replay
-from agents.trajectory import read
+from nb201env.agents.contract import Agent, Env
+from nb201env.agents.recorder import record, replay
+from nb201env.agents.trajectory import read
 
 IDLE = 1000
 """Steps and resets after the search is over before an agent counts as one that does not notice."""

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
-from agents import curves, trajectory
-from agents.recorder import replay as replay_trajectory
-from agents.registry import AGENTS, display_name
-from agents.runner import Failure, Search, format_budget, parse_budget, parse_seeds, run_all
+from nb201env.agents import curves, trajectory
+from nb201env.agents.recorder import replay as replay_trajectory
+from nb201env.agents.registry import AGENTS, display_name
+from nb201env.agents.runner import Failure, Search, format_budget, parse_budget, parse_seeds, run_all
 
 
 def search(
@@ -87,7 +87,7 @@ def json_object(text: str, option: str) -> dict[str, Any]:
 
 
 def execute(searches: Sequence[Search], jobs: int, address: str | None = None) -> list[Failure]:
-    """Run searches with a progress bar per agent and environment; see `agents.runner.run_all`."""
+    """Run searches with a progress bar per agent and environment; see `nb201env.agents.runner.run_all`."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[asked]} queries"),
                TimeElapsedColumn())  # fmt: skip
     several = len({search.env_id for search in searches}) > 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.contract import Env, Proposals, follow
+from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, Architecture, encode
 from nb201env.table import FloatArray
@@ -47,7 +47,7 @@ class CMAES:
             raise ValueError("sigma must be above 0, patience at least 1, population at least 2 (or None)")
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         require("cma", "agents")
         follow(env, self.proposals(np.random.default_rng(seed)))
 

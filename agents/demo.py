@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from agents.cli import print_outcomes, run
-from agents.report.cli import write
-from agents.report.data import load_files
-from agents.runner import Search
+from nb201env.agents.cli import print_outcomes, run
+from nb201env.agents.report.cli import write
+from nb201env.agents.report.data import load_files
+from nb201env.agents.runner import Search
 
 ENV_ID = "NB201-cifar10-v0"
 AGENTS = ("random_search", "regularized_evolution", "ppo")

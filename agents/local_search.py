@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.contract import Env, Proposals, follow
+from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.space import SIZE, Architecture
 
 Rewards = dict[int, float]
@@ -39,7 +39,7 @@ class LocalSearch:
             raise ValueError(f"move must be 'best' or 'first'; got {self.move!r}")
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         follow(env, self.proposals(np.random.default_rng(seed)))
 
     def proposals(self, rng: np.random.Generator) -> Proposals:

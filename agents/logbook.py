@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.shaping import Shaping
+from nb201env.agents.shaping import Shaping
 from nb201env.extras import require
 
 

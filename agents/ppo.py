@@ -2,7 +2,7 @@
 
 Schulman et al., 2017, written in the way of CleanRL (Huang et al., JMLR 2022). Several copies of
 the environment build a cell each; they share one search, so the queries of a step are asked, and
-recorded, in the order of the copies (see `agents.contract.vectorized`).
+recorded, in the order of the copies (see `nb201env.agents.contract.vectorized`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.contract import Env, vectorized
-from agents.logbook import Logbook
-from agents.shaping import Shaping
+from nb201env.agents.contract import Env, vectorized
+from nb201env.agents.logbook import Logbook
+from nb201env.agents.shaping import Shaping
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS
 
@@ -23,7 +23,7 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import one_hot  # noqa: E402
 
-from training.threads import one_thread  # noqa: E402
+from nb201env.training.threads import one_thread  # noqa: E402
 
 UNDECIDED = NUM_OPS
 
@@ -41,7 +41,7 @@ class PPO:
         vf_coef: Weight of the value loss.
         max_grad_norm: Longer gradients are shortened to this norm.
         hidden: Width of the hidden layer of policy and value network.
-        sharpness, novelty: Of the reward it learns from; see `agents.shaping`.
+        sharpness, novelty: Of the reward it learns from; see `nb201env.agents.shaping`.
         tensorboard: Folder for TensorBoard's event files; None writes none.
     """
 
@@ -58,7 +58,7 @@ class PPO:
     tensorboard: str | None = None
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         with one_thread():
             self._search(env, seed)
 

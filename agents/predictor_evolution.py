@@ -7,7 +7,7 @@ evaluated on all of them, where BANANAS mutates the best (that is candidates="mu
 
 After every query a predictor is fitted to all answers so far. By default it is a Gaussian process
 over the surrogate's encodings, which takes milliseconds; the boosted trees of
-`surrogate.SurrogateRegressor` are the other, which take a tenth of a second and learn more slowly.
+`nb201env.surrogate.SurrogateRegressor` are the other, which take a tenth of a second and learn more slowly.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.contract import Env, Proposals, follow
+from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.classes import canonical_classes, representatives
 from nb201env.extras import require
 from nb201env.space import Architecture, IntArray, all_ops, neighbours
@@ -41,9 +41,9 @@ class PredictorEvolution:
     searches too, without its best 1 to 20.
 
     Attributes:
-        predictor: "gp", a Gaussian process; "xgboost", `surrogate.SurrogateRegressor`; "both",
+        predictor: "gp", a Gaussian process; "xgboost", `nb201env.surrogate.SurrogateRegressor`; "both",
             the even mixture of their predictions.
-        encoding: How architectures are described to it; see `surrogate.encodings`.
+        encoding: How architectures are described to it; see `nb201env.surrogate.encodings`.
         startup: Random classes asked before the first fit.
         acquisition: "ucb", mean + exploration · deviation; "ei", the expected improvement on the
             best mean; or "thompson", a draw for each candidate independently.
@@ -80,7 +80,7 @@ class PredictorEvolution:
             raise ValueError("exploration and floor must not be negative")
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         for module in ("scipy", "sklearn", "xgboost"):
             require(module, "surrogate")
         follow(env, self.proposals(np.random.default_rng(seed)))
@@ -152,12 +152,12 @@ class PredictorEvolution:
         return _mixture(_gaussian_process(self._features(ops), self.memory), self._boosted(ops, rng))
 
     def _features(self, ops: IntArray) -> FloatArray:
-        from surrogate.encodings import make
+        from nb201env.surrogate.encodings import make
 
         return np.asarray(make(self.encoding).transform(ops))
 
     def _boosted(self, ops: IntArray, rng: np.random.Generator) -> Predictor:
-        from surrogate.regressor import SurrogateRegressor
+        from nb201env.surrogate.regressor import SurrogateRegressor
 
         features = self._features(ops)
 
@@ -180,7 +180,7 @@ def _members() -> list[IntArray]:
 
 
 def _gaussian_process(features: FloatArray, memory: int) -> Predictor:
-    from agents.gaussian_process import GaussianProcess
+    from nb201env.agents.gaussian_process import GaussianProcess
 
     process, learnt = GaussianProcess(features, memory), list[int]()  # positions in `seen`
     known = 0

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.published import DATASETS, Spread, published
-from agents.runner import Search, run_all
-from agents.trajectory import read
+from nb201env.agents.published import DATASETS, Spread, published
+from nb201env.agents.runner import Search, run_all
+from nb201env.agents.trajectory import read
 from nb201env.envs.registration import OFFICIAL
 from nb201env.sources.rows import import_rows
 from nb201env.space import Architecture
@@ -171,7 +171,7 @@ def searches(
     dataset: str = "cifar10",
     agent_kwargs: Mapping[str, Any] | None = None,
 ) -> list[Search]:
-    """The searches of a protocol, for `agents.runner.run_all`.
+    """The searches of a protocol, for `nb201env.agents.runner.run_all`.
 
     Raises:
         ValueError: If there is no such protocol, or it does not search on that data set, or there
@@ -211,7 +211,7 @@ def run_protocol(
 
     Args:
         protocol: "nb201", "nats" or one of your own.
-        agent: A name in `agents.registry.AGENTS`.
+        agent: A name in `nb201env.agents.registry.AGENTS`.
         seeds: One search each.
         sources: The tables.
         dataset: Searched on.

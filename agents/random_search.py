@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from agents.contract import Env, query
+from nb201env.agents.contract import Env, query
 from nb201env.space import Architecture, sample
 from nb201env.table import FloatArray, Table
 
@@ -21,7 +21,7 @@ class RandomSearch:
     """Ask for uniformly random architectures, with replacement."""
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         rng = np.random.default_rng(seed)
         over = False
         while not over:

@@ -8,18 +8,23 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 import nb201env  # noqa: F401  (registers the ids)
-from agents.contract import Agent, Env
-from agents.trajectory import Cost, Trajectory, Writer, write_cost
+from nb201env.agents.contract import Agent, Env
+from nb201env.agents.trajectory import Cost, Trajectory, Writer, write_cost
 from nb201env.envs.single import NB201Env
 from nb201env.envs.vector import NB201VectorEnv
 from nb201env.space import Architecture
+
+if TYPE_CHECKING:
+    _VectorWrapper = gym.vector.VectorWrapper[Any, Any, Any]
+else:  # takes no parameters before Gymnasium 1.4
+    _VectorWrapper = gym.vector.VectorWrapper
 
 OnQuery = Callable[[dict[str, Any]], None]
 RECORDED = ("architecture", "run", "accuracy", "seconds", "clock")
@@ -73,7 +78,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return result
 
     def vectorized(self, num_envs: int) -> VectorRecorder:
-        """The search's native vector environment, recorded; see `agents.contract.vectorized`."""
+        """The search's native vector environment, recorded; see `nb201env.agents.contract.vectorized`."""
         if self._started:
             raise ValueError("vectorize an environment before its first reset")
         self._started = True
@@ -89,7 +94,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
             self._on_query({key: info[key] for key in RECORDED} | {"reward": reward} | self._extra)
 
 
-class VectorRecorder(gym.vector.VectorWrapper[Any, Any, Any]):
+class VectorRecorder(_VectorWrapper):
     """What `Recorder` is, around the vector environment whose copies share one search.
 
     Args:

@@ -5,28 +5,28 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from agents.contract import Agent
+from nb201env.agents.contract import Agent
 
 AGENTS: dict[str, str] = {
-    "random_search": "agents.random_search:RandomSearch",
-    "regularized_evolution": "agents.regularized_evolution:RegularizedEvolution",
-    "local_search": "agents.local_search:LocalSearch",
-    "predictor_evolution": "agents.predictor_evolution:PredictorEvolution",
-    "cma_es": "agents.cma_es:CMAES",
-    "tpe": "agents.tpe:TPE",
-    "reinforce": "agents.reinforce:Reinforce",
-    "bohb": "agents.bohb:BOHB",
-    "vector_ppo": "agents.ppo:PPO",
-    "ppo": "agents.sb3:PPO",
-    "a2c": "agents.sb3:A2C",
-    "dqn": "agents.sb3:DQN",
-    "maskable_ppo": "agents.sb3:MaskablePPO",
-    "rsps": "agents.weight_sharing.rsps:RSPS",
-    "darts_v1": "agents.weight_sharing.darts:DARTSV1",
-    "darts_v2": "agents.weight_sharing.darts:DARTSV2",
-    "gdas": "agents.weight_sharing.gdas:GDAS",
-    "setn": "agents.weight_sharing.setn:SETN",
-    "enas": "agents.weight_sharing.enas:ENAS",
+    "random_search": "nb201env.agents.random_search:RandomSearch",
+    "regularized_evolution": "nb201env.agents.regularized_evolution:RegularizedEvolution",
+    "local_search": "nb201env.agents.local_search:LocalSearch",
+    "predictor_evolution": "nb201env.agents.predictor_evolution:PredictorEvolution",
+    "cma_es": "nb201env.agents.cma_es:CMAES",
+    "tpe": "nb201env.agents.tpe:TPE",
+    "reinforce": "nb201env.agents.reinforce:Reinforce",
+    "bohb": "nb201env.agents.bohb:BOHB",
+    "vector_ppo": "nb201env.agents.ppo:PPO",
+    "ppo": "nb201env.agents.sb3:PPO",
+    "a2c": "nb201env.agents.sb3:A2C",
+    "dqn": "nb201env.agents.sb3:DQN",
+    "maskable_ppo": "nb201env.agents.sb3:MaskablePPO",
+    "rsps": "nb201env.agents.weight_sharing.rsps:RSPS",
+    "darts_v1": "nb201env.agents.weight_sharing.darts:DARTSV1",
+    "darts_v2": "nb201env.agents.weight_sharing.darts:DARTSV2",
+    "gdas": "nb201env.agents.weight_sharing.gdas:GDAS",
+    "setn": "nb201env.agents.weight_sharing.setn:SETN",
+    "enas": "nb201env.agents.weight_sharing.enas:ENAS",
 }
 
 _ACRONYMS = {

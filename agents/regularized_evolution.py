@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.contract import Env, query
+from nb201env.agents.contract import Env, query
 from nb201env.space import Architecture, sample
 
 
@@ -37,7 +37,7 @@ class RegularizedEvolution:
             )
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         rng = np.random.default_rng(seed)
         alive: deque[tuple[float, Architecture]] = deque(maxlen=self.population)
         over = False

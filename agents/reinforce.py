@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from agents.contract import Env, query
+from nb201env.agents.contract import Env, query
 from nb201env.space import NUM_EDGES, NUM_OPS, Architecture
 from nb201env.table import FloatArray
 
@@ -45,7 +45,7 @@ class Reinforce:
             )
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         rng = np.random.default_rng(seed)
         logits = self.initial_scale * rng.standard_normal((NUM_EDGES, NUM_OPS))
         adam = Adam(self.learning_rate, self.betas, self.epsilon)

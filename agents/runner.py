@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 
 import nb201env  # noqa: F401  (registers the ids)
-from agents.contract import Agent, Env
-from agents.recorder import header, record
-from agents.registry import make_agent
+from nb201env.agents.contract import Agent, Env
+from nb201env.agents.recorder import header, record
+from nb201env.agents.registry import make_agent
 from nb201env.extras import require
 from nb201env.processes import end_with_parent
 
@@ -33,7 +33,7 @@ class Search:
     """One search to run.
 
     Attributes:
-        agent: A name in `agents.registry.AGENTS`.
+        agent: A name in `nb201env.agents.registry.AGENTS`.
         env_id: A registered id.
         seed: The search's seed.
         budget: {"budget_queries": n} or {"budget_seconds": s}.

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.contract import Env
-from agents.logbook import search_values
-from agents.shaping import ShapedReward, Shaping
+from nb201env.agents.contract import Env
+from nb201env.agents.logbook import search_values
+from nb201env.agents.shaping import ShapedReward, Shaping
 from nb201env.extras import require
 
 NEVER = 2**62
@@ -34,7 +34,7 @@ class OnPolicy:
         gae_lambda: Generalised advantage estimation.
         ent_coef: Weight of the entropy bonus: how long the policy keeps exploring.
         net_arch: Widths of the hidden layers of policy and value network.
-        sharpness, novelty: Of the reward it learns from; see `agents.shaping`.
+        sharpness, novelty: Of the reward it learns from; see `nb201env.agents.shaping`.
         tensorboard: Folder for TensorBoard's event files; None writes none.
     """
 
@@ -51,7 +51,7 @@ class OnPolicy:
     algorithm = ""
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         learn(self.algorithm, env, seed, asdict(self))
 
 
@@ -104,7 +104,7 @@ class DQN:
         exploration_steps: Over how many steps the share of random actions falls to its end.
         exploration_final_eps: That end.
         net_arch: Widths of the hidden layers.
-        sharpness, novelty: Of the reward it learns from; see `agents.shaping`.
+        sharpness, novelty: Of the reward it learns from; see `nb201env.agents.shaping`.
         tensorboard: Folder for TensorBoard's event files; None writes none.
     """
 
@@ -123,7 +123,7 @@ class DQN:
     tensorboard: str | None = None
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         settings = asdict(self)
         # The library wants a share of a run whose length we do not know: see NEVER.
         settings["exploration_fraction"] = settings.pop("exploration_steps") / NEVER
@@ -181,7 +181,7 @@ def quiet_surroundings() -> Iterator[None]:
     The library seeds and draws from all global generators.
     """
     torch = require("torch", "agents")
-    from training.threads import one_thread
+    from nb201env.training.threads import one_thread
 
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     try:

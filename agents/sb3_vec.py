@@ -4,7 +4,7 @@ stable-baselines3 does not take Gymnasium's vector environments. This adapter do
 operations what `DummyVecEnv` does in a loop over environments, with the same bits; use it where
 many environments step at once::
 
-    from agents.sb3_vec import NB201VecEnv
+    from nb201env.agents.sb3_vec import NB201VecEnv
     from stable_baselines3 import PPO
 
     model = PPO("MlpPolicy", NB201VecEnv("NB201-cifar10-v0", num_envs=256))

@@ -19,7 +19,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.contract import Env
+from nb201env.agents.contract import Env
 from nb201env.space import NUM_EDGES, NUM_OPS
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.contract import Env, Proposals, follow
+from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.extras import require
 from nb201env.space import EDGES, NUM_OPS, SIZE, Architecture, decode
 
@@ -37,7 +37,7 @@ class TPE:
             raise ValueError("startup, candidates and patience must be at least 1")
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`."""
+        """See `nb201env.agents.contract.Agent`."""
         require("optuna", "agents")
         follow(env, self.proposals(np.random.default_rng(seed)))
 

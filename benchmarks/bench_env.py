@@ -128,7 +128,7 @@ def stable_baselines3(turns: int) -> list[Row]:
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import VecMonitor
 
-    from agents.sb3_vec import NB201VecEnv
+    from nb201env.agents.sb3_vec import NB201VecEnv
 
     copies = 1024
     actions = np.random.default_rng(0).integers(5, size=(60, copies))

@@ -11,7 +11,7 @@ evaluations. ``stacked,torch:4`` is the stacked trainer without Triton's kernels
 
     images/s            training images that one network has seen, per second, over all K
     architectures/h     3600 K / (12 epochs x (98 steps + 138 evaluated batches)), as a table needs them
-    of the floor        seconds that `training.gpu.floor` counts for these K at the bandwidth that
+    of the floor        seconds that `nb201env.training.gpu.floor` counts for these K at the bandwidth that
                         copying reaches on this device, over the measured seconds of a step
     GB                  the most memory that PyTorch has reserved
 

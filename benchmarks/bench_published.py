@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents.protocols import PROTOCOLS, Found, Sources, reference_sources, run_protocol, spread
-from agents.published import SPLITS, published
-from agents.registry import display_name
-from agents.runner import parse_seeds
+from nb201env.agents.protocols import PROTOCOLS, Found, Sources, reference_sources, run_protocol, spread
+from nb201env.agents.published import SPLITS, published
+from nb201env.agents.registry import display_name
+from nb201env.agents.runner import parse_seeds
 
 ROOT = Path(__file__).parent.parent
 CSV = Path(os.environ.get("NB201_REFERENCE", ROOT.parent / "shared" / "reference")) / "nb201_cifar10.csv"

@@ -25,10 +25,10 @@ import gymnasium as gym
 import numpy as np
 
 import nb201env  # noqa: F401  (registers the ids)
-from agents.curves import COLOURS
-from agents.recorder import Recorder, agent_seed
-from agents.registry import make_agent
-from agents.runner import parse_seeds
+from nb201env.agents.curves import COLOURS
+from nb201env.agents.recorder import Recorder, agent_seed
+from nb201env.agents.registry import make_agent
+from nb201env.agents.runner import parse_seeds
 from nb201env.classes import canonical_classes
 from nb201env.envs.registration import OFFICIAL
 from nb201env.extras import require

@@ -24,10 +24,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents import make_agent
-from agents.recorder import Recorder, agent_seed
-from agents.registry import display_name
-from agents.runner import parse_seeds
+from nb201env.agents import make_agent
+from nb201env.agents.recorder import Recorder, agent_seed
+from nb201env.agents.registry import display_name
+from nb201env.agents.runner import parse_seeds
 from nb201env.envs.registration import OFFICIAL, TABLES
 from nb201env.space import index_of
 from nb201env.tables import open_table

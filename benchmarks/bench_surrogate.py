@@ -19,10 +19,10 @@ from rich.table import Table as RichTable
 
 import nb201env
 from nb201env.space import all_ops
-from surrogate.model import fit_surrogate
-from surrogate.protocol import random_split
-from surrogate.regressor import SurrogateRegressor
-from surrogate.tables import SurrogateTable
+from nb201env.surrogate.model import fit_surrogate
+from nb201env.surrogate.protocol import random_split
+from nb201env.surrogate.regressor import SurrogateRegressor
+from nb201env.surrogate.tables import SurrogateTable
 
 SIZE = 1563
 GOAL_SECONDS = 5.0

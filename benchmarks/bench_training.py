@@ -22,12 +22,12 @@ from rich.table import Table as RichTable
 
 from nb201env.classes import representatives
 from nb201env.space import SIZE, Architecture
-from training.build import TRAINERS
-from training.data import Data, Split
-from training.loop import Alone, fit, skeleton_for
-from training.network import initial_network
-from training.recipe import Recipe, find_recipe
-from training.tasks import load_task
+from nb201env.training.build import TRAINERS
+from nb201env.training.data import Data, Split
+from nb201env.training.loop import Alone, fit, skeleton_for
+from nb201env.training.network import initial_network
+from nb201env.training.recipe import Recipe, find_recipe
+from nb201env.training.tasks import load_task
 
 Row = tuple[str, str, str, str, str]
 

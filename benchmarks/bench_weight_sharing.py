@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.random_search import expected_best
-from agents.registry import display_name, make_agent
-from agents.runner import Search, parse_seeds
-from agents.trajectory import read, read_cost
-from agents.weight_sharing.supernet import BATCH_STATISTICS
 from docs.generate import with_generated_part
+from nb201env.agents.random_search import expected_best
+from nb201env.agents.registry import display_name, make_agent
+from nb201env.agents.runner import Search, parse_seeds
+from nb201env.agents.trajectory import read, read_cost
+from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS
 from nb201env.space import OPS, SKIP, Architecture, sample
 from nb201env.table import Table
 from nb201env.tables import open_table
-from training.build import find_trainer
-from training.recipe import find_recipe
-from training.tasks import load_task
+from nb201env.training.build import find_trainer
+from nb201env.training.recipe import find_recipe
+from nb201env.training.tasks import load_task
 
 DOCS = Path(__file__).parent.parent / "docs"
 DATA, PAGE = DOCS / "data" / "weight-sharing.json", DOCS / "weight-sharing.md"

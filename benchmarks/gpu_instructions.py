@@ -36,8 +36,8 @@ import torch
 
 from benchmarks.sass import Code, Trips, blocks_of, compiled, issued, matrix_columns
 from nb201env.space import CONV3X3, NUM_EDGES, Architecture
-from training.gpu.codes import Codes, Convs
-from training.gpu.launches import Launch, recorded
+from nb201env.training.gpu.codes import Codes, Convs
+from nb201env.training.gpu.launches import Launch, recorded
 
 CHANNELS = {16: 32, 32: 16, 64: 8}
 """Of the official network's stages, and the side of their images in pixels."""
@@ -90,7 +90,7 @@ def rows(channels: Sequence[int] = tuple(CHANNELS), kernels: Sequence[str] | Non
 
 def _launches(width: int) -> dict[str, list[Launch]]:
     """What a cell launches, by kernel; the nodes with the fewest edges first."""
-    from training.gpu.functions import cell
+    from nb201env.training.gpu.functions import cell
 
     side, anything = CHANNELS[width], [Architecture((CONV3X3,) * NUM_EDGES)] * NETWORKS
     with recorded() as found, torch.device("meta"):

@@ -13,17 +13,17 @@ import torch
 
 from nb201env.classes import representatives
 from nb201env.space import Architecture
-from training.data import Data, Split, batches
-from training.gpu.capture import Lane
-from training.gpu.capture import evaluate as evaluate_lanes
-from training.gpu.checks.networks import images_like
-from training.gpu.floor import FLOOR, step_bytes
-from training.gpu.graphs import activations_on
-from training.gpu.stacked import BACKENDS, best_backend
-from training.gpu.trainer import Program, Shape
-from training.loop import Alone, evaluate, fit, skeleton_for
-from training.network import initial_network, live_ops
-from training.recipe import Recipe, find_recipe
+from nb201env.training.data import Data, Split, batches
+from nb201env.training.gpu.capture import Lane
+from nb201env.training.gpu.capture import evaluate as evaluate_lanes
+from nb201env.training.gpu.checks.networks import images_like
+from nb201env.training.gpu.floor import FLOOR, step_bytes
+from nb201env.training.gpu.graphs import activations_on
+from nb201env.training.gpu.stacked import BACKENDS, best_backend
+from nb201env.training.gpu.trainer import Program, Shape
+from nb201env.training.loop import Alone, evaluate, fit, skeleton_for
+from nb201env.training.network import initial_network, live_ops
+from nb201env.training.recipe import Recipe, find_recipe
 
 Row = dict[str, Any]
 """One measurement: what `measure` and `failed` give, as a line of the file."""

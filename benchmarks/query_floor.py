@@ -19,14 +19,14 @@ from typing import NamedTuple
 import numpy as np
 
 import nb201env  # noqa: F401  (registers the ids)
-from agents.gaussian_process import LENGTHS, NOISES, matern, standardise
-from agents.predictor_evolution import PredictorEvolution
+from nb201env.agents.gaussian_process import LENGTHS, NOISES, matern, standardise
+from nb201env.agents.predictor_evolution import PredictorEvolution
 from nb201env.classes import representatives
 from nb201env.envs.registration import OFFICIAL
 from nb201env.space import all_ops
+from nb201env.surrogate.encodings import class_mean, make
 from nb201env.table import FloatArray, Table
 from nb201env.tables import open_table
-from surrogate.encodings import class_mean, make
 
 CLASSES = 1000
 ENCODING = PredictorEvolution().encoding
@@ -61,7 +61,7 @@ def floor(table: Table, encoding: str = ENCODING) -> Floor:
 def leave_one_out(features: FloatArray, values: FloatArray) -> FloatArray:
     """What all other observations predict for each; float64 [n].
 
-    Of the length scales and noises of `agents.gaussian_process` the likeliest are taken.
+    Of the length scales and noises of `nb201env.agents.gaussian_process` the likeliest are taken.
 
     Args:
         features: Standardised; float64 [n, features].

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training.gpu.variants import Pointer, Variant, find_kernel
+from nb201env.training.gpu.variants import Pointer, Variant, find_kernel
 
 TYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "int32": "i32"}
 _MULTIPLE = [["tt.divisibility", 16]]

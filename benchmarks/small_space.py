@@ -38,13 +38,13 @@ from nb201env.processes import end_with_parent
 from nb201env.space import Architecture, official_order
 from nb201env.table import FloatArray
 from nb201env.tables import open_table
-from training.data import Data
-from training.loop import Alone, evaluate, skeleton_for, train_epochs
-from training.network import initial_network
-from training.plan import Folder
-from training.recipe import Recipe, find_recipe
-from training.tasks import load_task
-from training.validate import VALID_IMAGES
+from nb201env.training.data import Data
+from nb201env.training.loop import Alone, evaluate, skeleton_for, train_epochs
+from nb201env.training.network import initial_network
+from nb201env.training.plan import Folder
+from nb201env.training.recipe import Recipe, find_recipe
+from nb201env.training.tasks import load_task
+from nb201env.training.validate import VALID_IMAGES
 
 TASK, RECIPE, SEED, COUNT = "cifar10-valid-16px", "small-12", 777, 128
 EPOCHS = (8, 10, 12)

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from agents import AGENTS
-from agents.cli import as_rows, run
-from agents.protocols import PROTOCOLS
-from agents.published import published
-from agents.random_search import expected_best
-from agents.registry import display_name
-from agents.runner import Search
 from benchmarks.bench_rl import summary
 from docs import digits
+from nb201env.agents import AGENTS
+from nb201env.agents.cli import as_rows, run
+from nb201env.agents.protocols import PROTOCOLS
+from nb201env.agents.published import published
+from nb201env.agents.random_search import expected_best
+from nb201env.agents.registry import display_name
+from nb201env.agents.runner import Search
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.table import FloatArray, Table

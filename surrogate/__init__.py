@@ -1,7 +1,7 @@
 """Surrogates that predict a table from a part of one, and measure how faithfully they do.
 
     from nb201env import open_table
-    from surrogate import SurrogateTable, fit_surrogate
+    from nb201env.surrogate import SurrogateTable, fit_surrogate
 
     table = open_table("cifar10-valid-200")
     surrogate = fit_surrogate(table, range(0, 15625, 10), split="valid", epochs=200)
@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 from nb201env.extras import require
 
 if TYPE_CHECKING:
-    from surrogate.curves import CurveRegressor as CurveRegressor
-    from surrogate.model import Surrogate as Surrogate
-    from surrogate.model import fit_surrogate as fit_surrogate
-    from surrogate.noise import NoiseModel as NoiseModel
-    from surrogate.regressor import SurrogateRegressor as SurrogateRegressor
-    from surrogate.storage import load as load
-    from surrogate.storage import save as save
-    from surrogate.tables import SurrogateTable as SurrogateTable
-    from surrogate.tables import materialise as materialise
+    from nb201env.surrogate.curves import CurveRegressor as CurveRegressor
+    from nb201env.surrogate.model import Surrogate as Surrogate
+    from nb201env.surrogate.model import fit_surrogate as fit_surrogate
+    from nb201env.surrogate.noise import NoiseModel as NoiseModel
+    from nb201env.surrogate.regressor import SurrogateRegressor as SurrogateRegressor
+    from nb201env.surrogate.storage import load as load
+    from nb201env.surrogate.storage import save as save
+    from nb201env.surrogate.tables import SurrogateTable as SurrogateTable
+    from nb201env.surrogate.tables import materialise as materialise
 
 _HOME = {
     "CurveRegressor": "curves",
@@ -53,7 +53,7 @@ def default_model() -> Surrogate:
         MissingExtra: If XGBoost or scikit-learn is not installed.
     """
     check_extra()
-    from surrogate.storage import load
+    from nb201env.surrogate.storage import load
 
     return load(Path(__file__).parent / "models" / DEFAULT_MODEL)
 
@@ -66,6 +66,6 @@ def check_extra() -> None:
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'surrogate' has no attribute {name!r}")
+        raise AttributeError(f"module 'nb201env.surrogate' has no attribute {name!r}")
     check_extra()
-    return getattr(importlib.import_module(f"surrogate.{_HOME[name]}"), name)
+    return getattr(importlib.import_module(f"nb201env.surrogate.{_HOME[name]}"), name)

@@ -20,10 +20,10 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from surrogate.encodings import make
-from surrogate.features import FloatArray
-from surrogate.regressor import SurrogateRegressor
-from surrogate.targets import target
+from nb201env.surrogate.encodings import make
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.regressor import SurrogateRegressor
+from nb201env.surrogate.targets import target
 
 SURROGATE = "surrogate"
 """The report's name for `SurrogateRegressor` with its defaults."""

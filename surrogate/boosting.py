@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xgboost
 from joblib import Parallel, delayed
 
-from surrogate.features import FloatArray
+from nb201env.surrogate.features import FloatArray
 
 
 def train(

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from nb201env.extras import require
-from surrogate import check_extra
+from nb201env.surrogate import check_extra
 
 if TYPE_CHECKING:
     from nb201env.space import IntArray
@@ -50,10 +50,10 @@ def fit(
 ) -> None:
     """Fit a surrogate on a part of a table and save it."""
     check_extra()
+    from nb201env.surrogate.model import fit_surrogate
+    from nb201env.surrogate.storage import save
+    from nb201env.surrogate.tables import materialise
     from nb201env.tables import open_table
-    from surrogate.model import fit_surrogate
-    from surrogate.storage import save
-    from surrogate.tables import materialise
 
     source = open_table(table)
     train = _architectures(source, split, max(epochs), size, indices, seed)
@@ -83,7 +83,7 @@ def predict(
     """Predict architectures, or with --csv the whole space."""
     check_extra()
     from nb201env.space import SIZE, all_strings, index_of
-    from surrogate.storage import load
+    from nb201env.surrogate.storage import load
 
     if not architectures and csv is None:
         raise ValueError("name architectures to predict, or a file with --csv")
@@ -131,8 +131,8 @@ def evaluate(
     """
     check_extra()
     require("matplotlib", "plots")
-    from surrogate import baselines
-    from surrogate.evaluate import Plan, SearchPlan, evaluate
+    from nb201env.surrogate import baselines
+    from nb201env.surrogate.evaluate import Plan, SearchPlan, evaluate
 
     chosen = baselines.NAMES if models == "all" else tuple(models.split(","))
     for name in chosen:
@@ -155,7 +155,7 @@ def evaluate(
 def _architectures(
     table: Table, split: str, epochs: int, size: int | None, indices: Path | None, seed: int
 ) -> IntArray:
-    from surrogate.protocol import random_split
+    from nb201env.surrogate.protocol import random_split
 
     if (size is None) == (indices is None):
         raise ValueError("say either --size (random architectures) or --indices (a file), not both or none")

@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
-from surrogate.features import FloatArray
-from surrogate.regressor import SurrogateRegressor
-from surrogate.targets import target as find_target
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.regressor import SurrogateRegressor
+from nb201env.surrogate.targets import target as find_target
 
 
 class CurveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # no types there

@@ -26,8 +26,8 @@ from sklearn.pipeline import FeatureUnion
 from nb201env import cost
 from nb201env.classes import canonical_classes, representatives
 from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
+from nb201env.surrogate.features import FloatArray, all_graph_features, all_path_features
 from nb201env.tables import open_table
-from surrogate.features import FloatArray, all_graph_features, all_path_features
 
 
 def check_ops(X: npt.ArrayLike) -> IntArray:
@@ -102,7 +102,7 @@ class CanonicalEncoding(OneHotEncoding):
 
 
 class PathEncoding(Encoding):
-    """How many paths from input to output carry each sequence of ops; see `surrogate.features`."""
+    """How many paths from input to output carry each sequence of ops; see `nb201env.surrogate.features`."""
 
     def columns(self) -> tuple[tuple[str, ...], FloatArray]:
         """See `Encoding.columns`."""

@@ -13,12 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nb201env.surrogate import baselines, figures, protocol, report
+from nb201env.surrogate.searches import leave_one_out, read_searches, trajectory_fidelity
+from nb201env.surrogate.transfer import SIZES as TRANSFER_SIZES
+from nb201env.surrogate.transfer import transfer
 from nb201env.table import Table
 from nb201env.tables import open_table
-from surrogate import baselines, figures, protocol, report
-from surrogate.searches import leave_one_out, read_searches, trajectory_fidelity
-from surrogate.transfer import SIZES as TRANSFER_SIZES
-from surrogate.transfer import transfer
 
 PACKAGES = ("nb201env", "xgboost", "scikit-learn", "numpy", "scipy")
 # The baselines' linear algebra is small; more threads only wait for each other.

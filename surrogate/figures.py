@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nb201env.extras import require
-from surrogate.baselines import SURROGATE
-from surrogate.metrics import LEVELS
+from nb201env.surrogate.baselines import SURROGATE
+from nb201env.surrogate.metrics import LEVELS
 
 _COLOURS = ("#2f6db5", "#d1495b", "#3a8f68", "#8e5aa8", "#b8860b", "#4a5560")
 _STYLE = {
@@ -23,7 +23,7 @@ def draw(summary: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Draw all figures that a summary has numbers for.
 
     Args:
-        summary: What `surrogate.report.markdown` takes.
+        summary: What `nb201env.surrogate.report.markdown` takes.
         folder: Where the PNG files go.
 
     Returns:

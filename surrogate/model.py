@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.space import SIZE, IntArray, all_ops, decode
+from nb201env.surrogate.curves import CurveRegressor
+from nb201env.surrogate.encodings import transfer_tables
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.metrics import scores
+from nb201env.surrogate.noise import NoiseModel
+from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
-from surrogate.curves import CurveRegressor
-from surrogate.encodings import transfer_tables
-from surrogate.features import FloatArray
-from surrogate.metrics import scores
-from surrogate.noise import NoiseModel
-from surrogate.regressor import SurrogateRegressor
 
 COSTS = ("train_seconds", "valid_seconds", "latency_seconds")
 """The further targets, each where the table records it."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from surrogate.boosting import VarianceModel
-from surrogate.encodings import make
-from surrogate.features import FloatArray
-from surrogate.targets import target as find_target
+from nb201env.surrogate.boosting import VarianceModel
+from nb201env.surrogate.encodings import make
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.targets import target as find_target
 
 
 class NoiseModel:

@@ -1,7 +1,7 @@
 """The page docs/fidelity.md and its figures, generated from docs/data/fidelity.json.
 
-``python -m surrogate.pages`` writes them again; with ``--from runs/surrogate/fidelity.json`` it first
-takes over the numbers of an evaluation.
+``python -m nb201env.surrogate.pages`` writes them again; with ``--from runs/surrogate/fidelity.json`` it
+first takes over the numbers of an evaluation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from surrogate import figures, report
+from nb201env.surrogate import figures, report
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from nb201env.classes import canonical_classes
 from nb201env.space import IntArray, all_ops
+from nb201env.surrogate import baselines
+from nb201env.surrogate.encodings import class_mean
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.metrics import calibration, noise_distance, scores
+from nb201env.surrogate.noise import NoiseModel
+from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
-from surrogate import baselines
-from surrogate.encodings import class_mean
-from surrogate.features import FloatArray
-from surrogate.metrics import calibration, noise_distance, scores
-from surrogate.noise import NoiseModel
-from surrogate.regressor import SurrogateRegressor
 
 SIZES = (20, 78, 156, 469, 781, 1563, 3125, 7812)
 SPLITS = 10
@@ -34,7 +34,7 @@ class Job:
 
     Attributes:
         table: The table's id.
-        model: One of `surrogate.baselines.NAMES`.
+        model: One of `nb201env.surrogate.baselines.NAMES`.
         size: Training architectures.
         split: The number of the random split, and the seed of all else.
     """

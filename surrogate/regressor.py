@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nb201env.classes import canonical_classes
 from nb201env.space import IntArray, all_ops
-from surrogate.boosting import VarianceModel, predict, side_by_side, train
-from surrogate.encodings import check_ops, make
-from surrogate.features import FloatArray
-from surrogate.targets import target as find_target
+from nb201env.surrogate.boosting import VarianceModel, predict, side_by_side, train
+from nb201env.surrogate.encodings import check_ops, make
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.targets import target as find_target
 
 
 class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # no types there
@@ -30,7 +30,7 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
     the fidelity report.
 
     Args:
-        encoding: An encoding's name (see `surrogate.encodings`); `X` is then op numbers [n, 6].
+        encoding: An encoding's name (see `nb201env.surrogate.encodings`); `X` is then op numbers [n, 6].
             None takes `X` as features, whatever it is; scikit-learn's `check_estimator` needs that.
         target: The scale to learn on: "log_error" for accuracies, "log" for seconds, or "identity".
         n_members: Boosters in the ensemble, and folds.

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from nb201env.surrogate.baselines import SURROGATE
+from nb201env.surrogate.protocol import Job
 from nb201env.table import Table
-from surrogate.baselines import SURROGATE
-from surrogate.protocol import Job
 
 Summary = dict[str, Any]
 

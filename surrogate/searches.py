@@ -17,10 +17,10 @@ import numpy as np
 from scipy import stats
 
 from nb201env.space import IntArray, all_ops, index_of
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.metrics import kendall_tau, sparse_kendall_tau
+from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
-from surrogate.features import FloatArray
-from surrogate.metrics import kendall_tau, sparse_kendall_tau
-from surrogate.regressor import SurrogateRegressor
 
 BAND = (0.05, 0.95)
 """The seed-to-seed band: these quantiles over the table's searches, query by query."""

@@ -18,13 +18,13 @@ from xgboost.core import XGBoostError
 
 from nb201env.container import Array, Container, write
 from nb201env.space import SIZE, IntArray, decode
-from surrogate.boosting import VarianceModel, from_bytes, to_bytes
-from surrogate.curves import CurveRegressor
-from surrogate.encodings import transfer_tables
-from surrogate.features import FloatArray
-from surrogate.model import Surrogate
-from surrogate.noise import NoiseModel
-from surrogate.regressor import SurrogateRegressor
+from nb201env.surrogate.boosting import VarianceModel, from_bytes, to_bytes
+from nb201env.surrogate.curves import CurveRegressor
+from nb201env.surrogate.encodings import transfer_tables
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.model import Surrogate
+from nb201env.surrogate.noise import NoiseModel
+from nb201env.surrogate.regressor import SurrogateRegressor
 
 KIND = "surrogate-model"
 SCHEMA = 1

@@ -20,9 +20,9 @@ import numpy as np
 from nb201env import cost
 from nb201env.container import Array
 from nb201env.space import SIZE, all_ops
+from nb201env.surrogate.features import FloatArray
+from nb201env.surrogate.model import Surrogate
 from nb201env.table import Table, write_table
-from surrogate.features import FloatArray
-from surrogate.model import Surrogate
 
 SCALE = 60_000
 """Accuracies are stored as whole 60,000ths: finer than one validation image, and small."""

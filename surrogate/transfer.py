@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from nb201env.space import all_ops
+from nb201env.surrogate.metrics import kendall_tau, top_kendall_tau
+from nb201env.surrogate.protocol import random_split
+from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
-from surrogate.metrics import kendall_tau, top_kendall_tau
-from surrogate.protocol import random_split
-from surrogate.regressor import SurrogateRegressor
 
 SIZES = (20, 78, 156, 469)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_tables_are_built_and_read_without_gymnasium() -> None:
     """GPU machines often lack it; ids are registered only where it is there."""
     code = (
         "import sys; sys.modules['gymnasium'] = None\n"  # importing it fails
-        "import nb201env, nb201env.cli, training.cli, training.build, training.gpu.trainer\n"
+        "import nb201env, nb201env.cli, nb201env.training.gpu.trainer\n"
         "print(nb201env.open_table('cifar10-valid-200').optimum(split='valid', epochs=200)[0].official_index)"
     )
     assert python(code) == "6111"
@@ -45,8 +46,8 @@ def test_tables_are_built_and_read_without_gymnasium() -> None:
 
 def test_the_command_line_starts_light() -> None:
     loaded = f"print([m for m in {HEAVY[:7]} if m in sys.modules])"
-    code = f"import sys; from nb201env.cli import build; build(); {loaded}"
-    assert python(code) == "[]"
+    code = f"import sys; from nb201env.cli import build; build()(['--help'], standalone_mode=False); {loaded}"
+    assert python(code).endswith("\n[]")
 
 
 def test_a_missing_extra_is_one_line_that_names_the_install() -> None:
@@ -60,6 +61,35 @@ def test_help_lists_the_commands() -> None:
     assert result.exit_code == 0
     for command in ("bench", "demo", "replay", "report", "search"):
         assert command in result.output
+
+
+def broken_and_whole(**_: str) -> EntryPoints:
+    """Entry points of a package that cannot be imported, beside the table commands."""
+    return EntryPoints(
+        EntryPoint(name, where, cli.GROUP)
+        for name, where in (("lost", "no_such_package.cli:app"), ("table", "nb201env.commands.table:app"))
+    )
+
+
+def test_a_command_that_cannot_be_loaded_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "entry_points", broken_and_whole)
+    assert (
+        "Cannot be loaded: No module named 'no_such_package'" in runner.invoke(cli.build(), ["--help"]).output
+    )
+    assert runner.invoke(cli.build(), ["table", "list"]).exit_code == 0
+    for words in (["lost"], ["lost", "--help"], ["lost", "sub", "--option", "3"]):
+        assert str(runner.invoke(cli.build(), words).exception) == (
+            "the command 'lost' cannot be loaded from 'no_such_package.cli:app': "
+            "No module named 'no_such_package'"
+        )
+
+
+def test_a_command_is_loaded_when_it_is_called() -> None:
+    code = "import sys; from nb201env.cli import build; build()(['table', 'list'], standalone_mode=False)\n"
+    shown = python(
+        code + "print([m for m in sys.modules if m.startswith(('nb201env.agents', 'nb201env.training'))])"
+    )
+    assert shown.endswith("[]")
 
 
 def nb201(*words: str) -> subprocess.CompletedProcess[str]:

@@ -21,10 +21,10 @@ import numpy.typing as npt
 from nb201env.classes import canonical_classes, output_terms
 from nb201env.space import SIZE, Architecture, IntArray, all_ops
 from nb201env.table import NotRecorded, Table
-from training.build import find_trainer
-from training.data import Data
-from training.recipe import Recipe
-from training.threads import one_thread
+from nb201env.training.build import find_trainer
+from nb201env.training.data import Data
+from nb201env.training.recipe import Recipe
+from nb201env.training.threads import one_thread
 
 TOLERANCE = 2.0
 """How many times the expected noise is still believed; noise alone gives about 1."""

@@ -17,26 +17,26 @@ import torch
 from nb201env.extras import require
 from nb201env.processes import end_with_parent
 from nb201env.space import Architecture
-from training.data import SPLITS, Data
-from training.divergence import Trainer, train_masked
-from training.gpu.graphs import activations_on, train_graphs
-from training.gpu.stacked import best_backend
-from training.gpu.trainer import train_stacked
-from training.loop import DivergedTraining, Logs, train_plain
-from training.network import Network
-from training.plan import Folder, Plan, Unit, this_machine
-from training.recipe import Recipe
-from training.tasks import load_task
-from training.threads import one_thread
-from training.weights import Weights, weights_of, write_weights
+from nb201env.training.data import SPLITS, Data
+from nb201env.training.divergence import Trainer, train_masked
+from nb201env.training.gpu.graphs import activations_on, train_graphs
+from nb201env.training.gpu.stacked import best_backend
+from nb201env.training.gpu.trainer import train_stacked
+from nb201env.training.loop import DivergedTraining, Logs, train_plain
+from nb201env.training.network import Network
+from nb201env.training.plan import Folder, Plan, Unit, this_machine
+from nb201env.training.recipe import Recipe
+from nb201env.training.tasks import load_task
+from nb201env.training.threads import one_thread
+from nb201env.training.weights import Weights, weights_of, write_weights
 
 
 def train_compiled(
     architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
 ) -> tuple[Logs, list[Network]]:
-    """`training.compiled.train_compiled`, imported on the first call: it takes a second."""
+    """`nb201env.training.compiled.train_compiled`, imported on the first call: it takes a second."""
     require("numba", "train")
-    from training import compiled
+    from nb201env.training import compiled
 
     return compiled.train_compiled(architectures, data, recipe, seed)
 

@@ -19,7 +19,7 @@ from nb201env.space import Architecture
 from nb201env.tables import SUFFIX, open_table
 
 if TYPE_CHECKING:
-    from training.build import Progress as Stand
+    from nb201env.training.build import Progress as Stand
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder of the original files, or an .npz; digits need none.")
@@ -63,11 +63,11 @@ def build(
 ) -> None:
     """Train whole tables, in shards; run it again to go on where it stopped."""
     _torch()
-    from training.build import Cluster, find_trainer, shard_for, trainer_for
-    from training.build import build as run
-    from training.plan import Folder, Plan
-    from training.recipe import find_recipe
-    from training.tasks import download_task, load_task
+    from nb201env.training.build import Cluster, find_trainer, shard_for, trainer_for
+    from nb201env.training.build import build as run
+    from nb201env.training.plan import Folder, Plan
+    from nb201env.training.recipe import find_recipe
+    from nb201env.training.tasks import download_task, load_task
 
     if engine not in ("local", "ray"):
         raise ValueError(f"unknown engine {engine!r}; the engines are local, ray")
@@ -118,9 +118,9 @@ def merge(
 ) -> None:
     """Make a table of a build's finished shards; architectures not trained yet are masked."""
     _torch()
-    from training.merge import merge as make
-    from training.plan import Folder
-    from training.tasks import load_task
+    from nb201env.training.merge import merge as make
+    from nb201env.training.plan import Folder
+    from nb201env.training.tasks import load_task
 
     opened = Folder.open(folder)
     plan = opened.plan
@@ -142,8 +142,8 @@ def audit(
 ) -> None:
     """Train a sample again from scratch and compare it with the table; exit code 1 on a finding."""
     _torch()
-    from training.audit import audit as check
-    from training.tasks import load_task
+    from nb201env.training.audit import audit as check
+    from nb201env.training.tasks import load_task
 
     opened = open_table(table)
     report = check(opened, load_task(str(opened.manifest["task"]["name"]), data), sample, seed)
@@ -166,7 +166,7 @@ def latency(
 ) -> None:
     """Time one architecture's forward pass on this machine."""
     _torch()
-    from training.latency import measure
+    from nb201env.training.latency import measure
 
     chosen = Architecture.of(int(architecture) if architecture.isdigit() else architecture)
     found = measure(chosen, task, batch=batch, repeats=repeats, device=device)

@@ -1,9 +1,9 @@
 """Small networks on a CPU, compiled: the same results as the plain path, to rounding.
 
 The networks of a small task are so small that PyTorch's cost per call outweighs the arithmetic.
-Here one compiled function trains a network for a whole epoch (`training.passes`), so nothing is
+Here one compiled function trains a network for a whole epoch (`nb201env.training.passes`), so nothing is
 called from Python between its steps, and everything it touches fits the processor's nearest caches.
-`training.network` stays the definition: weights are taken from plain networks and put back into
+`nb201env.training.network` stays the definition: weights are taken from plain networks and put back into
 them, and `tests/training` holds this trainer to the plain one.
 """
 
@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from nb201env.space import Architecture
-from training import passes
-from training.data import SPLITS, Data, batches
-from training.layout import F32, I64, lay_out
-from training.loop import Logs, Result, as_logs, check_finite, skeleton_for
-from training.network import Network, initial_network
-from training.recipe import Recipe
+from nb201env.training import passes
+from nb201env.training.data import SPLITS, Data, batches
+from nb201env.training.layout import F32, I64, lay_out
+from nb201env.training.loop import Logs, Result, as_logs, check_finite, skeleton_for
+from nb201env.training.network import Network, initial_network
+from nb201env.training.recipe import Recipe
 
 EVALUATION_BATCH = 64
 
@@ -31,7 +31,7 @@ EVALUATION_BATCH = 64
 def train_compiled(
     architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int
 ) -> tuple[Logs, list[Network]]:
-    """Train architectures one after the other; like `training.loop.train_plain`, to rounding.
+    """Train architectures one after the other; like `nb201env.training.loop.train_plain`, to rounding.
 
     Raises:
         DivergedTraining: If a loss stops being a finite number.

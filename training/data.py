@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.recipe import Recipe
+from nb201env.training.recipe import Recipe
 
 SPLITS = ("train", "valid", "test")
 

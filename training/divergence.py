@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nb201env.space import CONV1X1, CONV3X3, Architecture
-from training.data import Data
-from training.loop import DivergedTraining, Logs, missing_logs, without
-from training.network import Network, live_ops
-from training.recipe import Recipe
+from nb201env.training.data import Data
+from nb201env.training.loop import DivergedTraining, Logs, missing_logs, without
+from nb201env.training.network import Network, live_ops
+from nb201env.training.recipe import Recipe
 
 Trainer = Callable[[Sequence[Architecture], Data, Recipe, int], tuple[Logs, list[Network]]]
 """Trains architectures with one seed; gives their logs and the trained networks, in their order."""

@@ -84,7 +84,7 @@ MD5: dict[str, str] = {
     "imagenet-16-120-test-split.txt": "670c7749b090d2e937e20d10e811be22",
 }
 """Of the original files of CIFAR-10, CIFAR-100 and 16x16 ImageNet, as published for their loaders,
-and of the official lists (`training.lists`)."""
+and of the official lists (`nb201env.training.lists`)."""
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -1,4 +1,4 @@
-"""The arithmetic of `training.compiled`, compiled by Numba: convolutions, batch norm, pooling, SGD.
+"""The arithmetic of `nb201env.training.compiled`, compiled by Numba: convolutions, batch norm, pooling, SGD.
 
 All activations are float32 [C, H, W * B]: the batch is innermost, so one image column to the right
 is B floats further. A 3x3 convolution then is, per kernel row, one loop over a whole image row that

@@ -1,4 +1,4 @@
-"""Where everything of one network lies in the flat arrays of `training.compiled`.
+"""Where everything of one network lies in the flat arrays of `nb201env.training.compiled`.
 
 A unit is a convolution with its batch norm (the residual blocks' shortcuts have no norm, the last
 norm has no convolution), in order of execution. A place is a tensor [C, H, W, B]: the stem's output
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nb201env.space import CONV1X1, CONV3X3
-from training.network import Network, live_ops
+from nb201env.training.network import Network, live_ops
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training.files import DOWNLOADS, MD5, DamagedData, fetch, read_original
+from nb201env.training.files import DOWNLOADS, MD5, DamagedData, fetch, read_original
 
 Rows = npt.NDArray[np.int64]
 

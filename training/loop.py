@@ -3,8 +3,8 @@
 The plain path trains one network (K = 1) with PyTorch's own modules; an engine that trains many at
 once can give the same loop a model of K networks. On a CPU the seed and the number of threads decide
 every bit. On a GPU cuDNN is held to float32 without TF32 and to its deterministic algorithms
-(`training.precision`), as in the official code; PyTorch promises no more for its other operations, so
-there equal bits are likely but not part of the definition.
+(`nb201env.training.precision`), as in the official code; PyTorch promises no more for its other operations,
+so there equal bits are likely but not part of the definition.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nb201env.space import Architecture
-from training.data import SPLITS, Data, Split, batches, training_split
-from training.network import Network, Skeleton, initial_network
-from training.precision import exact_float32
-from training.recipe import Recipe
+from nb201env.training.data import SPLITS, Data, Split, batches, training_split
+from nb201env.training.network import Network, Skeleton, initial_network
+from nb201env.training.precision import exact_float32
+from nb201env.training.recipe import Recipe
 
 EVALUATION_BATCH = 128
 

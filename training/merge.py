@@ -14,12 +14,12 @@ import torch
 from nb201env.classes import canonical_classes, representatives
 from nb201env.space import CONV1X1, CONV3X3, SIZE, Architecture, IntArray
 from nb201env.table import Table, write_table
-from training.build import trainings_in
-from training.data import SPLITS, Data, training_split
-from training.loop import skeleton_for
-from training.network import Network, Skeleton, count_macs, count_params, live_ops
-from training.plan import COLUMNS, Folder, Plan
-from training.tasks import find_task
+from nb201env.training.build import trainings_in
+from nb201env.training.data import SPLITS, Data, training_split
+from nb201env.training.loop import skeleton_for
+from nb201env.training.network import Network, Skeleton, count_macs, count_params, live_ops
+from nb201env.training.plan import COLUMNS, Folder, Plan
+from nb201env.training.tasks import find_task
 
 NOMINAL_MACS_PER_SECOND = 1e9
 """The table's clock: how many multiply-accumulates count as one simulated second."""
@@ -137,7 +137,7 @@ def live_costs(ops: tuple[int, ...], skeleton: Skeleton) -> tuple[int, int]:
     """Multiply-accumulates per image and parameters (counts) of what a network really computes.
 
     Args:
-        ops: Live ops (`training.network.live_ops`): edges that carry nothing are "none".
+        ops: Live ops (`nb201env.training.network.live_ops`): edges that carry nothing are "none".
         skeleton: What surrounds the cell.
     """
     key = ops.count(CONV1X1), ops.count(CONV3X3)  # nothing else costs anything, wherever it stands

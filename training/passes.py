@@ -1,6 +1,6 @@
 """Forward, backward and whole epochs of one network, compiled by Numba.
 
-Read `training.layout` first: a network is a list of units and a list of places. Here b is the number
+Read `nb201env.training.layout` first: a network is a list of units and a list of places. Here b is the number
 of images of a batch, and every function that ends in _grad mirrors the one above it.
 """
 
@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL, SKIP
-from training import kernels as k
-from training.kernels import compiled
-from training.layout import (
+from nb201env.training import kernels as k
+from nb201env.training.kernels import compiled
+from nb201env.training.layout import (
     CELL,
     CHANNELS,
     F32,
@@ -31,7 +31,7 @@ from training.layout import (
     WEIGHT,
     Layout,
 )  # fmt: skip
-from training.network import STAGES
+from nb201env.training.network import STAGES
 
 _EDGES: I64 = np.array(EDGES)
 

@@ -24,8 +24,8 @@ import numpy.typing as npt
 from nb201env.classes import canonical_classes, representatives
 from nb201env.container import Array, DamagedTable
 from nb201env.space import SIZE, Architecture, IntArray
-from training.recipe import Recipe
-from training.store import Store
+from nb201env.training.recipe import Recipe
+from nb201env.training.store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -57,10 +57,10 @@ class Plan:
 
     Attributes:
         task: The task's name.
-        data: sha256 of its images, see `training.data.Data.digest`.
+        data: sha256 of its images, see `nb201env.training.data.Data.digest`.
         recipe: How every network is trained.
         seeds: One run each.
-        trainer: A key of `training.build.TRAINERS`.
+        trainer: A key of `nb201env.training.build.TRAINERS`.
         every_string: Train all 15,625 architectures instead of one per canonical class.
         shard: Architectures per shard; the stacked trainer takes these at once.
         only: Lexicographic indices of the architectures to train; empty means all.
@@ -128,7 +128,7 @@ class Plan:
 
 
 class Folder:
-    """A build's folder, see `training.store` for where it can be.
+    """A build's folder, see `nb201env.training.store` for where it can be.
 
     Args:
         address: The folder's path or URL.

@@ -13,7 +13,7 @@
 
 The official split of CIFAR-10 is regenerated from its recipe (see `official_half`). Those of
 CIFAR-100 and ImageNet16-120 follow no known recipe and are read from the official lists (see
-`training.lists`); the tasks with halves of our own are for those who do not have them.
+`nb201env.training.lists`); the tasks with halves of our own are for those who do not have them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ import numpy.typing as npt
 import torch
 
 from nb201env.extras import require
-from training.data import Data, Split
-from training.files import Arrays, download, read_cifar10, read_cifar100, read_imagenet16
-from training.lists import LISTS, download_list, read_list
+from nb201env.training.data import Data, Split
+from nb201env.training.files import Arrays, download, read_cifar10, read_cifar100, read_imagenet16
+from nb201env.training.lists import LISTS, download_list, read_list
 
 _SPLIT_SEED = 1021
 _OWN = "-own-halves"

@@ -1,4 +1,4 @@
-"""Compare our ``official-12`` with the official numbers: ``python -m training.validate --help``.
+"""Compare our ``official-12`` with the official numbers: ``python -m nb201env.training.validate --help``.
 
 Trains architectures that span the official accuracy range on the official CIFAR-10 half and
 compares the final validation accuracy with a reference file, a CSV with the columns ``index``
@@ -24,11 +24,11 @@ from nb201env.classes import representatives
 from nb201env.comparison import kendall
 from nb201env.cost import macs
 from nb201env.space import SIZE, Architecture, official_index_of, official_order
-from training.build import Progress, build
-from training.gpu.graphs import IN_FLIGHT
-from training.plan import Folder, Plan
-from training.recipe import find_recipe
-from training.tasks import load_task
+from nb201env.training.build import Progress, build
+from nb201env.training.gpu.graphs import IN_FLIGHT
+from nb201env.training.plan import Folder, Plan
+from nb201env.training.recipe import find_recipe
+from nb201env.training.tasks import load_task
 
 COLUMN = "cifar10_valid_acc_12"
 TASK = "cifar10-valid"
@@ -128,8 +128,8 @@ def report(folder: Folder, found: Comparison) -> str:
     lines = [
         f"# {plan.recipe.name} against the official numbers",
         "",
-        f"`python -m training.validate --count {len(plan.only)} --recipe {plan.recipe.name} --trainer "
-        f"{plan.trainer}{shard} --reference REFERENCE.csv --data CIFAR10 --out THIS_FOLDER`",
+        f"`python -m nb201env.training.validate --count {len(plan.only)} --recipe {plan.recipe.name} "
+        f"--trainer {plan.trainer}{shard} --reference REFERENCE.csv --data CIFAR10 --out THIS_FOLDER`",
         "",
         f"{len(found.ours)} of {len(plan.only)} architectures, task {plan.task}, seed {plan.seeds[0]}, "
         f"images {plan.data[:12]}…, on {', '.join(machines)}. Validation accuracy after the last epoch.",
@@ -188,7 +188,7 @@ def validate(
         jobs: Processes.
         device: Where to train.
         limit_seconds: Start no shard after this time.
-        trainer: A key of `training.build.TRAINERS`.
+        trainer: A key of `nb201env.training.build.TRAINERS`.
         shard: Architectures per shard; by default what `shard_for` says.
         report: Called after every shard, when the report is written.
     """

@@ -13,8 +13,8 @@ from nb201env.classes import canonical_classes, representatives
 from nb201env.container import DamagedTable
 from nb201env.space import Architecture, ArchitectureLike
 from nb201env.table import NotRecorded, Table
-from training.network import Network, Skeleton
-from training.store import Store
+from nb201env.training.network import Network, Skeleton
+from nb201env.training.store import Store
 
 Weights = dict[str, npt.NDArray[Any]]
 """A network's parameters and running statistics by their PyTorch names."""
@@ -40,7 +40,7 @@ def load_network(
 ) -> Network:
     """The trained network behind a table's entry, in evaluation mode on the CPU.
 
-    Its accuracy on the task's images (`training.loop.evaluate`) is the recorded one. In a table
+    Its accuracy on the task's images (`nb201env.training.loop.evaluate`) is the recorded one. In a table
     whose classes share runs it is the network of the class's first member, which computes what
     the given architecture computes.
 
@@ -48,7 +48,7 @@ def load_network(
         table: A table made by `nb201 merge` from a build with `--weights`.
         architecture: Which one.
         run: The seed.
-        weights: Their folder or URL (`training.store`); the default is "weights" beside the table's file.
+        weights: Their folder or URL (`nb201env.training.store`); default: "weights" beside the table's file.
 
     Raises:
         NotRecorded: If there are no weights for it, or the table was not built here.

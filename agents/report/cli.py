@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from agents.report.csv_files import write_csv
-from agents.report.data import Bench, load
-from agents.report.figures import draw
-from agents.report.markdown import markdown
-from agents.report.page import page
-from agents.report.summary import summarise
+from nb201env.agents.report.csv_files import write_csv
+from nb201env.agents.report.data import Bench, load
+from nb201env.agents.report.figures import draw
+from nb201env.agents.report.markdown import markdown
+from nb201env.agents.report.page import page
+from nb201env.agents.report.summary import summarise
 
 
 def report(

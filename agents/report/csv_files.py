@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.report.statistics import Estimate
-from agents.report.summary import TARGETS, Curve, Profile, SettingSummary, Summary, needed
+from nb201env.agents.report.statistics import Estimate
+from nb201env.agents.report.summary import TARGETS, Curve, Profile, SettingSummary, Summary, needed
 from nb201env.space import Architecture, official_index_of
 
 Row = Sequence[object]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.recorder import replay
-from agents.registry import AGENTS, display_name
-from agents.trajectory import BadTrajectory, Trajectory, read
+from nb201env.agents.recorder import replay
+from nb201env.agents.registry import AGENTS, display_name
+from nb201env.agents.trajectory import BadTrajectory, Trajectory, read
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.space import IntArray
 from nb201env.table import FloatArray, Table
@@ -151,7 +151,7 @@ class Setting:
         env: The environment's specification.
         budget: {"budget_queries": n} or {"budget_seconds": s}, or both.
         landscape: The table.
-        entries: In the order of `agents.registry.AGENTS`.
+        entries: In the order of `nb201env.agents.registry.AGENTS`.
     """
 
     name: str

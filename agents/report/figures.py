@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.curves import COLOURS
-from agents.report.statistics import Estimate
-from agents.report.summary import Curve, Overall, Profile, SettingSummary, Summary
+from nb201env.agents.curves import COLOURS
+from nb201env.agents.report.statistics import Estimate
+from nb201env.agents.report.summary import Curve, Overall, Profile, SettingSummary, Summary
 from nb201env.extras import require
 from nb201env.plots import GRID, INK, MUTED
 from nb201env.table import FloatArray

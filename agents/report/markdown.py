@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agents.report import tables
-from agents.report.data import Entry
-from agents.report.papers import beside
-from agents.report.summary import Summary
-from agents.report.tables import Grid
+from nb201env.agents.report import tables
+from nb201env.agents.report.data import Entry
+from nb201env.agents.report.papers import beside
+from nb201env.agents.report.summary import Summary
+from nb201env.agents.report.tables import Grid
 
 
 def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
@@ -17,7 +17,7 @@ def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
     Args:
         summary: The numbers.
         command: The command that writes the report.
-        figures: Names of figures (see `agents.report.figures.draw`) to their paths.
+        figures: Names of figures (see `nb201env.agents.report.figures.draw`) to their paths.
     """
     parts = [
         "# Benchmark report",

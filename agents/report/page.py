@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.report import tables
-from agents.report.figures import regret_floor
-from agents.report.papers import beside
-from agents.report.summary import (
+from nb201env import drawing
+from nb201env.agents.report import tables
+from nb201env.agents.report.figures import regret_floor
+from nb201env.agents.report.papers import beside
+from nb201env.agents.report.summary import (
     AgentSummary,
     Curve,
     Overall,
@@ -30,8 +31,7 @@ from agents.report.summary import (
     Summary,
     visits,
 )
-from agents.report.tables import Grid
-from nb201env import drawing
+from nb201env.agents.report.tables import Grid
 from nb201env.envs.answers import costs
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import FloatArray, NotRecorded
@@ -66,7 +66,7 @@ def page(summary: Summary, command: str) -> str:
 
 
 def _file(name: str) -> str:
-    return files("agents.report").joinpath(name).read_text(encoding="utf-8")
+    return files("nb201env.agents.report").joinpath(name).read_text(encoding="utf-8")
 
 
 # -- markup ----------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from agents.protocols import PROTOCOLS, Protocol, Sources, find_sources
-from agents.published import SPLITS, published
-from agents.report.data import Entry, Setting
-from agents.report.tables import NOT_RECORDED, Grid, spread
+from nb201env.agents.protocols import PROTOCOLS, Protocol, Sources, find_sources
+from nb201env.agents.published import SPLITS, published
+from nb201env.agents.report.data import Entry, Setting
+from nb201env.agents.report.tables import NOT_RECORDED, Grid, spread
 from nb201env.tables import open_table
 
 

@@ -11,9 +11,9 @@ from itertools import permutations
 
 import numpy as np
 
-from agents.random_search import expected_best
-from agents.report import statistics as st
-from agents.report.data import Bench, Entry, Finished, Setting
+from nb201env.agents.random_search import expected_best
+from nb201env.agents.report import statistics as st
+from nb201env.agents.report.data import Bench, Entry, Finished, Setting
 from nb201env.space import IntArray
 from nb201env.table import FloatArray
 

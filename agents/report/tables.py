@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.report.data import Entry, Setting
-from agents.report.statistics import Estimate
-from agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
-from agents.runner import format_seeds
+from nb201env.agents.report.data import Entry, Setting
+from nb201env.agents.report.statistics import Estimate
+from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
+from nb201env.agents.runner import format_seeds
 from nb201env.table import FloatArray
 
 NOT_RECORDED = "not recorded"

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agents.weight_sharing.search import DIGITS, Derive, Lab, WeightSharing
+from nb201env.agents.weight_sharing.search import DIGITS, Derive, Lab, WeightSharing
 from nb201env.space import NUM_EDGES, NUM_OPS, Architecture
 
 

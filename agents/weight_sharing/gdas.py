@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from agents.weight_sharing.gradient import GradientBased, step, strongest
-from agents.weight_sharing.search import Derive, Lab, cross_entropy
+from nb201env.agents.weight_sharing.gradient import GradientBased, step, strongest
+from nb201env.agents.weight_sharing.search import Derive, Lab, cross_entropy
 from nb201env.space import Architecture
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from agents.weight_sharing.search import DIGITS, WeightSharing
+from nb201env.agents.weight_sharing.search import DIGITS, WeightSharing
 from nb201env.space import Architecture
 
 

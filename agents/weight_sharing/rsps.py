@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from agents.weight_sharing.search import Derive, Lab, WeightSharing
+from nb201env.agents.weight_sharing.search import Derive, Lab, WeightSharing
 from nb201env.space import EDGES, NONE, NUM_EDGES, NUM_OPS, SIZE, Architecture
 
 

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.contract import Env, query
-from agents.weight_sharing.supernet import BATCH_STATISTICS, initial_supernet
+from nb201env.agents.contract import Env, query
+from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS, initial_supernet
 from nb201env.space import NUM_EDGES, NUM_OPS, Architecture
 from nb201env.tables import open_table
-from training.data import Data, Split, batches
-from training.network import Skeleton
-from training.recipe import Recipe
-from training.tasks import find_task, load_task, official_half
-from training.threads import one_thread
+from nb201env.training.data import Data, Split, batches
+from nb201env.training.network import Skeleton
+from nb201env.training.recipe import Recipe
+from nb201env.training.tasks import find_task, load_task, official_half
+from nb201env.training.threads import one_thread
 
 Batch = tuple[Tensor, Tensor]
 """Normalised images [B, channels, side, side] and labels [B]."""
@@ -58,7 +58,7 @@ class WeightSharing:
     Attributes:
         batch_statistics: Which batch norms evaluate with the statistics of the batch at hand, the
             others with running averages: "none", "cells" or "all"; see `supernet`.
-        task: What the supernet is trained on, one of `training.tasks.TASKS`; empty: the task of
+        task: What the supernet is trained on, one of `nb201env.training.tasks.TASKS`; empty: the task of
             the environment's table. Another one makes it a search for transfer.
         data: Folder or .npz of the task's original images; digits need none.
         width: Channels of the first stage.
@@ -105,7 +105,7 @@ class WeightSharing:
             )
 
     def search(self, env: Env, seed: int) -> None:
-        """See `agents.contract.Agent`; the architecture derived at the end is asked for last.
+        """See `nb201env.agents.contract.Agent`; the architecture derived at the end is asked for last.
 
         A budget of n queries is spread evenly over the epochs. Under one of seconds the last
         architecture alone is asked for, again and again unless repeats are free.

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.weight_sharing.gradient import GradientBased, step
-from agents.weight_sharing.search import Derive, Lab, cross_entropy
+from nb201env.agents.weight_sharing.gradient import GradientBased, step
+from nb201env.agents.weight_sharing.search import Derive, Lab, cross_entropy
 from nb201env.space import NUM_EDGES, Architecture, all_ops, sample
 
 

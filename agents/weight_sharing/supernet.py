@@ -1,10 +1,10 @@
 """The supernet: one network that holds the weights of all 15,625 architectures.
 
-Its skeleton is `training.network`'s. In each of its cells every edge holds all five candidate
+Its skeleton is `nb201env.training.network`'s. In each of its cells every edge holds all five candidate
 ops, and it can be run in two ways:
 
 * as a *path*: one architecture, the other ops are not computed. Then it is
-  `training.network.Network` with shared weights;
+  `nb201env.training.network.Network` with shared weights;
 * as a *mixture*: every edge gives the weighted sum of its five ops.
 
 As in the official code the candidates' batch norms have no learned scale (``affine=False``), so
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_EDGES, POOL, SKIP, Architecture
-from training.network import STAGES, Network, Skeleton, live_ops
+from nb201env.training.network import STAGES, Network, Skeleton, live_ops
 
 KERNELS = {CONV1X1: 1, CONV3X3: 3}
 BATCH_STATISTICS = ("none", "cells", "all")

@@ -7,10 +7,11 @@
 The GPU's machine needs PyTorch, Triton and NumPy, no network and no installation: run it in a copy of the
 checkout. Its stages, which are sub-commands too:
 
-1. check: every kernel against the plain network (`training.gpu.check`); trainers that fail are not used;
+1. check: every kernel against the plain network (`nb201env.training.gpu.check`); a trainer that fails is
+   not used;
 2. rows: speeds (`benchmarks.bench_gpu`);
 3. profile: where a step's time goes, kernel by kernel (`benchmarks.gpu_profile`);
-4. validate: official-12 against the official numbers (`training.validate`);
+4. validate: official-12 against the official numbers (`nb201env.training.validate`);
 5. build: the classes of `benchmarks.small_space`, then shards of small-12 on 16-pixel images, and when all
    its seeds are there, of official-12.
 
@@ -35,6 +36,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from benchmarks import checkout
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [name for name in ("numpy", "torch") if importlib.util.find_spec(name) is None]
     if missing:
         _end(f"{' and '.join(missing)} cannot be imported here; install PyTorch and NumPy")
+    if not checkout.in_use():
+        checkout.run("benchmarks.gpu_lease", sys.argv[1:] if arguments is None else arguments)
     a = _parser().parse_args(arguments)
     try:
         code: int = a.run(a)
@@ -76,7 +81,7 @@ def _lease(a: argparse.Namespace) -> int:
     from benchmarks.gpu_lease.lease import Lease
     from benchmarks.gpu_lease.run import run_stages
     from benchmarks.gpu_lease.targets import FULL, MINIATURE
-    from training.build import check_device
+    from nb201env.training.build import check_device
 
     check_device(a.device)
     todo = MINIATURE if a.miniature else FULL

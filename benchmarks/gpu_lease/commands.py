@@ -19,8 +19,8 @@ def unpack(lease: Lease, side: int) -> list[str]:
 def check(lease: Lease, file: Path, limit_seconds: float) -> list[str]:
     """Hold every kernel to the plain network."""
     return _module(
-        "training.gpu.check", "--device", lease.device, "--json", file, "--limit-seconds", limit_seconds,
-        *lease.todo.check,
+        "nb201env.training.gpu.check", "--device", lease.device, "--json", file,
+        "--limit-seconds", limit_seconds, *lease.todo.check,
     )  # fmt: skip
 
 
@@ -44,9 +44,10 @@ def profile(lease: Lease, what: Profile) -> list[str]:
 def validate(lease: Lease, folder: Path, trainer: str, count: int, limit_seconds: float) -> list[str]:
     """Train architectures whose official numbers are known."""
     return _module(
-        "training.validate", "--reference", lease.reference, "--data", lease.images(32), "--out", folder,
-        "--count", count, "--recipe", lease.todo.recipe, "--trainer", trainer, "--device", lease.device,
-        "--shard", shard_for(trainer, lease.todo.shard), "--limit-seconds", limit_seconds,
+        "nb201env.training.validate", "--reference", lease.reference, "--data", lease.images(32),
+        "--out", folder, "--count", count, "--recipe", lease.todo.recipe, "--trainer", trainer,
+        "--device", lease.device, "--shard", shard_for(trainer, lease.todo.shard),
+        "--limit-seconds", limit_seconds,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.gpu_lease.targets import Work
 from benchmarks.gpu_lease.unpack import Parts
 from nb201env.processes import Ended, run_apart
-from training.plan import Folder
+from nb201env.training.plan import Folder
 
 ROOT = Path(__file__).parents[2]
 REPORTS = "reports"

@@ -22,11 +22,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks import checkout
 from benchmarks.gpu_lease import codec
 from benchmarks.gpu_lease.unpack import MANIFEST, SIDES
-from training.files import Arrays, read_cifar10
-from training.tasks import shrink
-from training.validate import read_reference
+from nb201env.training.files import Arrays, read_cifar10
+from nb201env.training.tasks import shrink
+from nb201env.training.validate import read_reference
 
 CALL_BYTES = 64 << 20
 """What one call carries, the repository included."""
@@ -44,8 +45,8 @@ class Source(NamedTuple):
     """What is packed.
 
     Attributes:
-        data: CIFAR-10, see `training.files.read_cifar10`.
-        reference: CSV of official accuracies, see `training.validate.read_reference`.
+        data: CIFAR-10, see `nb201env.training.files.read_cifar10`.
+        reference: CSV of official accuracies, see `nb201env.training.validate.read_reference`.
         kernels: A folder of kernels compiled ahead.
     """
 
@@ -110,14 +111,14 @@ def compile_kernels(python: str, out: Path, say: Callable[[str], None] = print) 
         ValueError: If that fails; the message is the last line of what was said.
     """
     out.mkdir(parents=True, exist_ok=True)
-    module = ["-m", "training.gpu.precompile"]
+    module = ["-m", "nb201env.training.gpu.precompile"]
     variants = out / "variants.json"
     for command in (
         [sys.executable, *module, "--list", str(variants)],
         [python, *module, "--from", str(variants), "--capability", "90", "--out", str(out / "cache")],
     ):
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              check=False)  # fmt: skip
+                              check=False, env=checkout.environment())  # fmt: skip
         lines = done.stdout.strip().splitlines() or ["no output"]
         if done.returncode:
             raise ValueError(f"{command[0]} does not compile the kernels: {lines[-1]}")

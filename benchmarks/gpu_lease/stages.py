@@ -18,8 +18,8 @@ from benchmarks.gpu_lease import budget, commands
 from benchmarks.gpu_lease.lease import Lease, covered, finished, read_lines, take_over
 from benchmarks.gpu_lease.targets import Target
 from benchmarks.gpu_lease.unpack import unpack_file, unpack_folder
-from training.gpu.kernel_cache import install
-from training.plan import Folder
+from nb201env.training.gpu.kernel_cache import install
+from nb201env.training.plan import Folder
 
 _ENDING = 6.0  # seconds that a check has to begin, and to write down what was done when its time is up
 _ROW = 60.0  # seconds that one row may take
@@ -77,7 +77,7 @@ def check(lease: Lease, limit_seconds: float) -> None:
 
 def usable(lease: Lease) -> list[str]:
     """The trainers that the check lets through, best first; empty if there was no check."""
-    from training.gpu.check import usable as usable_of  # PyTorch
+    from nb201env.training.gpu.check import usable as usable_of  # PyTorch
 
     verdicts = _verdicts(lease)
     return usable_of(verdicts) if verdicts else []
@@ -198,7 +198,7 @@ def _comparison(lease: Lease, folder: Path, there: int) -> str:
     """Writes the report of what is finished; returns its figures."""
     if there < 2:
         return ""
-    from training.validate import read_reference, write_report  # PyTorch
+    from nb201env.training.validate import read_reference, write_report  # PyTorch
 
     with np.load(lease.images(32)) as file:
         valid_images = len(file["y_train"]) // 2

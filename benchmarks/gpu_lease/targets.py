@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from benchmarks.gpu_lease.budget import shard_for
 from benchmarks.small_space import chosen
-from training.plan import Plan
-from training.recipe import Recipe, find_recipe
+from nb201env.training.plan import Plan
+from nb201env.training.recipe import Recipe, find_recipe
 
 
 class Rows(NamedTuple):
@@ -82,7 +82,7 @@ class Work:
     """All that a lease may do.
 
     Attributes:
-        check: Arguments of `training.gpu.check`.
+        check: Arguments of `nb201env.training.gpu.check`.
         rows: Calls of the bench, the most valuable first.
         profiles: Steps whose kernels are looked at.
         recipe: What is compared with the official numbers.

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from agents.bench import plan, unfinished
-from agents.runner import Search, format_seeds, parse_seeds, run_all
-from agents.trajectory import BadTrajectory, read
 from nb201env import cli
+from nb201env.agents.bench import plan, unfinished
+from nb201env.agents.runner import Search, format_seeds, parse_seeds, run_all
+from nb201env.agents.trajectory import BadTrajectory, read
 
 LIGHT = ["random_search", "regularized_evolution"]
 ENVS = ["NB201-cifar10-v0", "NB201-cifar100-v0"]

@@ -8,11 +8,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents import make_agent
-from agents.contract import Env
-from agents.random_search import expected_best
-from agents.recorder import Recorder, agent_seed
 from nb201env import Architecture, open_table
+from nb201env.agents import make_agent
+from nb201env.agents.contract import Env
+from nb201env.agents.random_search import expected_best
+from nb201env.agents.recorder import Recorder, agent_seed
 from nb201env.space import index_of
 
 TABLE = "cifar10-valid-200"

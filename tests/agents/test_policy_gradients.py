@@ -13,10 +13,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents import make_agent
-from agents.recorder import Recorder, agent_seed, record
-from agents.shaping import ShapedReward, Shaping
 from nb201env import open_table
+from nb201env.agents import make_agent
+from nb201env.agents.recorder import Recorder, agent_seed, record
+from nb201env.agents.shaping import ShapedReward, Shaping
 from tests.conftest import ROOT
 
 RL = ("ppo", "vector_ppo", "maskable_ppo", "a2c", "dqn")
@@ -110,7 +110,7 @@ def test_ppo_asks_for_the_budget_even_if_its_copies_do_not_divide_it() -> None:
 def test_the_single_file_network_is_the_librarys() -> None:
     """Same shapes, orthogonal weights, gains of sqrt(2) and 0.01, biases of zero."""
     torch = pytest.importorskip("torch")
-    from agents.ppo import encode, network
+    from nb201env.agents.ppo import encode, network
 
     before = torch.get_rng_state()
     made = network(64, 5, 0.01, torch.Generator().manual_seed(0))
@@ -129,7 +129,7 @@ def test_the_single_file_network_is_the_librarys() -> None:
 def test_the_first_policy_is_uniform() -> None:
     """The last layer starts near zero: all operations are equally likely."""
     torch = pytest.importorskip("torch")
-    from agents.ppo import encode, network
+    from nb201env.agents.ppo import encode, network
 
     policy = network(64, 5, 0.01, torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -256,10 +256,10 @@ def test_a_measurement_stops_at_the_first_good_architecture() -> None:
 
 
 def test_regrets_are_those_of_the_recorded_search(tmp_path: Path) -> None:
-    from agents.runner import Search
-    from agents.trajectory import read
     from benchmarks.bench_rl import STOPS, regrets
     from nb201env import open_table
+    from nb201env.agents.runner import Search
+    from nb201env.agents.trajectory import read
 
     found = regrets("random_search", {}, "NB201-digits-v0", [3])
     search = Search("random_search", "NB201-digits-v0", 3, {"budget_queries": STOPS[-1]}, tmp_path)

@@ -10,12 +10,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents import make_agent
-from agents.contract import Proposals
-from agents.random_search import expected_best
-from agents.recorder import Recorder, agent_seed, record, replay
-from agents.trajectory import read
 from nb201env import open_table
+from nb201env.agents import make_agent
+from nb201env.agents.contract import Proposals
+from nb201env.agents.random_search import expected_best
+from nb201env.agents.recorder import Recorder, agent_seed, record, replay
+from nb201env.agents.trajectory import read
 from nb201env.classes import canonical_classes, representatives
 from nb201env.extras import MissingExtra
 from nb201env.space import SIZE, index_of
@@ -24,8 +24,8 @@ pytest.importorskip("xgboost")
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from agents import gaussian_process
-from agents.gaussian_process import GaussianProcess
+from nb201env.agents import gaussian_process
+from nb201env.agents.gaussian_process import GaussianProcess
 
 CLASSES = len(representatives())
 QUICK = [

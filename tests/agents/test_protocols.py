@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents import AGENTS
-from agents.protocols import (
+from nb201env import Architecture, open_table
+from nb201env.agents import AGENTS
+from nb201env.agents.protocols import (
     PROTOCOLS,
     Found,
     Protocol,
@@ -21,9 +22,8 @@ from agents.protocols import (
     searches,
     spread,
 )
-from agents.published import DATASETS, PUBLISHED, SPLITS, published
-from agents.trajectory import read
-from nb201env import Architecture, open_table
+from nb201env.agents.published import DATASETS, PUBLISHED, SPLITS, published
+from nb201env.agents.trajectory import read
 from tests.conftest import reference
 
 GOAL = 0.0015

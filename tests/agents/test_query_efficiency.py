@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.runner import Search
-from agents.trajectory import read as read_trajectory
 from benchmarks import bench_queries as bench
 from nb201env import open_table
+from nb201env.agents.runner import Search
+from nb201env.agents.trajectory import read as read_trajectory
 from nb201env.space import SIZE
 
 SHORT = bench.Contender("evolution", "regularized_evolution", cap=300, seeds=2)

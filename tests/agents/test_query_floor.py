@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from agents.gaussian_process import LENGTHS, NOISES, GaussianProcess, matern, standardise
 from benchmarks import bench_queries, query_floor
 from nb201env import open_table
+from nb201env.agents.gaussian_process import LENGTHS, NOISES, GaussianProcess, matern, standardise
 
 GRID = list(product(LENGTHS, NOISES))
 

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents import AGENTS, make_agent
-from agents.contract import Env, query
-from agents.recorder import Recorder, record, replay
-from agents.registry import display_name
-from agents.runner import Search, format_budget, parse_budget, parse_seeds, run_all
-from agents.trajectory import BadTrajectory, Trajectory, read
 from nb201env import Architecture
+from nb201env.agents import AGENTS, make_agent
+from nb201env.agents.contract import Env, query
+from nb201env.agents.recorder import Recorder, record, replay
+from nb201env.agents.registry import display_name
+from nb201env.agents.runner import Search, format_budget, parse_budget, parse_seeds, run_all
+from nb201env.agents.trajectory import BadTrajectory, Trajectory, read
 from nb201env.space import sample
 
 LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")

@@ -8,10 +8,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents import make_agent
-from agents.recorder import Recorder, agent_seed
-from agents.reinforce import Adam, Reinforce, score, softmax
 from nb201env import Architecture
+from nb201env.agents import make_agent
+from nb201env.agents.recorder import Recorder, agent_seed
+from nb201env.agents.reinforce import Adam, Reinforce, score, softmax
 
 
 def test_the_score_is_the_gradient_of_log_p() -> None:

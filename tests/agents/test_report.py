@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from agents.bench import plan
-from agents.report import tables
-from agents.report.data import Bench, Finished, Landscape, load
-from agents.report.summary import summarise
-from agents.runner import Search, run_all
-from agents.trajectory import BadTrajectory, read
 from nb201env import Architecture, cli, open_table
+from nb201env.agents.bench import plan
+from nb201env.agents.report import tables
+from nb201env.agents.report.data import Bench, Finished, Landscape, load
+from nb201env.agents.report.summary import summarise
+from nb201env.agents.runner import Search, run_all
+from nb201env.agents.trajectory import BadTrajectory, read
 from nb201env.table import Table
 from tests.agents.conftest import ENVS, LIGHT
 
@@ -133,7 +133,7 @@ def test_time_curves_are_steps(bench: Bench) -> None:
         asked = np.array(index)
         return Finished(Path("x"), {"seed": 0}, landscape, asked, np.array(clock), asked, asked >= 0)
 
-    from agents.report.summary import _by_seconds
+    from nb201env.agents.report.summary import _by_seconds
 
     curve = _by_seconds([search([0, 2, 3], [10, 20, 90]), search([1, 3], [30, 50])])
     assert curve.x[0] == 30
@@ -143,7 +143,7 @@ def test_time_curves_are_steps(bench: Bench) -> None:
 
 
 def test_repeated_architectures_count_as_queries_but_not_as_different(bench: Bench) -> None:
-    from agents.report.summary import TARGETS, _needed
+    from nb201env.agents.report.summary import TARGETS, _needed
 
     landscape = bench.settings[0].landscape
     best = int(np.argmax(landscape.valid))

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from agents.bench import plan
-from agents.report.data import Bench, load
-from agents.report.page import page as html
-from agents.report.summary import summarise
-from agents.runner import run_all
 from nb201env import Architecture, drawing
+from nb201env.agents.bench import plan
+from nb201env.agents.report.data import Bench, load
+from nb201env.agents.report.page import page as html
+from nb201env.agents.report.summary import summarise
+from nb201env.agents.runner import run_all
 from tests.agents.conftest import ENVS, LIGHT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.bench import plan
-from agents.report.data import load
-from agents.report.papers import beside
-from agents.runner import run_all
-from agents.trajectory import read
 from nb201env import cli, open_table
+from nb201env.agents.bench import plan
+from nb201env.agents.report.data import load
+from nb201env.agents.report.papers import beside
+from nb201env.agents.runner import run_all
+from nb201env.agents.trajectory import read
 from nb201env.table import write_table
 from tests.agents.conftest import ENVS, LIGHT
 from tests.agents.test_report import report, runner

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agents.report import statistics as s
+from nb201env.agents.report import statistics as s
 from nb201env.table import FloatArray
 
 stats = pytest.importorskip("scipy.stats")

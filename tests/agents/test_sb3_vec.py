@@ -12,7 +12,7 @@ import pytest
 sb3 = pytest.importorskip("stable_baselines3")
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor  # noqa: E402
 
-from agents.sb3_vec import NB201VecEnv  # noqa: E402
+from nb201env.agents.sb3_vec import NB201VecEnv  # noqa: E402
 
 N = 4
 

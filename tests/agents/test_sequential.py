@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents import make_agent
-from agents.contract import Proposals
-from agents.recorder import record
+from nb201env.agents import make_agent
+from nb201env.agents.contract import Proposals
+from nb201env.agents.recorder import record
 from nb201env.extras import MissingExtra
 from nb201env.space import SIZE, Architecture, all_ops, neighbours
 

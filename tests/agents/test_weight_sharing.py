@@ -17,16 +17,16 @@ pytest.importorskip("sklearn")
 
 from torch import Tensor  # noqa: E402
 
-from agents import check_agent, make_agent  # noqa: E402
-from agents.recorder import record, replay  # noqa: E402
-from agents.trajectory import read, read_cost  # noqa: E402
-from agents.weight_sharing.gradient import strongest  # noqa: E402
-from agents.weight_sharing.rsps import connected  # noqa: E402
-from agents.weight_sharing.search import Lab, WeightSharing, halves, rate  # noqa: E402
-from agents.weight_sharing.setn import most_probable  # noqa: E402
+from nb201env.agents import check_agent, make_agent  # noqa: E402
+from nb201env.agents.recorder import record, replay  # noqa: E402
+from nb201env.agents.trajectory import read, read_cost  # noqa: E402
+from nb201env.agents.weight_sharing.gradient import strongest  # noqa: E402
+from nb201env.agents.weight_sharing.rsps import connected  # noqa: E402
+from nb201env.agents.weight_sharing.search import Lab, WeightSharing, halves, rate  # noqa: E402
+from nb201env.agents.weight_sharing.setn import most_probable  # noqa: E402
 from nb201env.space import EDGES, NONE, Architecture  # noqa: E402
-from training.tasks import load_task  # noqa: E402
-from training.threads import one_thread  # noqa: E402
+from nb201env.training.tasks import load_task  # noqa: E402
+from nb201env.training.threads import one_thread  # noqa: E402
 
 torch.set_num_threads(1)
 NAMES = ("rsps", "darts_v1", "darts_v2", "gdas", "setn", "enas")

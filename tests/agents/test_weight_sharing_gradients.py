@@ -15,14 +15,14 @@ pytest.importorskip("sklearn")
 
 from torch import Tensor, nn  # noqa: E402
 
-from agents.weight_sharing.darts import mixed_product, unrolled_gradient  # noqa: E402
-from agents.weight_sharing.enas import Controller, initial_controller  # noqa: E402
-from agents.weight_sharing.gdas import gumbel_sample  # noqa: E402
-from agents.weight_sharing.gradient import strongest  # noqa: E402
-from agents.weight_sharing.search import Lab  # noqa: E402
+from nb201env.agents.weight_sharing.darts import mixed_product, unrolled_gradient  # noqa: E402
+from nb201env.agents.weight_sharing.enas import Controller, initial_controller  # noqa: E402
+from nb201env.agents.weight_sharing.gdas import gumbel_sample  # noqa: E402
+from nb201env.agents.weight_sharing.gradient import strongest  # noqa: E402
+from nb201env.agents.weight_sharing.search import Lab  # noqa: E402
 from nb201env.space import SKIP, Architecture  # noqa: E402
+from nb201env.training.tasks import load_task  # noqa: E402
 from tests.agents.test_weight_sharing import tiny  # noqa: E402
-from training.tasks import load_task  # noqa: E402
 
 # -- DARTS -----------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from agents.weight_sharing.supernet import (  # noqa: E402
+from nb201env.agents.weight_sharing.supernet import (  # noqa: E402
     BATCH_STATISTICS,
     LEAVING,
     PLACE,
@@ -19,7 +19,7 @@ from agents.weight_sharing.supernet import (  # noqa: E402
     initial_supernet,
 )
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_OPS, SKIP, Architecture  # noqa: E402
-from training.network import Network, Skeleton, make_op  # noqa: E402
+from nb201env.training.network import Network, Skeleton, make_op  # noqa: E402
 
 torch.set_num_threads(1)
 SKELETON = Skeleton(width=3, cells=2, classes=10, image_size=8, channels=1)

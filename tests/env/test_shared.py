@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents.contract import Env, vectorized
-from agents.recorder import Recorder, record, replay
-from agents.trajectory import read
+from nb201env.agents.contract import Env, vectorized
+from nb201env.agents.recorder import Recorder, record, replay
+from nb201env.agents.trajectory import read
 from nb201env.space import decode
 
 KEYS = ("architecture", "run", "accuracy", "seconds", "clock")

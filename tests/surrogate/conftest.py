@@ -10,10 +10,10 @@ import pytest
 
 from nb201env.classes import canonical_classes
 from nb201env.space import SIZE, IntArray
+from nb201env.surrogate.model import Surrogate, fit_surrogate
+from nb201env.surrogate.protocol import random_split
 from nb201env.table import FloatArray, Table, write_table
 from nb201env.tables import open_table
-from surrogate.model import Surrogate, fit_surrogate
-from surrogate.protocol import random_split
 
 SMALL: dict[str, Any] = {"n_members": 3, "n_estimators": 20}
 CURVE_EPOCHS = (1, 3, 6, 12)

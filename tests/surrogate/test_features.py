@@ -11,9 +11,8 @@ from sklearn.base import clone
 from nb201env import cost
 from nb201env.classes import canonical_classes, representatives
 from nb201env.space import CONV1X1, CONV3X3, NONE, POOL, SIZE, SKIP, all_ops
-from nb201env.tables import open_table
-from surrogate import encodings, targets
-from surrogate.features import (
+from nb201env.surrogate import encodings, targets
+from nb201env.surrogate.features import (
     NOTHING,
     WORDS,
     LiveGraph,
@@ -22,6 +21,7 @@ from surrogate.features import (
     graph_features,
     path_features,
 )
+from nb201env.tables import open_table
 
 INVARIANT = ("canonical", "paths", "graph", "livecost", "transfer:cifar100-200:valid:200", "paths+graph")
 ops_lists = st.tuples(*[st.integers(0, 4)] * 6)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surrogate import metrics
+from nb201env.surrogate import metrics
 
 fractions = st.floats(0, 1).map(lambda x: round(x, 3))
 pairs = st.lists(st.tuples(fractions, fractions), min_size=3, max_size=12)

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nb201env.space import SIZE, all_ops
+from nb201env.surrogate import baselines, protocol
+from nb201env.surrogate.metrics import kendall_tau
+from nb201env.surrogate.protocol import Job, random_split
+from nb201env.surrogate.transfer import transfer_row
 from nb201env.table import FloatArray, Table
 from nb201env.tables import open_table
-from surrogate import baselines, protocol
-from surrogate.metrics import kendall_tau
-from surrogate.protocol import Job, random_split
-from surrogate.transfer import transfer_row
 
 
 @given(st.integers(2, 15_000), st.integers(0, 100))

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nb201env.surrogate import evaluate as evaluation
+from nb201env.surrogate import pages, report
+from nb201env.surrogate.evaluate import Plan, SearchPlan, evaluate
+from nb201env.surrogate.protocol import Job
 from nb201env.table import Table
 from nb201env.tables import open_table
-from surrogate import evaluate as evaluation
-from surrogate import pages, report
-from surrogate.evaluate import Plan, SearchPlan, evaluate
-from surrogate.protocol import Job
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from nb201env.space import SIZE, Architecture
-from nb201env.table import Table
-from nb201env.tables import open_table
-from surrogate.searches import (
+from nb201env.surrogate.searches import (
     Visits,
     _ranges,
     leave_one_out,
@@ -19,6 +17,8 @@ from surrogate.searches import (
     regret_curves,
     trajectory_fidelity,
 )
+from nb201env.table import Table
+from nb201env.tables import open_table
 
 
 def random_searches(table: Table, agent: str, count: int, queries: int, seed: int = 0) -> list[Visits]:

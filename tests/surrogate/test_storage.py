@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from nb201env.container import Container, DamagedTable, write
 from nb201env.space import SIZE, all_ops
+from nb201env.surrogate import default_model
+from nb201env.surrogate.model import Surrogate, fit_surrogate
+from nb201env.surrogate.regressor import SurrogateRegressor
+from nb201env.surrogate.storage import NotASurrogate, load, save
+from nb201env.surrogate.tables import SurrogateTable
 from nb201env.table import Table
 from nb201env.tables import find
-from surrogate import default_model
-from surrogate.model import Surrogate, fit_surrogate
-from surrogate.regressor import SurrogateRegressor
-from surrogate.storage import NotASurrogate, load, save
-from surrogate.tables import SurrogateTable
 from tests.surrogate.conftest import CURVE_EPOCHS, SMALL
 
 EVERYTHING = np.arange(SIZE)

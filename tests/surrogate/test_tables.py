@@ -15,10 +15,10 @@ from nb201env import cost
 from nb201env.classes import canonical_classes, representatives
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.space import SIZE
+from nb201env.surrogate.model import Surrogate, fit_surrogate
+from nb201env.surrogate.tables import SCALE, SurrogateTable, materialise
 from nb201env.table import Table
 from nb201env.tables import embedded, open_table
-from surrogate.model import Surrogate, fit_surrogate
-from surrogate.tables import SCALE, SurrogateTable, materialise
 from tests.surrogate.conftest import SMALL
 
 SURROGATE_ID = "NB201-cifar10-surrogate-v0"

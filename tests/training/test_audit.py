@@ -15,15 +15,15 @@ from typer.testing import CliRunner
 from nb201env import Architecture, NotRecorded, Table, open_table
 from nb201env.classes import canonical_classes, representatives
 from nb201env.cli import build as program
-from training import build as build_module
-from training.audit import audit, dead_architectures
-from training.build import build
-from training.latency import measure
-from training.loop import Logs
-from training.merge import merge
-from training.plan import Folder, Plan
-from training.recipe import find_recipe
-from training.tasks import load_task
+from nb201env.training import build as build_module
+from nb201env.training.audit import audit, dead_architectures
+from nb201env.training.build import build
+from nb201env.training.latency import measure
+from nb201env.training.loop import Logs
+from nb201env.training.merge import merge
+from nb201env.training.plan import Folder, Plan
+from nb201env.training.recipe import find_recipe
+from nb201env.training.tasks import load_task
 
 DATA = load_task("digits")
 RECIPE = replace(find_recipe("smoke-2"), train_images=64)
@@ -115,5 +115,5 @@ def test_the_latency_command() -> None:
 
 
 def test_the_command_line_starts_without_torch() -> None:
-    code = "import sys, training.cli; sys.exit('torch' in sys.modules)"
+    code = "import sys, nb201env.training.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

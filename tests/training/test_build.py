@@ -20,14 +20,14 @@ from nb201env import Architecture, DamagedTable, NotRecorded, Table, container
 from nb201env.classes import canonical_classes, representatives
 from nb201env.space import SIZE
 from nb201env.table import verify_file
-from training import load_network
-from training import store as store_module
-from training.build import Progress, build, find_trainer
-from training.loop import evaluate
-from training.merge import merge
-from training.plan import Folder, ForeignShard, Plan
-from training.recipe import Recipe, find_recipe
-from training.tasks import load_task
+from nb201env.training import load_network
+from nb201env.training import store as store_module
+from nb201env.training.build import Progress, build, find_trainer
+from nb201env.training.loop import evaluate
+from nb201env.training.merge import merge
+from nb201env.training.plan import Folder, ForeignShard, Plan
+from nb201env.training.recipe import Recipe, find_recipe
+from nb201env.training.tasks import load_task
 
 DATA = load_task("digits")
 RECIPE = replace(find_recipe("smoke-2"), train_images=64)
@@ -321,7 +321,7 @@ def test_unknown_names() -> None:
 
 @pytest.mark.parametrize("trainer", ["plain", "compiled"])
 def test_weights_give_the_recorded_accuracy(trainer: str, tmp_path: Path) -> None:
-    from training.loop import Alone
+    from nb201env.training.loop import Alone
 
     folder = Folder.create(tmp_path, small_plan(trainer=trainer, only=(BEST,), seeds=(1,)))
     build(folder, weights=True)

@@ -17,15 +17,15 @@ from torch.nn import functional
 
 from nb201env import Architecture
 from nb201env.space import NUM_EDGES, NUM_OPS, SIZE
-from training import kernels
-from training.build import train_compiled
-from training.compiled import Model
-from training.data import Data, batches
-from training.layout import RUNNING, WEIGHT, lay_out
-from training.loop import DivergedTraining, evaluate, skeleton_for, train_plain
-from training.network import Skeleton, initial_network, live_ops
-from training.recipe import Recipe, find_recipe
-from training.tasks import load_task
+from nb201env.training import kernels
+from nb201env.training.build import train_compiled
+from nb201env.training.compiled import Model
+from nb201env.training.data import Data, batches
+from nb201env.training.layout import RUNNING, WEIGHT, lay_out
+from nb201env.training.loop import DivergedTraining, evaluate, skeleton_for, train_plain
+from nb201env.training.network import Skeleton, initial_network, live_ops
+from nb201env.training.recipe import Recipe, find_recipe
+from nb201env.training.tasks import load_task
 
 ONE_OP = [Architecture((op,) * NUM_EDGES) for op in range(NUM_OPS)]
 SWAPPED = [
@@ -327,6 +327,6 @@ def test_whole_runs_agree_in_distribution() -> None:
 
 
 def _alone(network: Any) -> Callable[..., Any]:
-    from training.loop import Alone
+    from nb201env.training.loop import Alone
 
     return Alone(network)

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import torch
 
-from training import files
-from training.data import Data, augment, batches, training_split
-from training.files import DamagedData, Download, download, read_cifar10, read_npz, read_pickle
-from training.recipe import find_recipe
-from training.tasks import TASKS, load_task, official_half, shrink
+from nb201env.training import files
+from nb201env.training.data import Data, augment, batches, training_split
+from nb201env.training.files import DamagedData, Download, download, read_cifar10, read_npz, read_pickle
+from nb201env.training.recipe import find_recipe
+from nb201env.training.tasks import TASKS, load_task, official_half, shrink
 
 RECIPE = replace(find_recipe("smoke-2"), train_images=0, batch=100, pad=8, flip=True)
 

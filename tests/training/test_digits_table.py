@@ -14,13 +14,13 @@ from nb201env.classes import canonical_classes, representatives
 from nb201env.comparison import kendall
 from nb201env.space import SIZE
 from nb201env.tables import embedded_file
-from training.audit import dead_architectures
-from training.build import find_trainer
-from training.data import SPLITS
-from training.merge import NOMINAL_MACS_PER_SECOND
-from training.recipe import Recipe, find_recipe
-from training.tasks import load_task
-from training.threads import one_thread
+from nb201env.training.audit import dead_architectures
+from nb201env.training.build import find_trainer
+from nb201env.training.data import SPLITS
+from nb201env.training.merge import NOMINAL_MACS_PER_SECOND
+from nb201env.training.recipe import Recipe, find_recipe
+from nb201env.training.tasks import load_task
+from nb201env.training.threads import one_thread
 
 NAME, RECIPE = "digits-10", find_recipe("digits-10")
 

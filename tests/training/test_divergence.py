@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from nb201env import Architecture, NotRecorded
+from nb201env.training.build import build, train_compiled
+from nb201env.training.data import SPLITS
+from nb201env.training.divergence import Trainer, train_masked
+from nb201env.training.gpu import trainer as trainer_module
+from nb201env.training.gpu.graphs import train_graphs
+from nb201env.training.gpu.trainer import Program, Shape, train_stacked
+from nb201env.training.loop import DivergedTraining, Logs, train_plain
+from nb201env.training.merge import merge
+from nb201env.training.network import Network, Skeleton, initial_network
+from nb201env.training.plan import Folder
 from tests.training.test_build import BEST, DATA, DEAD, ONLY, RECIPE, built, small_plan
-from training.build import build, train_compiled
-from training.data import SPLITS
-from training.divergence import Trainer, train_masked
-from training.gpu import trainer as trainer_module
-from training.gpu.graphs import train_graphs
-from training.gpu.trainer import Program, Shape, train_stacked
-from training.loop import DivergedTraining, Logs, train_plain
-from training.merge import merge
-from training.network import Network, Skeleton, initial_network
-from training.plan import Folder
 
 
 def test_a_diverging_training_is_named(tmp_path: Path) -> None:

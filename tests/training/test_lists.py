@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import files, lists
-from training.files import DamagedData, Download
-from training.lists import LISTS, download_list, read_list
-from training.tasks import download_task, find_task, load_task
+from nb201env.training import files, lists
+from nb201env.training.files import DamagedData, Download
+from nb201env.training.lists import LISTS, download_list, read_list
+from nb201env.training.tasks import download_task, find_task, load_task
 
 VALID = [0, 3, 4, 7, 9]
 NAMES = {"cifar100": "cifar100-test-split.txt", "ImageNet16-120": "imagenet-16-120-test-split.txt"}

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from nb201env import Table
+from nb201env.training.build import arithmetic, build
+from nb201env.training.merge import merge
+from nb201env.training.plan import Folder, this_machine
 from tests.training.test_build import DATA, built, small_plan
-from training.build import arithmetic, build
-from training.merge import merge
-from training.plan import Folder, this_machine
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from nb201env import Architecture, cost
 from nb201env.classes import canonical_classes, canonical_naming, convolutions, output_terms
 from nb201env.space import CONV1X1, CONV3X3, NONE, POOL, SIZE, SKIP
-from training.network import (
+from nb201env.training.network import (
     AveragePool,
     Network,
     Skeleton,

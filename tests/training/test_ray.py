@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from nb201env.training.merge import merge
+from nb201env.training.plan import Folder
+from nb201env.training.recipe import find_recipe
 from tests.training.test_build import COMMAND, DATA, built, uninterrupted, wait_for_shards
-from training.merge import merge
-from training.plan import Folder
-from training.recipe import find_recipe
 
 pytest.importorskip("ray")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.recipe import PRESETS, Recipe
+from nb201env.training.recipe import PRESETS, Recipe
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("official-12", 12), ("official-200", 200)])

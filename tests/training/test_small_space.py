@@ -11,13 +11,13 @@ import pytest
 from benchmarks import small_space
 from nb201env.classes import representatives
 from nb201env.space import Architecture, official_index_of
-from training import recipe as recipes
-from training.build import build
-from training.loop import train_plain
-from training.plan import Folder, Plan
-from training.recipe import find_recipe
-from training.tasks import load_task
-from training.threads import one_thread
+from nb201env.training import recipe as recipes
+from nb201env.training.build import build
+from nb201env.training.loop import train_plain
+from nb201env.training.plan import Folder, Plan
+from nb201env.training.recipe import find_recipe
+from nb201env.training.tasks import load_task
+from nb201env.training.threads import one_thread
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_recipe_is_the_official_one_on_a_smaller_network() -> None:
     official, small = find_recipe("official-12"), find_recipe("small-12")
     assert replace(official, name="small-12", cells=1) == small
-    assert small.pad * 16 // 32 == 2  # pixels of a crop, see `training.data.batches`
+    assert small.pad * 16 // 32 == 2  # pixels of a crop, see `nb201env.training.data.batches`
 
 
 def test_classes_are_drawn_and_not_chosen() -> None:

@@ -12,13 +12,13 @@ import pytest
 
 from nb201env.cli import build as program
 from nb201env.container import DamagedTable, write
+from nb201env.training import load_network
+from nb201env.training.build import Way, build, train_unit
+from nb201env.training.build import store as keep
+from nb201env.training.merge import merge
+from nb201env.training.plan import Folder, ForeignShard
+from nb201env.training.store import Store
 from tests.training.test_build import BUILD, DATA, small_plan
-from training import load_network
-from training.build import Way, build, train_unit
-from training.build import store as keep
-from training.merge import merge
-from training.plan import Folder, ForeignShard
-from training.store import Store
 
 
 @pytest.fixture

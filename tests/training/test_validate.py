@@ -10,12 +10,10 @@ import pytest
 
 from nb201env.classes import canonical_classes
 from nb201env.space import SIZE, official_index_of
-from tests.conftest import ROOT
-from tests.conftest import reference as reference_file
-from training import validate as module
-from training.build import Progress
-from training.plan import Folder
-from training.validate import (
+from nb201env.training import validate as module
+from nb201env.training.build import Progress
+from nb201env.training.plan import Folder
+from nb201env.training.validate import (
     Comparison,
     choose,
     compare,
@@ -25,6 +23,8 @@ from training.validate import (
     shard_for,
     validate,
 )
+from tests.conftest import ROOT
+from tests.conftest import reference as reference_file
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_the_machine_is_the_gpu_where_there_is_one() -> None:
 def _thin(name: str):  # type: ignore[no-untyped-def]
     from dataclasses import replace
 
-    from training.recipe import PRESETS
+    from nb201env.training.recipe import PRESETS
 
     return replace(PRESETS[name], epochs=2, width=2, cells=1)
 

@@ -1,12 +1,12 @@
 """What bandwidth and instruction issue allow on a given GPU, and what is predicted from it.
 
-Two bounds on a training step of one network. *Memory*: its bytes (`training.gpu.floor`) over the bandwidth.
-*Issue*: its instructions over the rate at which the multiprocessors issue them. At most that is four a
-clock and multiprocessor; kernels of this kind reach 2 to 2.8. Instructions are read from the machine
+Two bounds on a training step of one network. *Memory*: its bytes (`nb201env.training.gpu.floor`) over the
+bandwidth. *Issue*: its instructions over the rate at which the multiprocessors issue them. At most that is
+four a clock and multiprocessor; kernels of this kind reach 2 to 2.8. Instructions are read from the machine
 code by `benchmarks.gpu_instructions`; what it found with Triton 3.6.0 stands here, of the present kernels and
 of those of commit f9c3497, which were bound by it. Neither of the bounds was measured on a GPU.
 
-    python -m training.gpu.bounds --gpu H100
+    python -m nb201env.training.gpu.bounds --gpu H100
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP
-from training.gpu.floor import (
+from nb201env.training.gpu.floor import (
     COUNTS,
     FLOOR,
     PLAIN,
@@ -30,8 +30,8 @@ from training.gpu.floor import (
     estimate,
     leaving,
 )
-from training.network import STAGES
-from training.recipe import Recipe, find_recipe
+from nb201env.training.network import STAGES
+from nb201env.training.recipe import Recipe, find_recipe
 
 
 class GPU(NamedTuple):

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nb201env.space import Architecture
-from training.data import SPLITS, Data, Split, batches, training_split
-from training.loop import Logs, Result, as_logs, check_finite
-from training.precision import exact_float32
-from training.recipe import Recipe
+from nb201env.training.data import SPLITS, Data, Split, batches, training_split
+from nb201env.training.loop import Logs, Result, as_logs, check_finite
+from nb201env.training.precision import exact_float32
+from nb201env.training.recipe import Recipe
 
 _WARM_UP = 3
 
@@ -295,7 +295,7 @@ def fit(
     lanes: Sequence[Lane], architectures: Sequence[Sequence[Architecture]], data: Data, recipe: Recipe,
     seed: int,
 ) -> list[Logs]:  # fmt: skip
-    """Train all lanes through the same batches; like `training.loop.fit` of each, to rounding.
+    """Train all lanes through the same batches; like `nb201env.training.loop.fit` of each, to rounding.
 
     Args:
         lanes: Their models hold the starting weights.

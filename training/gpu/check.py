@@ -1,10 +1,10 @@
 """Are the GPU trainers right on this device, in the type and at the shapes of a build?
 
-    python -m training.gpu.check                    every part, for 32- and 16-pixel images
-    python -m training.gpu.check --part cells16x32  one part, in this process; one JSON line
+    python -m nb201env.training.gpu.check                    every part, for 32- and 16-pixel images
+    python -m nb201env.training.gpu.check --part cells16x32  one part, in this process; one JSON line
 
-Every kernel, each edge and op, is held to the plain network of `training.network` in float32, tensor by
-tensor and architecture by architecture: outputs in training and in evaluation mode, all gradients, the
+Every kernel, each edge and op, is held to the plain network of `nb201env.training.network` in float32, tensor
+by tensor and architecture by architecture: outputs in training and in evaluation mode, all gradients, the
 moved statistics. The parts:
 
     cells16x32   cells with 16 channels on 32 pixels, and so for every stage
@@ -39,8 +39,8 @@ from typing import Any
 import torch
 
 from nb201env.processes import Ended, end_if_orphaned, run_apart
-from training.gpu.checks.findings import Findings, Off
-from training.gpu.checks.setting import Setting, type_for
+from nb201env.training.gpu.checks.findings import Findings, Off
+from nb201env.training.gpu.checks.setting import Setting, type_for
 
 Verdict = dict[str, Any]
 """What one part found: its `part`, `ok`, `trainer` and `seconds`, in `problem` one line that says what is
@@ -74,7 +74,7 @@ def find_part(name: str) -> Callable[[Setting], Findings]:
     found = _NAME.fullmatch(name)
     if found is None:
         raise ValueError(f"unknown part {name!r}; a part is a kind, channels and a side, like cells16x32")
-    from training.gpu.checks import blocks, networks  # they import Triton's kernels, see `main`
+    from nb201env.training.gpu.checks import blocks, networks  # they import Triton's kernels, see `main`
 
     kind, channels, side = found[1], int(found[2]), int(found[3])
     run = getattr(blocks if kind in ("cells", "convs") else networks, kind)
@@ -131,7 +131,7 @@ def check(
     def apart(name: str) -> None:
         left = end - time.monotonic()
         if left > 0:
-            command = [sys.executable, "-m", "training.gpu.check", "--part", name, *arguments]
+            command = [sys.executable, "-m", "nb201env.training.gpu.check", "--part", name, *arguments]
             verdicts[name] = _read(name, run_apart(command, left))
         report(list(verdicts.values()), verdicts[name])
 
@@ -235,7 +235,7 @@ def _setting(device: str, backend: str | None, batch: int | None, networks: int)
     on_gpu = there.type == "cuda"
     if on_gpu and not torch.cuda.is_available():
         raise ValueError("PyTorch sees no NVIDIA GPU here; try the check with --device cpu")
-    from training.gpu.stacked import best_backend
+    from nb201env.training.gpu.stacked import best_backend
 
     backend = backend or best_backend(there)
     torch.set_num_threads(1)  # parts run side by side

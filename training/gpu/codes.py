@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nb201env.space import CONV1X1, CONV3X3, NUM_EDGES, POOL, SKIP, Architecture
-from training.network import live_ops
+from nb201env.training.network import live_ops
 
 EPS, MOMENTUM = 1e-5, 0.1
 """Of batch norm: PyTorch's defaults, which the official network keeps."""

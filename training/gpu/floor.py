@@ -10,11 +10,11 @@ Three ways to count, for the live ops of a cell:
   barriers are batch norm's: its statistics need the whole batch before the first output, and so do
   its two sums in the backward pass. Phases of a node: convolve; sum the terms; sum for the norms;
   gradients of data and weights.
-* `STACKED`: as the kernels of `training.gpu` are cut: edges read their node on their own, nodes are
+* `STACKED`: as the kernels of `nb201env.training.gpu` are cut: edges read their node on their own, nodes are
   stored after their ReLU, and gradients of raw outputs and of weights are passes of their own.
 * `PLAIN`: one PyTorch call per module.
 
-How long that takes on a given GPU, and what its instructions take, is in `training.gpu.bounds`.
+How long that takes on a given GPU, and what its instructions take, is in `nb201env.training.gpu.bounds`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import numpy as np
 
 from nb201env.classes import representatives
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP, Architecture
-from training.network import STAGES, live_ops
-from training.recipe import Recipe
+from nb201env.training.network import STAGES, live_ops
+from nb201env.training.recipe import Recipe
 
 Ops = tuple[int, ...]
 _CONVS = (CONV1X1, CONV3X3)
@@ -107,7 +107,7 @@ def leaving(ops: Ops) -> list[Leaving]:
 
 
 def stacked_cell(ops: Ops) -> int:
-    """Passes of a cell as the kernels of `training.gpu.kernels` and `kernels_backward` are cut."""
+    """Passes of a cell as the kernels of `nb201env.training.gpu.kernels` and `kernels_backward` are cut."""
     convs = sum(op in _CONVS for *_, op in _edges(ops))
     others = len(_edges(ops)) - convs
     targets = len({t for _, t, op in _edges(ops) if op in _CONVS})

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nb201env.space import EDGES
-from training.gpu.codes import Codes, Convs
-from training.gpu.passes import Backward, Shape, convolve_into, new_norm, node_sum, rectify
-from training.gpu.variants import settle_keys
+from nb201env.training.gpu.codes import Codes, Convs
+from nb201env.training.gpu.passes import Backward, Shape, convolve_into, new_norm, node_sum, rectify
+from nb201env.training.gpu.variants import settle_keys
 
 _NODES = 4
 settle_keys()  # before the first launch: else kernels that were compiled ahead may not be found

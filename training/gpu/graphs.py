@@ -15,11 +15,11 @@ from collections.abc import Sequence
 import torch
 
 from nb201env.space import Architecture
-from training.data import Data
-from training.gpu.capture import Lane, fit
-from training.loop import Alone, Logs, concatenate, skeleton_for
-from training.network import Network, initial_network
-from training.recipe import Recipe
+from nb201env.training.data import Data
+from nb201env.training.gpu.capture import Lane, fit
+from nb201env.training.loop import Alone, Logs, concatenate, skeleton_for
+from nb201env.training.network import Network, initial_network
+from nb201env.training.recipe import Recipe
 
 IN_FLIGHT = 8
 
@@ -28,9 +28,9 @@ def train_graphs(
     architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int,
     *, dtype: torch.dtype | None = None, in_flight: int = IN_FLIGHT,
 ) -> tuple[Logs, list[Network]]:  # fmt: skip
-    """Train architectures a few at a time; like `training.loop.train_plain`, to rounding.
+    """Train architectures a few at a time; like `nb201env.training.loop.train_plain`, to rounding.
 
-    On a GPU cuDNN is held to its deterministic algorithms (`training.precision`), so that equal bits
+    On a GPU cuDNN is held to its deterministic algorithms (`nb201env.training.precision`), so that equal bits
     from run to run are likely; PyTorch promises them for none of its other operations.
 
     Args:

@@ -25,7 +25,7 @@ from threading import Thread
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from training.gpu.variants import Variant, find_kernel, settle_keys
+from nb201env.training.gpu.variants import Variant, find_kernel, settle_keys
 
 _GROUP = "__grp__"
 _NEEDED = (".json", ".cubin", ".so")

@@ -1,6 +1,6 @@
 """Triton kernels, backward: batch norm's sums, the gradients of raw outputs, of nodes and of weights.
 
-Layout, op codes, slots and edges are those of `training.gpu.kernels`. The order of a cell's backward
+Layout, op codes, slots and edges are those of `nb201env.training.gpu.kernels`. The order of a cell's backward
 pass follows from batch norm, which needs two sums over the batch before the first gradient:
 
     for node 3, 2, 1:  norm_sums        reads the node's gradient once and each convolution's output
@@ -17,7 +17,7 @@ share.
 import triton
 import triton.language as tl
 
-from training.gpu.kernels import (
+from nb201env.training.gpu.kernels import (
     ALL,
     BOTTOM,
     CONV1X1,

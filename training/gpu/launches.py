@@ -2,7 +2,7 @@
 
 PyTorch's "meta" device gives tensors shapes, types and addresses, but no memory, and recorders stand
 in for the kernels. What is listed is what a GPU would be asked to run. Its `variants` say how much has
-to be compiled before a build trains at full speed, and `training.gpu.precompile` compiles them ahead.
+to be compiled before a build trains at full speed, and `nb201env.training.gpu.precompile` does so ahead.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import torch
 
 from nb201env.space import CONV3X3, NUM_EDGES, Architecture
-from training.gpu.codes import Codes
-from training.gpu.stacked import Stacked
-from training.gpu.variants import Variant, distinct, kernel_modules, kernels_in, variant_of
-from training.network import Skeleton
-from training.recipe import Recipe
+from nb201env.training.gpu.codes import Codes
+from nb201env.training.gpu.stacked import Stacked
+from nb201env.training.gpu.variants import Variant, distinct, kernel_modules, kernels_in, variant_of
+from nb201env.training.network import Skeleton
+from nb201env.training.recipe import Recipe
 
 CLASSES = 10  # any number: the classifier is PyTorch's
 
@@ -72,7 +72,7 @@ def find_images(task: str) -> Images:
 
 @contextlib.contextmanager
 def recorded() -> Iterator[list[Launch]]:
-    """Within it, launches of the kernels of `training.gpu` are listed and not run.
+    """Within it, launches of the kernels of `nb201env.training.gpu` are listed and not run.
 
     Raises:
         ValueError: If the kernels were defined for Triton's interpreter.

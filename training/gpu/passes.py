@@ -1,6 +1,6 @@
 """The passes of a cell over the GPU's memory: which kernel is started with which sizes.
 
-`training.gpu.functions` puts them in order; what they compute is said in `training.gpu.kernels`.
+`nb201env.training.gpu.functions` puts them in order; `nb201env.training.gpu.kernels` says what they compute.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.gpu import kernels, kernels_backward
-from training.gpu.codes import EPS, MOMENTUM, Codes, Convs
+from nb201env.training.gpu import kernels, kernels_backward
+from nb201env.training.gpu.codes import EPS, MOMENTUM, Codes, Convs
 
 _TILE = 16_384  # bytes of a tile that goes through the matrix units: what the registers bear
 _COPIED = 8_192  # bytes of a tile that is added up or copied

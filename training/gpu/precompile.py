@@ -1,7 +1,7 @@
 """Compiles the GPU kernels of a build ahead, on a machine that needs no GPU.
 
-    python -m training.gpu.precompile --capability 90 --out cache
-    python -m training.gpu.precompile --install cache --into ~/.triton/cache    # on the GPU's machine
+    python -m nb201env.training.gpu.precompile --capability 90 --out cache
+    python -m nb201env.training.gpu.precompile --install cache --into ~/.triton/cache    # on that machine
 
 The first line compiles what an official-12 build of cifar10-valid and a small-12 build of
 cifar10-valid-16px launch, 64 networks at a time. The second puts it where Triton looks (the folder
@@ -16,8 +16,8 @@ TRITON_DISABLE_LINE_INFO. It does not depend on where the checkout or Triton is.
 Triton compiles as it would without a cache. So compile with the Python and the Triton of the GPU's
 machine, if need be in two steps, of which the second needs Triton alone, without PyTorch or NumPy:
 
-    python -m training.gpu.precompile --list variants.json
-    python3.12 -m training.gpu.precompile --from variants.json --capability 90 --out cache
+    python -m nb201env.training.gpu.precompile --list variants.json
+    python3.12 -m nb201env.training.gpu.precompile --from variants.json --capability 90 --out cache
 
 Triton also builds small C modules that start the kernels, which needs a C compiler and Python's headers
 on the GPU's machine. Versions that do (3.6) get these built here too where there is a compiler.
@@ -34,8 +34,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from training.gpu.kernel_cache import Compiled, compile_into, install
-from training.gpu.variants import Variant, distinct, read_variants, write_variants
+from nb201env.training.gpu.kernel_cache import Compiled, compile_into, install
+from nb201env.training.gpu.variants import Variant, distinct, read_variants, write_variants
 
 BUILDS = (("cifar10-valid", "official-12"), ("cifar10-valid-16px", "small-12"))
 """Task and recipe of what is compiled by default."""
@@ -56,8 +56,8 @@ def list_variants(builds: Sequence[tuple[str, str]], networks: Sequence[int], dt
     """
     import torch
 
-    from training.gpu.launches import find_images, variants_of_build
-    from training.recipe import find_recipe
+    from nb201env.training.gpu.launches import find_images, variants_of_build
+    from nb201env.training.recipe import find_recipe
 
     return distinct(
         variant
@@ -116,7 +116,7 @@ def _report(done: Sequence[Compiled], out: Path, seconds: float) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m training.gpu.precompile",
+        prog="python -m nb201env.training.gpu.precompile",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,12 +1,12 @@
 """K networks of one skeleton as one program, in which the architecture is data.
 
 Weights and activations have a leading axis of length K; the activations are [K, B, H, W, C] (see
-`training.gpu.kernels`). All networks see the same batches; each has its own loss and optimizer
-state, so they do not touch each other. `training.network` stays the definition: weights are taken
+`nb201env.training.gpu.kernels`). All networks see the same batches; each has its own loss and optimizer
+state, so they do not touch each other. `nb201env.training.network` stays the definition: weights are taken
 from plain networks (`load`) and given back (`store`), and the tests hold this program to the
 plain one for every op on every edge.
 
-The work is done by the Triton kernels, or without them by plain PyTorch (`training.gpu.torch_ops`).
+The work is done by the Triton kernels, or without them by plain PyTorch (`nb201env.training.gpu.torch_ops`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from nb201env.space import CONV1X1, CONV3X3
-from training.gpu import torch_ops
-from training.gpu.codes import Codes, Convs
-from training.network import STAGES, Network, Skeleton, live_ops
+from nb201env.training.gpu import torch_ops
+from nb201env.training.gpu.codes import Codes, Convs
+from nb201env.training.network import STAGES, Network, Skeleton, live_ops
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
 BACKENDS = ("triton", "torch")
@@ -39,7 +39,7 @@ def functions(backend: str) -> ModuleType:
         return torch_ops
     if backend != "triton":
         raise ValueError(f"unknown backend {backend!r}; the backends are {', '.join(BACKENDS)}")
-    return importlib.import_module("training.gpu.functions")
+    return importlib.import_module("nb201env.training.gpu.functions")
 
 
 class Stacked(nn.Module):

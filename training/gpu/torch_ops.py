@@ -1,4 +1,4 @@
-"""The same functions as `training.gpu.functions` in plain PyTorch: the reference, and the fallback.
+"""The same functions as `nb201env.training.gpu.functions` in plain PyTorch: the reference, and the fallback.
 
 Here too the architecture is data: a list of members per edge and op, padded to a fixed length so
 that a captured program serves other architectures. Padding computes network 0 once more and
@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL
-from training.gpu.codes import COMPUTED, EPS, MOMENTUM, Codes, Convs, Members
-from training.network import make_op
+from nb201env.training.gpu.codes import COMPUTED, EPS, MOMENTUM, Codes, Convs, Members
+from nb201env.training.network import make_op
 
 _SPLIT = 4096
 _POOL = make_op(POOL, 0)
@@ -54,7 +54,7 @@ def _term(x: Tensor, op: int, convs: Convs, edge: int, members: Members) -> Tens
 def conv_norm(
     x: Tensor, convs: Convs, codes: Codes, *, stride: int = 1, relu: bool = True, addend: Tensor | None = None
 ) -> Tensor:
-    """As `training.gpu.functions.conv_norm`."""
+    """As `nb201env.training.gpu.functions.conv_norm`."""
     del codes
     if len(x) == 1:
         x = x.expand(convs.weight.shape[1], *x.shape[1:])

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import torch
 
 from nb201env.space import Architecture
-from training.data import Data
-from training.gpu.capture import Lane, fit
-from training.gpu.codes import Codes, count_convolutions, count_members, live_codes
-from training.gpu.graphs import activations_on
-from training.gpu.stacked import Stacked, best_backend
-from training.loop import DivergedTraining, Logs, skeleton_for
-from training.network import Network, Skeleton, initial_network
-from training.recipe import Recipe
+from nb201env.training.data import Data
+from nb201env.training.gpu.capture import Lane, fit
+from nb201env.training.gpu.codes import Codes, count_convolutions, count_members, live_codes
+from nb201env.training.gpu.graphs import activations_on
+from nb201env.training.gpu.stacked import Stacked, best_backend
+from nb201env.training.loop import DivergedTraining, Logs, skeleton_for
+from nb201env.training.network import Network, Skeleton, initial_network
+from nb201env.training.recipe import Recipe
 
 
 class Shape(NamedTuple):
@@ -79,7 +79,7 @@ def train_stacked(
     architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int,
     *, dtype: torch.dtype | None = None, backend: str | None = None,
 ) -> tuple[Logs, list[Network]]:  # fmt: skip
-    """Train all these architectures in one program; like `training.loop.train_plain`, to rounding.
+    """Train all these architectures in one program; like `nb201env.training.loop.train_plain`, to rounding.
 
     On a GPU, where recording takes seconds, the program of the last call is used again if it fits. A
     training repeats there to the bit by construction: the kernels add in a fixed order, and nothing is

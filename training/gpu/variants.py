@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-import training.gpu
+from nb201env.training import gpu
 
 _ALIGNED = 16  # bytes of a pointer, or units of an integer
 _KIND = "training.gpu variants 1"
@@ -53,7 +53,7 @@ class Variant:
     """One thing to compile.
 
     Attributes:
-        kernel: Where it is: "training.gpu.kernels:convolve".
+        kernel: Where it is: "nb201env.training.gpu.kernels:convolve".
         arguments: By parameter; constants as they are, of the others one that stands for its kind.
         options: Such as num_warps.
     """
@@ -176,8 +176,8 @@ def read_variants(path: Path) -> list[Variant]:
 
 def kernel_modules() -> list[ModuleType]:
     """The modules of this package whose names begin with "kernels"."""
-    names = sorted(module.name for module in pkgutil.iter_modules(training.gpu.__path__))
-    return [importlib.import_module(f"training.gpu.{name}") for name in names if name.startswith("kernels")]
+    names = sorted(module.name for module in pkgutil.iter_modules(gpu.__path__))
+    return [importlib.import_module(f"{gpu.__name__}.{n}") for n in names if n.startswith("kernels")]
 
 
 def kernels_in(module: ModuleType) -> dict[str, Any]:

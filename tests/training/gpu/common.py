@@ -11,9 +11,9 @@ import torch
 
 from nb201env import Architecture
 from nb201env.space import CONV3X3, NONE, NUM_EDGES, NUM_OPS, SIZE, SKIP
-from training.data import SPLITS
-from training.gpu.codes import Codes, Convs
-from training.loop import Logs
+from nb201env.training.data import SPLITS
+from nb201env.training.gpu.codes import Codes, Convs
+from nb201env.training.loop import Logs
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HAVE_TRITON = importlib.util.find_spec("triton") is not None

@@ -16,8 +16,8 @@ import sys
 import torch
 
 from benchmarks.sass import compiled
-from training.gpu.launches import launches, variants
-from training.network import Skeleton
+from nb201env.training.gpu.launches import launches, variants
+from nb201env.training.network import Skeleton
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nb201env.space import SIZE, official_index_of
-from training.files import Arrays
+from nb201env.training.files import Arrays
 
 
 def images(train: int, test: int) -> Arrays:

@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.gpu_lease import home
 from benchmarks.gpu_lease.lease import Lease
 from benchmarks.gpu_lease.targets import Profile, Rows, Target
-from training.plan import COLUMNS, Folder, Plan
-from training.recipe import find_recipe
+from nb201env.training.plan import COLUMNS, Folder, Plan
+from nb201env.training.recipe import find_recipe
 
 
 def shell(text: str) -> list[str]:

@@ -53,6 +53,8 @@ def collect(folder: Path) -> str:
 def lease(checkout: Path, *arguments: object, env: Mapping[str, str] | None = None) -> str:
     command = [sys.executable, "-m", "benchmarks.gpu_lease", *map(str, arguments)]
     env = {**(os.environ if env is None else env), "OMP_NUM_THREADS": "1"}  # little to share out
+    for ours in ("PYTHONPATH", "PYTHONSAFEPATH"):  # it finds its own checkout
+        env.pop(ours, None)
     done = subprocess.run(command, cwd=checkout, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, check=False)  # fmt: skip
     assert done.returncode == 0, f"{command[3:]} ended with {done.returncode}:\n{done.stdout}"

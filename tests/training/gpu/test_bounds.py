@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nb201env.space import CONV1X1, CONV3X3, NONE, NUM_EDGES, POOL, SKIP
-from training.gpu.bounds import (
+from nb201env.training.gpu.bounds import (
     BEFORE,
     BEFORE_COUNT,
     GPUS,
@@ -24,8 +24,8 @@ from training.gpu.bounds import (
     mean_issue,
     predictions,
 )
-from training.gpu.floor import FLOOR, PLAIN, STACKED, estimate
-from training.recipe import find_recipe
+from nb201env.training.gpu.floor import FLOOR, PLAIN, STACKED, estimate
+from nb201env.training.recipe import find_recipe
 
 OFFICIAL, H100 = find_recipe("official-12"), GPUS["H100"]
 KEPT = Path(__file__).parents[3] / "docs" / "data" / "gpu-instructions.json"

@@ -11,9 +11,9 @@ import pytest
 from benchmarks.gpu_lease.collect import check_shard
 from benchmarks.gpu_lease.lease import finished
 from benchmarks.gpu_lease.targets import FULL
+from nb201env.training.plan import COLUMNS, Folder
+from nb201env.training.validate import compare, read_reference, report
 from tests.conftest import reference
-from training.plan import COLUMNS, Folder
-from training.validate import compare, read_reference, report
 
 ROOT = Path(__file__).parents[3]
 BUILDS = sorted(plan.parent for plan in (ROOT / "builds").glob("*/plan.json"))

@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 import torch
 
+from nb201env.training.data import Data, Split, batches
+from nb201env.training.gpu import capture
+from nb201env.training.gpu.capture import Lane, Step, evaluate, fit, planned_steps
+from nb201env.training.gpu.codes import Codes
+from nb201env.training.gpu.graphs import train_graphs
+from nb201env.training.gpu.stacked import Stacked
+from nb201env.training.loop import Alone
+from nb201env.training.network import Network, Skeleton, initial_network
+from nb201env.training.recipe import find_recipe
+from nb201env.training.tasks import load_task
 from tests.training.gpu.common import DEVICE, MIXED, assert_same
-from training.data import Data, Split, batches
-from training.gpu import capture
-from training.gpu.capture import Lane, Step, evaluate, fit, planned_steps
-from training.gpu.codes import Codes
-from training.gpu.graphs import train_graphs
-from training.gpu.stacked import Stacked
-from training.loop import Alone
-from training.network import Network, Skeleton, initial_network
-from training.recipe import find_recipe
-from training.tasks import load_task
 
 GREY = load_task("digits")
 DATA = Data(  # of three channels, so that there is one way alone for a pixel's channels to lie side by side
@@ -358,7 +358,8 @@ def test_a_trainer_whose_lanes_record(cuda: Pretended, monkeypatch: pytest.Monke
     recipe = replace(RECIPE, epochs=1)
     plain, _ = train_graphs(MIXED[:4], DATA, recipe, 1)
     monkeypatch.setattr(
-        "training.gpu.graphs.Lane", lambda *a, **k: recording(Lane(*a, **k), own_stream=k["own_stream"])
+        "nb201env.training.gpu.graphs.Lane",
+        lambda *a, **k: recording(Lane(*a, **k), own_stream=k["own_stream"]),
     )
     found, _ = train_graphs(MIXED[:4], DATA, recipe, 1, in_flight=3)
     assert [event[0] for event in cuda.events].count("record") == 4 * 3

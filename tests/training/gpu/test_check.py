@@ -18,14 +18,14 @@ from torch import Tensor
 
 from nb201env import Architecture
 from nb201env.space import CONV3X3, NUM_EDGES, NUM_OPS, POOL
+from nb201env.training.gpu import capture, torch_ops
+from nb201env.training.gpu.check import usable
+from nb201env.training.gpu.checks import blocks, networks
+from nb201env.training.gpu.checks.setting import TOLERANCES, architectures, exact
+from nb201env.training.gpu.stacked import Stacked
+from nb201env.training.network import AveragePool
 from tests.training.gpu.common import DEVICE
 from tests.training.gpu.verdicts import verdict_on, wrong
-from training.gpu import capture, torch_ops
-from training.gpu.check import usable
-from training.gpu.checks import blocks, networks
-from training.gpu.checks.setting import TOLERANCES, architectures, exact
-from training.gpu.stacked import Stacked
-from training.network import AveragePool
 
 TYPES = [torch.bfloat16, torch.float32]
 PARTS = ["cells4x4", "cells16x4", "convs4x8", "network4x8", "stacked4x8", "graphs4x8", "plain4x8"]

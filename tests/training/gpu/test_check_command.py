@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from nb201env.processes import Ended
+from nb201env.training.gpu import check, torch_ops
+from nb201env.training.gpu.check import Verdict, parts_for, usable
 from tests.training.gpu.verdicts import verdict_on
-from training.gpu import check, torch_ops
-from training.gpu.check import Verdict, parts_for, usable
 
 
 def test_parts_of_a_build() -> None:

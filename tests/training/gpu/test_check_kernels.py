@@ -14,13 +14,13 @@ import torch
 
 from nb201env import Architecture
 from nb201env.space import CONV1X1, CONV3X3, POOL, SKIP
+from nb201env.training.gpu.check import Verdict
+from nb201env.training.gpu.checks import blocks
 from tests.training.gpu.common import DEVICE
 from tests.training.gpu.verdicts import verdict_on, wrong
-from training.gpu.check import Verdict
-from training.gpu.checks import blocks
 
 pytest.importorskip("triton")
-from training.gpu import passes
+from nb201env.training.gpu import passes
 
 MIXED = Architecture((CONV3X3, POOL, CONV1X1, CONV3X3, SKIP, CONV3X3))
 

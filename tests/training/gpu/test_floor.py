@@ -14,9 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nb201env import Architecture
 from nb201env.classes import representatives
 from nb201env.space import CONV3X3, NONE, NUM_EDGES, POOL, SKIP
-from tests.training.gpu.common import MIXED
-from training.gpu.bounds import OPERATIONS
-from training.gpu.floor import (
+from nb201env.training.gpu.bounds import OPERATIONS
+from nb201env.training.gpu.floor import (
     COUNTS,
     FLOOR,
     PLAIN,
@@ -30,8 +29,9 @@ from training.gpu.floor import (
     stacked_cell,
     step_bytes,
 )
-from training.network import Network, Skeleton, live_ops
-from training.recipe import find_recipe
+from nb201env.training.network import Network, Skeleton, live_ops
+from nb201env.training.recipe import find_recipe
+from tests.training.gpu.common import MIXED
 
 OFFICIAL = find_recipe("official-12")
 ONE_SKIP = (NONE, NONE, NONE, SKIP, NONE, NONE)

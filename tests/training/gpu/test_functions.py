@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nb201env import Architecture
+from nb201env.training.gpu import torch_ops
+from nb201env.training.gpu.codes import EPS, Codes, Convs
+from nb201env.training.gpu.stacked import functions
 from tests.training.gpu.common import (
     BACKENDS,
     DEAD,
@@ -23,9 +26,6 @@ from tests.training.gpu.common import (
     random_convs,
     random_tensor,
 )
-from training.gpu import torch_ops
-from training.gpu.codes import EPS, Codes, Convs
-from training.gpu.stacked import functions
 
 pytestmark = pytest.mark.filterwarnings(  # of Triton's interpreter before 3.7
     "ignore:Conversion of an array with ndim:DeprecationWarning"
@@ -56,7 +56,7 @@ def _unwritten_memory_is_not_a_number() -> Iterator[None]:
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several tiles and parts of a sum even of few pixels, and the last of them not full."""
     pytest.importorskip("triton")
-    from training.gpu import passes
+    from nb201env.training.gpu import passes
 
     for name, value in (("_PIXELS", 64), ("_PIXELS_PER_SPLIT", 100), ("_ELEMENTS", 1024)):
         monkeypatch.setattr(passes, name, value)
@@ -197,7 +197,7 @@ def test_lone_convolutions(
 def test_the_ways_to_cut_a_weight_gradient() -> None:
     """Rows of taps for thin networks; single taps where those fill the matrix units; fewer if sums spill."""
     pytest.importorskip("triton")
-    from training.gpu.passes import Windows
+    from nb201env.training.gpu.passes import Windows
 
     ways = {
         (3, 16): (4, 3, 1), (32, 32): (4, 3, 1), (32, 64): (4, 1, 3), (64, 64): (1, 3, 3),
@@ -216,7 +216,7 @@ SPECIAL = [-1.5, -0.0, 0.0, 1.5, float("inf"), float("-inf"), float("nan"), -1e-
 def test_a_rectified_copy_of_special_values() -> None:
     """Zeros of either sign are zero, and what is not a number stays so: a diverged network must be seen."""
     pytest.importorskip("triton")
-    from training.gpu.passes import rectify
+    from nb201env.training.gpu.passes import rectify
 
     x = torch.tensor(SPECIAL, device=DEVICE).repeat(2, 1).view(2, 1, 2, 2, 2)
     copy = rectify(x, Codes.everywhere(2, DEVICE), 2)
@@ -226,7 +226,7 @@ def test_a_rectified_copy_of_special_values() -> None:
 def test_only_what_is_read_is_written() -> None:
     """By network: a node that a convolution leaves, a skip, both, a pooling, nothing."""
     pytest.importorskip("triton")
-    from training.gpu.passes import Shape, node_sum, rectify
+    from nb201env.training.gpu.passes import Shape, node_sum, rectify
 
     edges = [(1, 0, op, 0, other, 1) for op, other in ((3, 0), (1, 0), (2, 1), (4, 0), (0, 0))]
     # Edge 5 keeps node 2 alive; the first edge brings node 0 into node 1.

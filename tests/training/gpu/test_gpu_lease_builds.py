@@ -21,9 +21,9 @@ from benchmarks.gpu_lease import builder, home
 from benchmarks.gpu_lease.collect import collect
 from benchmarks.gpu_lease.lease import Lease, finished, read_lines
 from benchmarks.gpu_lease.targets import MINIATURE
+from nb201env.training.plan import Folder, ForeignShard
 from tests.training.gpu import lease_data
 from tests.training.gpu.lease_fakes import write_shards
-from training.plan import Folder, ForeignShard
 
 ROOT = Path(builder.__file__).parents[2]
 TARGET = MINIATURE.targets[0]

@@ -14,9 +14,9 @@ import pytest
 
 from benchmarks.gpu_lease import codec, pack, unpack
 from benchmarks.gpu_lease.unpack import Parts
+from nb201env.training.files import read_npz
+from nb201env.training.tasks import load_task, shrink
 from tests.training.gpu import lease_data
-from training.files import read_npz
-from training.tasks import load_task, shrink
 
 PART_BYTES = 200_000
 

@@ -16,6 +16,8 @@ from benchmarks.gpu_lease import commands, home, pack, stages
 from benchmarks.gpu_lease.lease import Lease, append, read_lines
 from benchmarks.gpu_lease.run import run_stages
 from benchmarks.gpu_lease.targets import MINIATURE, Rows, Target
+from nb201env.training.plan import Unit
+from nb201env.training.recipe import find_recipe
 from tests.training.gpu.lease_fakes import (
     archived,
     build_command,
@@ -28,8 +30,6 @@ from tests.training.gpu.lease_fakes import (
     validate_command,
     write_shards,
 )  # fmt: skip
-from training.plan import Unit
-from training.recipe import find_recipe
 
 ALL = ("check", "rows", "profile", "validate", "build")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from nb201env import Architecture
+from nb201env.training.gpu.check import Verdict, run_part, usable
+from nb201env.training.gpu.checks.setting import Setting
 from tests.training.gpu.common import DEVICE
-from training.gpu.check import Verdict, run_part, usable
-from training.gpu.checks.setting import Setting
 
 
 def verdict_on(

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nb201env.space import EDGES, NUM_EDGES, Architecture
-from training.gpu.checks.findings import Allowed, Findings, unwritten_shows
-from training.gpu.checks.rounded import round_where_stored, store_output
-from training.gpu.checks.setting import CONVS, Setting, Tolerances, architectures, exact
-from training.gpu.codes import Codes, Convs
-from training.gpu.stacked import functions
-from training.network import Cell, Network, Skeleton
-from training.precision import exact_float32
+from nb201env.training.gpu.checks.findings import Allowed, Findings, unwritten_shows
+from nb201env.training.gpu.checks.rounded import round_where_stored, store_output
+from nb201env.training.gpu.checks.setting import CONVS, Setting, Tolerances, architectures, exact
+from nb201env.training.gpu.codes import Codes, Convs
+from nb201env.training.gpu.stacked import functions
+from nb201env.training.network import Cell, Network, Skeleton
+from nb201env.training.precision import exact_float32
 
 Found = dict[str, Tensor | None]
 Module = TypeVar("Module", bound=nn.Module)

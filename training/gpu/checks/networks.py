@@ -13,19 +13,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from nb201env.space import Architecture
-from training.data import SPLITS, Data, Split
-from training.gpu.capture import Lane, fit
-from training.gpu.checks.blocks import randomised
-from training.gpu.checks.findings import Allowed, Findings, unwritten_shows
-from training.gpu.checks.rounded import round_where_stored
-from training.gpu.checks.setting import Setting, architectures, exact
-from training.gpu.codes import Codes, count_convolutions, count_members, live_codes
-from training.gpu.stacked import Stacked
-from training.gpu.trainer import Program, Shape
-from training.loop import Alone, Logs, concatenate, skeleton_for
-from training.network import Network, initial_network
-from training.precision import exact_float32
-from training.recipe import Recipe, find_recipe
+from nb201env.training.data import SPLITS, Data, Split
+from nb201env.training.gpu.capture import Lane, fit
+from nb201env.training.gpu.checks.blocks import randomised
+from nb201env.training.gpu.checks.findings import Allowed, Findings, unwritten_shows
+from nb201env.training.gpu.checks.rounded import round_where_stored
+from nb201env.training.gpu.checks.setting import Setting, architectures, exact
+from nb201env.training.gpu.codes import Codes, count_convolutions, count_members, live_codes
+from nb201env.training.gpu.stacked import Stacked
+from nb201env.training.gpu.trainer import Program, Shape
+from nb201env.training.loop import Alone, Logs, concatenate, skeleton_for
+from nb201env.training.network import Network, initial_network
+from nb201env.training.precision import exact_float32
+from nb201env.training.recipe import Recipe, find_recipe
 
 _RECIPE = find_recipe("official-12")
 _REST = 168 / 256

@@ -5,7 +5,7 @@ off, which is small, and where a node lies near zero its sign may be another, wh
 then passes a gradient that the reference stops, and a few such pixels in a thousand put a whole
 gradient off by a tenth. So the reference rounds as well, at the very places where a program writes to
 memory: it then has the same signs, and what differs is what rounding does to the gradients, less than
-a hundredth. Between those places it is PyTorch's own module in float32, as in `training.network`;
+a hundredth. Between those places it is PyTorch's own module in float32, as in `nb201env.training.network`;
 gradients pass the rounding unchanged.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nb201env.space import EDGES, NONE
-from training.network import Cell, Network, ResidualBlock
+from nb201env.training.network import Cell, Network, ResidualBlock
 
 
 class _Stored(torch.autograd.Function):

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_EDGES, POOL, SIZE, SKIP, Architecture
-from training.gpu.checks.findings import Allowed
-from training.network import live_ops
+from nb201env.training.gpu.checks.findings import Allowed
+from nb201env.training.network import live_ops
 
 CONVS = (CONV1X1, CONV3X3)
 
