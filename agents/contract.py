@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from nb201env.envs.vector import vectorized as native
 from nb201env.space import NUM_OPS, Architecture
 
 Env = gym.Env[Any, Any]
@@ -95,5 +96,7 @@ def vectorized(env: Env, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
     recorded, in the order of the copies, as if one environment had been asked for them.
     ``info["search_over"]`` is an array, true for all at once.
     """
-    vector: gym.vector.VectorEnv[Any, Any, Any] = env.get_wrapper_attr("vectorized")(num_envs)
-    return vector
+    if env.has_wrapper_attr("vectorized"):  # recorded, or guarded
+        vector: gym.vector.VectorEnv[Any, Any, Any] = env.get_wrapper_attr("vectorized")(num_envs)
+        return vector
+    return native(env.unwrapped, num_envs)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ import nb201env  # noqa: F401  (registers the ids)
 from nb201env.agents.contract import Agent, Env
 from nb201env.agents.trajectory import Cost, Trajectory, Writer, write_cost
 from nb201env.envs.single import NB201Env
-from nb201env.envs.vector import NB201VectorEnv
+from nb201env.envs.vector import NB201VectorEnv, vectorized
 from nb201env.space import Architecture
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
             raise ValueError("vectorize an environment before its first reset")
         self._started = True
         env: NB201Env = self.env.unwrapped  # type: ignore[assignment]
-        return VectorRecorder(env.vectorized(num_envs), self._seed, self._on_query)
+        return VectorRecorder(vectorized(env, num_envs), self._seed, self._on_query)
 
     def action_masks(self) -> Any:
         """The environment's masks, where MaskablePPO looks for them."""

@@ -13,6 +13,7 @@ from nb201env.classes import unique_string
 from nb201env.compat import traps
 from nb201env.compat.lookup import all_splits, costs, known, mean_of_held, remap, runs_held, sorted_rows
 from nb201env.compat.results import ArchResults, ResultsCount, percent
+from nb201env.compat.text import describe
 from nb201env.compat.traps import UNSET, Info, Trap, Unset, trap
 from nb201env.sources.nats import official_strings
 from nb201env.sources.official import SCHEDULES, TASKS
@@ -296,8 +297,6 @@ class NATStopology:
 
     def query_info_str_by_arch(self, arch: Any, hp: Hp = UNSET) -> str:
         """The numbers of an architecture as a few lines of text."""
-        from nb201env.compat.text import describe
-
         index = self.query_index_by_arch(arch)
         results = self.query_meta_info_by_index(index, self._schedule(hp, "query_info_str_by_arch"))
         return "\n".join(describe(results, f"arch-index={index}"))
@@ -306,9 +305,15 @@ class NATStopology:
 
     def show(self, index: int = -1) -> None:
         """Print the numbers of an architecture, or of all (index -1)."""
-        from nb201env.compat.text import show
-
-        show(self, self._tables, index)
+        held = sorted(self.evaluated_indexes)
+        for number in held if index < 0 else [self.query_index_by_arch(index)]:
+            if number not in held:
+                print(f"The tables hold no run of architecture {number}.")
+                continue
+            print(f"{number:06d} {self.arch(number)}")
+            for epochs in sorted(self._tables):
+                print(f"{epochs:03d} epochs")
+                print("\n".join(describe(self.query_meta_info_by_index(number, epochs))))
 
     def reload(self, archive_root: str | None = None, index: int | None = None) -> None:
         """Nothing to reload: the tables are open, and hold no weights."""

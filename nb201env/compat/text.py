@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nb201env.compat.results import ArchResults
 from nb201env.sources.official import TASKS
-from nb201env.table import Table
-
-if TYPE_CHECKING:
-    from nb201env.compat.api import NATStopology
 
 
 def describe(results: ArchResults, extra_info: Any = None) -> list[str]:
@@ -37,16 +33,3 @@ def _metrics(results: ArchResults, name: str) -> list[str]:
             title = "test " if (name, split) == ("cifar10", "test") else split
             parts.append(f"{title} : [loss = {found['loss']:.3f} & top1 = {found['accuracy']:.2f}%]")
     return parts
-
-
-def show(api: NATStopology, tables: dict[int, dict[str, Table]], index: int) -> None:
-    """Print `describe` for every schedule, of one architecture or (index < 0) of all."""
-    held = sorted(api.evaluated_indexes)
-    for number in held if index < 0 else [api.query_index_by_arch(index)]:
-        if number not in held:
-            print(f"The tables hold no run of architecture {number}.")
-            continue
-        print(f"{number:06d} {api.arch(number)}")
-        for epochs in sorted(tables):
-            print(f"{epochs:03d} epochs")
-            print("\n".join(describe(api.query_meta_info_by_index(number, epochs))))

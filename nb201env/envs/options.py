@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 ACTIONS = ("build", "pick", "edit")
 OBSERVATIONS = ("ops", "onehot")
@@ -36,6 +36,22 @@ class Limit:
         _one_of("limit['how']", self.how, ("hard", "weighted"))
         if not self.max > 0:
             raise ValueError(f"limit['max'] must be above 0; got {self.max!r}")
+
+
+class EnvOptions(TypedDict, total=False):
+    """The keyword arguments of the environments as editors and type checkers see them; see `Options`."""
+
+    actions: Literal["build", "pick", "edit"]
+    observations: Literal["ops", "onehot"]
+    run: str | int
+    epochs: int | None
+    reward: Literal["accuracy", "regret"]
+    limit: Limit | Mapping[str, Any] | None
+    budget_queries: int | None
+    budget_seconds: float | None
+    overshoot: Literal["allow", "drop"]
+    repeats: Literal["pay", "free"]
+    max_edits: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Many searches at once: their clocks, budgets, draws and answers, as arrays.
 
-What `NB201Env` does for one search in plain Python, `SearchBatch` does for many in numpy.
+What `Ledger` does for one search in plain Python, `SearchBatch` does for many in numpy.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from nb201env.envs import draws
 from nb201env.envs.answers import answers
+from nb201env.envs.ledger import NO_ACCURACY
 from nb201env.envs.options import Options
-from nb201env.envs.single import NO_ACCURACY
 from nb201env.space import SIZE, IntArray, all_strings
 from nb201env.table import FloatArray, Table
 

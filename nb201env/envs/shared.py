@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.envs.ledger import Ledger
 from nb201env.envs.options import Options
 from nb201env.envs.search import BoolArray, Reply, SearchBatch, Who
-from nb201env.envs.single import NB201Env
 from nb201env.space import IntArray
 from nb201env.table import FloatArray, Table
 
@@ -17,22 +15,21 @@ from nb201env.table import FloatArray, Table
 class SharedSearch(SearchBatch):
     """A batch with one clock, one budget and one sequence of draws.
 
-    Queries of one step are answered in the order of the copies, by one `NB201Env`: so the search
-    is, bit for bit, that environment's when it is asked for the same cells in that order. `clock`
+    Queries of one step are answered in the order of the copies, by one `Ledger`: so the search
+    is, bit for bit, that of one environment asked for the same cells in that order. `clock`
     and `queries` are what each copy saw at its last query.
     """
 
     def __init__(self, n: int, table: Table, options: Options) -> None:
         super().__init__(n, table, options)
-        arguments = {field.name: getattr(options, field.name) for field in fields(options)}
-        self._one = NB201Env(table, **arguments)
+        self._one = Ledger(table, options)
         self._epochs: IntArray = np.full(n, self._whole)
 
     def begin(self, who: IntArray, keys: npt.NDArray[np.uint64]) -> None:
         """Start a new search for all copies, with the first key."""
         if len(who):
             super().begin(np.arange(self._n), np.full(self._n, keys[0]))
-            self._one.begin_search(int(keys[0]))
+            self._one.begin(int(keys[0]))
 
     def draw_starts(self, who: Who) -> IntArray:
         """A random architecture for each; int64 indices."""
@@ -52,9 +49,10 @@ class SharedSearch(SearchBatch):
         rewards, answered = np.zeros(len(index)), np.zeros(len(index), dtype=np.bool_)
         for place, copy in enumerate(np.arange(self._n)[who].tolist()):
             self._one.choose_epochs(int(self._epochs[copy]))
-            rewards[place], info = self._one.ask(int(index[place]))
+            info = self._one.query(int(index[place]))
             answered[place] = info["architecture"] != ""
             if answered[place]:
+                rewards[place] = self._one.score
                 reply.architecture[copy], reply.run[copy] = info["architecture"], info["run"]
                 reply.accuracy[copy], reply.seconds[copy] = info["accuracy"], info["seconds"]
             self.clock[copy], self.queries[copy] = info["clock"], info["queries"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar, SupportsFloat
+from typing import Any, ClassVar, SupportsFloat, Unpack
 
 import gymnasium as gym
 import numpy as np
@@ -12,32 +11,17 @@ from gymnasium.error import ResetNeeded
 
 from nb201env import drawing
 from nb201env.envs import draws
-from nb201env.envs.answers import Lists, answers, epochs_answered
-from nb201env.envs.options import RENDER_MODES, Options
+from nb201env.envs.answers import epochs_answered
+from nb201env.envs.ledger import Info, Ledger
+from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
-from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, ArchitectureLike, all_ops, all_strings, encode, index_of
+from nb201env.space import NUM_EDGES, NUM_OPS, ArchitectureLike, all_ops, encode, index_of
 from nb201env.table import Table
 from nb201env.tables import open_table
 
-if TYPE_CHECKING:
-    from nb201env.envs.vector import NB201VectorEnv
-
-Info = dict[str, Any]
 Observation = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 StepResult = tuple[Observation, SupportsFloat, bool, bool, Info]
 
-NO_ACCURACY = -1.0
-"""Stands in `info` for the accuracy where no query was answered."""
-
-_NO_QUERY: Info = {
-    "architecture": "",
-    "run": "",
-    "accuracy": NO_ACCURACY,
-    "seconds": 0.0,
-    "clock": 0.0,
-    "queries": 0,
-    "search_over": False,
-}
 _BLANK = np.full(NUM_EDGES, UNDECIDED)
 
 
@@ -146,7 +130,10 @@ class NB201Env(gym.Env[Observation, Any]):
     }
 
     def __init__(
-        self, table: str | Table = "cifar10-valid-200", render_mode: str | None = None, **options: Any
+        self,
+        table: str | Table = "cifar10-valid-200",
+        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise ValueError(f"render_mode must be one of {RENDER_MODES} or None; got {render_mode!r}")
@@ -155,23 +142,14 @@ class NB201Env(gym.Env[Observation, Any]):
         self.table = open_table(table) if isinstance(table, str) else table
         self.action_space = action_space(self.options.actions)
         self.observation_space = observation_space(self.options.observations)
-        self._whole = self.options.epochs or self.table.epochs
-        self._answers_after: dict[int, Lists] = {self._whole: answers(self.table, self.options).lists}
-        self._epochs = self._whole  # what this episode's queries ask for
-        self._strings = all_strings()
+        self._search = Ledger(self.table, self.options)
         self._act = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
         self._one_hot = self.options.observations == "onehot"
         self._editing = self.options.actions == "edit"
-        self._free = self.options.repeats == "free"
-        self._drop = self.options.overshoot == "drop"
-        self._max_queries = self.options.budget_queries or float("inf")
-        self._max_seconds = self.options.budget_seconds or float("inf")
         self._ops: npt.NDArray[np.int64] = _BLANK.copy()
         self._steps = -1  # steps taken in this episode; -1: a reset is needed
         self._index = 0  # the finished cell, or what is built of it so far
         self._score = 0.0
-        self._key = -1  # none yet
-        self._new_search()
 
     # -- the environment's contract ----------------------------------------------------------
 
@@ -179,23 +157,23 @@ class NB201Env(gym.Env[Observation, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, Info]:
         """Start an episode; with a seed also a new search (clock, budget and draws start afresh)."""
-        if seed is not None or self._key < 0:
+        if seed is not None or not self._search.begun:
             super().reset(seed=seed)
-            self.begin_search(draws.new_key(self.np_random))
+            self._search.begin(draws.new_key(self.np_random))
         start, epochs = reset_options(options, self.options.actions)
-        self.choose_epochs(self._whole if epochs is None else epochs)
+        self._search.choose_epochs(epochs)
         self._ops = _BLANK.copy()
         self._steps = self._index = 0
-        info = self._begin_edit(start) if self._editing else self._quiet_info.copy()
+        info = self._begin_edit(start) if self._editing else self._search.quiet()
         return self._observe(), info
 
     def step(self, action: Any) -> StepResult:
         """Take one action; see the class."""
         if self._steps < 0:
             raise ResetNeeded("the episode has ended: call reset() before the next step()")
-        if self._over:
+        if self._search.over:
             self._steps = -1
-            return self._observe(), 0.0, False, True, self._quiet_info.copy()
+            return self._observe(), 0.0, False, True, self._search.quiet()
         return self._act(action)
 
     def render(self) -> Any:
@@ -229,7 +207,7 @@ class NB201Env(gym.Env[Observation, Any]):
         self._index = self._index * NUM_OPS + op
         if step < NUM_EDGES - 1:
             self._steps = step + 1
-            return self._observe(), 0.0, False, False, self._quiet_info.copy()
+            return self._observe(), 0.0, False, False, self._search.quiet()
         return self._finish()
 
     def _pick(self, action: Any) -> StepResult:
@@ -239,97 +217,32 @@ class NB201Env(gym.Env[Observation, Any]):
 
     def _finish(self) -> StepResult:
         self._steps = -1
-        info = self._query(self._index)
+        info = self._search.query(self._index)
         answered = info["architecture"] != ""
-        return self._observe(), self._score if answered else 0.0, answered, not answered, info
+        return self._observe(), self._search.score if answered else 0.0, answered, not answered, info
 
     def _begin_edit(self, start: int | None) -> Info:
-        drawn = self.draw_start()
+        drawn = self._search.draw_start()
         self._index = drawn if start is None else start
         self._ops = all_ops()[self._index].copy()
-        self._score = 0.0
-        return self._quiet_info.copy() if self._over else self._query(self._index)
+        info = self._search.query(self._index)
+        self._score = self._search.score if info["architecture"] else 0.0
+        return info
 
     def _edit(self, action: Any) -> StepResult:
         edge, op = divmod(_number(action, _EDIT_NUMBERS), NUM_OPS)
         before = self._score
         index = self._index + (op - int(self._ops[edge])) * NUM_OPS ** (NUM_EDGES - 1 - edge)
-        info = self._query(index)
+        info = self._search.query(index)
         answered = info["architecture"] != ""
         if answered:
-            self._index = index
+            self._index, self._score = index, self._search.score
             self._ops[edge] = op
         self._steps += 1
         truncated = not answered or self._steps >= self.options.max_edits
         if truncated:
             self._steps = -1
         return self._observe(), self._score - before, False, truncated, info
-
-    # -- the search: clock, budget, draws ----------------------------------------------------
-
-    def begin_search(self, key: int) -> None:
-        """Start a new search; all that it draws follows from the key (see `nb201env.envs.draws`)."""
-        self._key = key
-        self._new_search()
-
-    def draw_start(self) -> int:
-        """The index of the random cell from which the next episode with actions="edit" starts."""
-        self._episodes += 1
-        return draws.draw(self._key, self._episodes - 1, draws.START, SIZE)
-
-    def choose_epochs(self, epochs: int) -> None:
-        """From now on queries ask for trainings of so many epochs."""
-        if epochs not in self._answers_after:
-            self._answers_after[epochs] = answers(self.table, self.options, epochs).lists
-        self._epochs = epochs
-
-    def ask(self, index: int) -> tuple[float, Info]:
-        """Query the cell of that index if the budget is not spent: its score and the info."""
-        info = self._quiet_info.copy() if self._over else self._query(index)
-        return (self._score if info["architecture"] else 0.0), info
-
-    def vectorized(self, num_envs: int) -> NB201VectorEnv:
-        """The native vector environment of the same table and options, sharing one search."""
-        from nb201env.envs.vector import NB201VectorEnv
-
-        arguments = {field.name: getattr(self.options, field.name) for field in fields(self.options)}
-        return NB201VectorEnv(num_envs, self.table, share_search=True, **arguments)
-
-    def _new_search(self) -> None:
-        self._clock = 0.0
-        self._queries = self._draws = self._episodes = 0
-        self._over = False
-        self._seen: dict[int, int] = {}  # after how many epochs each cell was seen
-        self._quiet_info = _NO_QUERY.copy()  # the info of a step without a query
-
-    def _query(self, index: int) -> Info:
-        """Answer a query, or end the search if the budget does not cover it."""
-        at = self._answers_after[self._epochs]
-        place = index * at.width
-        if at.width > 1:
-            counter = index if self._free else self._draws
-            place += draws.draw(self._key, counter, draws.RUN, at.slots[index])
-            self._draws += 1
-        repeated = self._free and self._seen.get(index, 0) >= self._epochs
-        seconds = 0.0 if repeated else at.seconds[place]
-        quiet = self._quiet_info
-        if self._drop and self._clock + seconds > self._max_seconds:
-            quiet["search_over"] = self._over = True
-            return quiet.copy()
-        if not repeated:
-            self._clock += seconds
-            self._queries += 1
-            if self._free:
-                self._seen[index] = self._epochs
-        self._over = self._queries >= self._max_queries or self._clock >= self._max_seconds
-        self._score = at.reward[place]
-        quiet["clock"], quiet["queries"], quiet["search_over"] = self._clock, self._queries, self._over
-        info = quiet.copy()
-        info["architecture"] = self._strings[index]
-        info["run"] = at.label[place]
-        info["accuracy"] = at.accuracy[place]
-        info["seconds"] = seconds
-        return info
 
     def _observe(self) -> Observation:
         return one_hot(self._ops) if self._one_hot else self._ops.copy()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import fields
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,10 @@ from gymnasium.vector.utils import batch_space
 
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
-from nb201env.envs.options import Options
+from nb201env.envs.options import EnvOptions, Options
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.shared import SharedSearch
-from nb201env.envs.single import Observation, reset_options
+from nb201env.envs.single import NB201Env, Observation, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
 from nb201env.table import FloatArray, Table
@@ -67,7 +68,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         render_mode: None = None,
         share_search: bool = False,
-        **options: Any,
+        **options: Unpack[EnvOptions],
     ) -> None:
         if render_mode is not None:
             raise ValueError("the vector environment does not render; use gym.make for one that does")
@@ -267,6 +268,12 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
                 f"got {array.dtype} of shape {array.shape}: {actions!r:.80}"
             )
         return array.astype(np.int64, copy=False)
+
+
+def vectorized(env: NB201Env, num_envs: int) -> NB201VectorEnv:
+    """The native vector environment of an environment's table and options; its copies share one search."""
+    arguments = {field.name: getattr(env.options, field.name) for field in fields(env.options)}
+    return NB201VectorEnv(num_envs, env.table, share_search=True, **arguments)
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import fields
 from typing import Any
 
 import gymnasium as gym
@@ -15,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nb201env import Architecture, NotRecorded, open_table
+from nb201env.envs.options import EnvOptions, Options
 from nb201env.envs.registration import TABLES
+from nb201env.envs.single import NB201Env
 from nb201env.space import SIZE, encode
 from tests.conftest import VARIANTS
 
@@ -367,3 +370,10 @@ def test_bad_reset_options() -> None:
         gym.make("NB201-cifar10-v0").reset(options={"architecture": 3})
     with pytest.raises(ValueError, match="reset options"):
         gym.make("NB201-cifar10-v0", actions="edit").reset(options={"start": 3})
+
+
+def test_editors_see_the_arguments_that_there_are() -> None:
+    assert list(EnvOptions.__annotations__) == [field.name for field in fields(Options)]
+    assert {name for name in dir(NB201Env) if not name.startswith("_")} - set(dir(gym.Env)) == {
+        "action_masks", "recorded_epochs",
+    }  # fmt: skip

@@ -1,0 +1,127 @@
+"""One search: its clock, its budget, its draws and its answers, without Gymnasium.
+
+The environments are ways to act and observe; what their queries cost and answer is here, in plain
+Python. `nb201env.envs.search` does the same for many searches in numpy, and tests hold it to this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nb201env.envs import draws
+from nb201env.envs.answers import Lists, answers
+from nb201env.envs.options import Options
+from nb201env.space import SIZE, all_strings
+from nb201env.table import Table
+
+Info = dict[str, Any]
+
+NO_ACCURACY = -1.0
+"""Stands in `info` for the accuracy where no query was answered."""
+
+_NO_QUERY: Info = {
+    "architecture": "",
+    "run": "",
+    "accuracy": NO_ACCURACY,
+    "seconds": 0.0,
+    "clock": 0.0,
+    "queries": 0,
+    "search_over": False,
+}
+
+
+class Ledger:
+    """What one search has asked a table, and what it has left.
+
+    Args:
+        table: What answers.
+        options: Budget, prices and rewards; see `nb201env.envs.single.NB201Env`.
+
+    Attributes:
+        begun: Whether `begin` was called.
+        over: Whether the budget is spent.
+        score: The reward of the last query that was answered.
+    """
+
+    def __init__(self, table: Table, options: Options) -> None:
+        self._table, self._options = table, options
+        self._whole = options.epochs or table.epochs
+        self._answers_after: dict[int, Lists] = {self._whole: answers(table, options).lists}
+        self._epochs = self._whole  # what queries ask for
+        self._strings = all_strings()
+        self._free = options.repeats == "free"
+        self._drop = options.overshoot == "drop"
+        self._max_queries = options.budget_queries or float("inf")
+        self._max_seconds = options.budget_seconds or float("inf")
+        self.begun = False
+        self.score = 0.0
+        self._clear(-1)
+
+    def begin(self, key: int) -> None:
+        """Start a new search; all that it draws follows from the key (see `nb201env.envs.draws`)."""
+        self.begun = True
+        self._clear(key)
+
+    def _clear(self, key: int) -> None:
+        self._key = key
+        self._clock = 0.0
+        self._queries = self._draws = self._episodes = 0
+        self.over = False
+        self._seen: dict[int, int] = {}  # after how many epochs each cell was seen
+        self._quiet = _NO_QUERY.copy()
+
+    def choose_epochs(self, epochs: int | None) -> None:
+        """Make later queries return results after that many epochs; None: the options'.
+
+        Raises:
+            NotRecorded: If the table lacks them.
+            ValueError: If they are more than the options'.
+        """
+        epochs = self._whole if epochs is None else epochs
+        if epochs not in self._answers_after:
+            self._answers_after[epochs] = answers(self._table, self._options, epochs).lists
+        self._epochs = epochs
+
+    def draw_start(self) -> int:
+        """The index of a random cell, from which the next episode with actions="edit" starts."""
+        self._episodes += 1
+        return draws.draw(self._key, self._episodes - 1, draws.START, SIZE)
+
+    def quiet(self) -> Info:
+        """The info of a step without a query; a copy."""
+        return self._quiet.copy()
+
+    def query(self, index: int) -> Info:
+        """Query the cell of that lexicographic index; `quiet` once the budget does not cover it.
+
+        The reward of an answered query is in `score`; that a query was answered shows in
+        ``info["architecture"]``, which is empty otherwise.
+        """
+        quiet = self._quiet
+        if self.over:
+            return quiet.copy()
+        at = self._answers_after[self._epochs]
+        place = index * at.width
+        if at.width > 1:
+            counter = index if self._free else self._draws
+            place += draws.draw(self._key, counter, draws.RUN, at.slots[index])
+            self._draws += 1
+        repeated = self._free and self._seen.get(index, 0) >= self._epochs
+        seconds = 0.0 if repeated else at.seconds[place]
+        if self._drop and self._clock + seconds > self._max_seconds:
+            quiet["search_over"] = self.over = True
+            return quiet.copy()
+        if not repeated:
+            self._clock += seconds
+            self._queries += 1
+            if self._free:
+                self._seen[index] = self._epochs
+        self.over = self._queries >= self._max_queries or self._clock >= self._max_seconds
+        self.score = at.reward[place]
+        quiet["clock"], quiet["queries"], quiet["search_over"] = self._clock, self._queries, self.over
+        info = quiet.copy()
+        info["architecture"] = self._strings[index]
+        info["run"] = at.label[place]
+        info["accuracy"] = at.accuracy[place]
+        info["seconds"] = seconds
+        return info
