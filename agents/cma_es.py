@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from nb201env.agents.contract import Env, Proposals, follow
+from nb201env.architecture import Architecture
 from nb201env.extras import require
-from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, Architecture, encode
+from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, encode
 from nb201env.table import FloatArray
 
 DIMENSIONS = NUM_EDGES * NUM_OPS

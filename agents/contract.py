@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from nb201env.architecture import Architecture
 from nb201env.envs.vector import vectorized as native
-from nb201env.space import NUM_OPS, Architecture
+from nb201env.space import NUM_OPS
 
 Env = gym.Env[Any, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nb201env.agents.trajectory import Trajectory
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.table import FloatArray, Table
 from nb201env.tables import open_table
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nb201env.agents.contract import Env, Proposals, follow
-from nb201env.space import SIZE, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import SIZE
 
 Rewards = dict[int, float]
 """The last reward of every architecture asked for, by index."""

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nb201env.agents.contract import Env, Proposals, follow
+from nb201env.architecture import Architecture
 from nb201env.classes import canonical_classes, representatives
 from nb201env.extras import require
-from nb201env.space import Architecture, IntArray, all_ops, neighbours
+from nb201env.space import IntArray, all_ops, neighbours
 from nb201env.table import FloatArray
 
 Predictor = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]

@@ -23,9 +23,9 @@ import numpy as np
 from nb201env.agents.published import DATASETS, Spread, published
 from nb201env.agents.runner import Search, run_all
 from nb201env.agents.trajectory import read
+from nb201env.architecture import Architecture
 from nb201env.envs.registration import OFFICIAL
 from nb201env.sources.rows import import_rows
-from nb201env.space import Architecture
 from nb201env.tables import embedded, open_table, own
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.agents.contract import Env, query
-from nb201env.space import Architecture, sample
+from nb201env.architecture import Architecture
+from nb201env.space import sample
 from nb201env.table import FloatArray, Table
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nb201env.agents.contract import Env, query
-from nb201env.space import Architecture, sample
+from nb201env.architecture import Architecture
+from nb201env.space import sample
 
 
 @dataclass(frozen=True)

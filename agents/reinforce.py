@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nb201env.agents.contract import Env, query
-from nb201env.space import NUM_EDGES, NUM_OPS, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import NUM_EDGES, NUM_OPS
 from nb201env.table import FloatArray
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from nb201env.agents.contract import Env, Proposals, follow
+from nb201env.architecture import Architecture
 from nb201env.extras import require
-from nb201env.space import EDGES, NUM_OPS, SIZE, Architecture, decode
+from nb201env.space import EDGES, NUM_OPS, SIZE, decode
 
 
 @dataclass(frozen=True)

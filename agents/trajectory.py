@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nb201env.space import IntArray, all_strings, index_of
+from nb201env.architecture import all_strings, index_of
+from nb201env.space import IntArray
 from nb201env.table import FloatArray
 
 FORMAT, VERSION = "nb201-trajectory", 1

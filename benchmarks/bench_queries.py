@@ -29,10 +29,11 @@ from nb201env.agents.curves import COLOURS
 from nb201env.agents.recorder import Recorder, agent_seed
 from nb201env.agents.registry import make_agent
 from nb201env.agents.runner import parse_seeds
+from nb201env.architecture import index_of
 from nb201env.classes import canonical_classes
 from nb201env.envs.registration import OFFICIAL
 from nb201env.extras import require
-from nb201env.space import SIZE, index_of
+from nb201env.space import SIZE
 from nb201env.table import Table
 from nb201env.tables import open_table
 

@@ -28,8 +28,8 @@ from nb201env.agents import make_agent
 from nb201env.agents.recorder import Recorder, agent_seed
 from nb201env.agents.registry import display_name
 from nb201env.agents.runner import parse_seeds
+from nb201env.architecture import index_of
 from nb201env.envs.registration import OFFICIAL, TABLES
-from nb201env.space import index_of
 from nb201env.tables import open_table
 
 RESULTS = Path(__file__).parent.parent / "docs" / "data" / "rl.json"

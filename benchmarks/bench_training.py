@@ -20,8 +20,9 @@ import torch
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from nb201env.architecture import Architecture
 from nb201env.classes import representatives
-from nb201env.space import SIZE, Architecture
+from nb201env.space import SIZE
 from nb201env.training.build import TRAINERS
 from nb201env.training.data import Data, Split
 from nb201env.training.loop import Alone, fit, skeleton_for

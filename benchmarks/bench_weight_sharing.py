@@ -27,7 +27,8 @@ from nb201env.agents.registry import display_name, make_agent
 from nb201env.agents.runner import Search, parse_seeds
 from nb201env.agents.trajectory import read, read_cost
 from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS
-from nb201env.space import OPS, SKIP, Architecture, sample
+from nb201env.architecture import Architecture
+from nb201env.space import OPS, SKIP, sample
 from nb201env.table import Table
 from nb201env.tables import open_table
 from nb201env.training.build import find_trainer

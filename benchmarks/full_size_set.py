@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.sources.nats import official_strings
-from nb201env.sources.streams import from_bz2
-from nb201env.sources.unpickle import Unpickler
+from nb201env.architecture import official_strings
+from nb201env.sources.pickles.streams import from_bz2
+from nb201env.sources.pickles.unpickle import Unpickler
 from nb201env.space import SIZE
 
 

@@ -35,7 +35,8 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.sass import Code, Trips, blocks_of, compiled, issued, matrix_columns
-from nb201env.space import CONV3X3, NUM_EDGES, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import CONV3X3, NUM_EDGES
 from nb201env.training.gpu.codes import Codes, Convs
 from nb201env.training.gpu.launches import Launch, recorded
 

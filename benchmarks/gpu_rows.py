@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from nb201env.architecture import Architecture
 from nb201env.classes import representatives
-from nb201env.space import Architecture
 from nb201env.training.data import Data, Split, batches
 from nb201env.training.gpu.capture import Lane
 from nb201env.training.gpu.capture import evaluate as evaluate_lanes

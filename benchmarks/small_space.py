@@ -32,10 +32,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from nb201env.architecture import Architecture
 from nb201env.classes import representatives
 from nb201env.comparison import spearman
 from nb201env.processes import end_with_parent
-from nb201env.space import Architecture, official_order
+from nb201env.space import official_order
 from nb201env.table import FloatArray
 from nb201env.tables import open_table
 from nb201env.training.data import Data

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nb201env.classes import representatives
-from nb201env.comparison import kendall
-from nb201env.envs.answers import costs
+from nb201env.comparison import costs, kendall
 from nb201env.envs.registration import OFFICIAL, TABLES
 from nb201env.space import EDGES, SKIP, all_ops
 from nb201env.table import FloatArray, Table

@@ -10,8 +10,8 @@ Importing this package registers the environments::
 Tools that take only an id import it by themselves from ``"nb201env:NB201-cifar10-v0"``.
 """
 
+from nb201env.architecture import Architecture
 from nb201env.envs.registration import register_all
-from nb201env.space import Architecture
 from nb201env.table import DamagedTable, NotRecorded, Result, Table
 from nb201env.tables import open_table
 

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nb201env.space import Architecture, IntArray
-from nb201env.table import FloatArray, Table
+from nb201env import cost
+from nb201env.architecture import Architecture
+from nb201env.space import SIZE, IntArray
+from nb201env.table import FloatArray, NotRecorded, Table
 
 
 def kendall(a: FloatArray, b: FloatArray) -> float:
@@ -109,3 +111,21 @@ def final_accuracy(table: Table, split: str) -> tuple[FloatArray, int]:
     """Mean accuracy over runs after the last recorded epoch, float64 [15625], and that epoch."""
     epochs = table.recorded_epochs(f"{split}_accuracy")[-1]
     return table.accuracy(split=split, epochs=epochs, run="mean"), epochs
+
+
+def costs(table: Table, name: str) -> FloatArray:
+    """A cost of every architecture: the table's own column, or the closed form; float64 [15625].
+
+    Args:
+        table: The table, which names the data set.
+        name: "params", "macs" or "latency_seconds".
+
+    Raises:
+        NotRecorded: If the table has no such column and there is no closed form.
+    """
+    if name in table.columns:
+        return table.values(name)
+    closed_forms = {"params": cost.params, "macs": cost.macs}
+    if name in closed_forms and table.dataset in cost.DATASETS:
+        return closed_forms[name](np.arange(SIZE), table.dataset).astype(np.float64)
+    raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")

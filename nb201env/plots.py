@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from nb201env.architecture import Architecture
 from nb201env.classes import representatives
+from nb201env.comparison import costs as recorded_costs
 from nb201env.comparison import final_accuracy, kendall, pareto
-from nb201env.envs.answers import costs as recorded_costs
 from nb201env.extras import require
-from nb201env.space import EDGES, OPS, SIZE, Architecture, all_ops
+from nb201env.space import EDGES, OPS, SIZE, all_ops
 from nb201env.table import FloatArray, NotRecorded, Table
 
 INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ed"

@@ -19,17 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.architecture import Architecture, ArchitectureLike, all_strings, index_of
 from nb201env.container import Array, Container, DamagedTable, Manifest, write
 from nb201env.extras import require
-from nb201env.space import (
-    SIZE,
-    Architecture,
-    ArchitectureLike,
-    IntArray,
-    all_strings,
-    index_of,
-    official_index_of,
-)
+from nb201env.space import SIZE, IntArray, official_index_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame

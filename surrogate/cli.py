@@ -82,7 +82,8 @@ def predict(
 ) -> None:
     """Predict architectures, or with --csv the whole space."""
     check_extra()
-    from nb201env.space import SIZE, all_strings, index_of
+    from nb201env.architecture import all_strings, index_of
+    from nb201env.space import SIZE
     from nb201env.surrogate.storage import load
 
     if not architectures and csv is None:

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from nb201env import Architecture, Table
+from nb201env.architecture import official_strings
+from nb201env.official import TASKS
 from nb201env.sources.importer import import_official
-from nb201env.sources.nats import official_strings
-from nb201env.sources.official import TASKS
 
 INDICES = (0, 11, 284, 1462, 6111, 15624)
 SEEDS_12 = {"cifar10-valid": [111, 777], "cifar10": [111], "cifar100": [111], "ImageNet16-120": [111]}

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nb201env import Architecture
+from nb201env.architecture import all_strings
 from nb201env.classes import (
     canonical_classes,
     canonical_form,
@@ -29,7 +30,7 @@ from nb201env.classes import (
     representatives,
     unique_string,
 )
-from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL, SIZE, SKIP, all_ops, all_strings
+from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL, SIZE, SKIP, all_ops
 
 Map = npt.NDArray[np.float64]
 SIDE, CHANNELS = 4, 3

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nb201env import cost
-from nb201env.space import CONV1X1, CONV3X3, SIZE, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import CONV1X1, CONV3X3, SIZE
 
 # (data set, params, MACs) of the empty cell, and what each convolution adds: NATS-Bench's files.
 OFFICIAL = [

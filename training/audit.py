@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.architecture import Architecture
 from nb201env.classes import canonical_classes, output_terms
-from nb201env.space import SIZE, Architecture, IntArray, all_ops
+from nb201env.space import SIZE, IntArray, all_ops
 from nb201env.table import NotRecorded, Table
 from nb201env.training.build import find_trainer
 from nb201env.training.data import Data

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nb201env.architecture import Architecture
 from nb201env.extras import require
 from nb201env.processes import end_with_parent
-from nb201env.space import Architecture
 from nb201env.training.data import SPLITS, Data
 from nb201env.training.divergence import Trainer, train_masked
 from nb201env.training.gpu.graphs import activations_on, train_graphs

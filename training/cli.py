@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from nb201env.architecture import Architecture
 from nb201env.extras import require
-from nb201env.space import Architecture
 from nb201env.tables import SUFFIX, open_table
 
 if TYPE_CHECKING:

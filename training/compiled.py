@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.training import passes
 from nb201env.training.data import SPLITS, Data, batches
 from nb201env.training.layout import F32, I64, lay_out

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nb201env.space import CONV1X1, CONV3X3, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import CONV1X1, CONV3X3
 from nb201env.training.data import Data
 from nb201env.training.loop import DivergedTraining, Logs, missing_logs, without
 from nb201env.training.network import Network, live_ops

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.training.network import Network, Skeleton
 from nb201env.training.plan import processor
 from nb201env.training.precision import exact_float32

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.training.data import SPLITS, Data, Split, batches, training_split
 from nb201env.training.network import Network, Skeleton, initial_network
 from nb201env.training.precision import exact_float32

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nb201env.architecture import Architecture
 from nb201env.classes import canonical_classes, representatives
-from nb201env.space import CONV1X1, CONV3X3, SIZE, Architecture, IntArray
+from nb201env.space import CONV1X1, CONV3X3, SIZE, IntArray
 from nb201env.table import Table, write_table
 from nb201env.training.build import trainings_in
 from nb201env.training.data import SPLITS, Data, training_split

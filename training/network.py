@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP
 
 STAGES = 3
 

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.architecture import Architecture
 from nb201env.classes import canonical_classes, representatives
 from nb201env.container import Array, DamagedTable
-from nb201env.space import SIZE, Architecture, IntArray
+from nb201env.space import SIZE, IntArray
 from nb201env.training.recipe import Recipe
 from nb201env.training.store import Store
 

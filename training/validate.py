@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.architecture import Architecture
 from nb201env.classes import representatives
 from nb201env.comparison import kendall
 from nb201env.cost import macs
-from nb201env.space import SIZE, Architecture, official_index_of, official_order
+from nb201env.space import SIZE, official_index_of, official_order
 from nb201env.training.build import Progress, build
 from nb201env.training.gpu.graphs import IN_FLIGHT
 from nb201env.training.plan import Folder, Plan

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nb201env.architecture import Architecture, ArchitectureLike
 from nb201env.classes import canonical_classes, representatives
 from nb201env.container import DamagedTable
-from nb201env.space import Architecture, ArchitectureLike
 from nb201env.table import NotRecorded, Table
 from nb201env.training.network import Network, Skeleton
 from nb201env.training.store import Store

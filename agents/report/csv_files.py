@@ -10,7 +10,8 @@ import numpy as np
 
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, Curve, Profile, SettingSummary, Summary, needed
-from nb201env.space import Architecture, official_index_of
+from nb201env.architecture import Architecture
+from nb201env.space import official_index_of
 
 Row = Sequence[object]
 

@@ -32,7 +32,7 @@ from nb201env.agents.report.summary import (
     visits,
 )
 from nb201env.agents.report.tables import Grid
-from nb201env.envs.answers import costs
+from nb201env.comparison import costs
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import FloatArray, NotRecorded
 

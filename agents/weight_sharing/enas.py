@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from nb201env.agents.weight_sharing.search import DIGITS, Derive, Lab, WeightSharing
-from nb201env.space import NUM_EDGES, NUM_OPS, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import NUM_EDGES, NUM_OPS
 
 
 @dataclass(frozen=True)

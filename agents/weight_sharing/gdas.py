@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nb201env.agents.weight_sharing.gradient import GradientBased, step, strongest
 from nb201env.agents.weight_sharing.search import Derive, Lab, cross_entropy
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nb201env.agents.weight_sharing.search import DIGITS, WeightSharing
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 
 from nb201env.agents.weight_sharing.search import Derive, Lab, WeightSharing
-from nb201env.space import EDGES, NONE, NUM_EDGES, NUM_OPS, SIZE, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import EDGES, NONE, NUM_EDGES, NUM_OPS, SIZE
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from torch.nn import functional
 
 from nb201env.agents.contract import Env, query
 from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS, initial_supernet
-from nb201env.space import NUM_EDGES, NUM_OPS, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import NUM_EDGES, NUM_OPS
 from nb201env.tables import open_table
 from nb201env.training.data import Data, Split, batches
 from nb201env.training.network import Skeleton

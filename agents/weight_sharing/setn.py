@@ -16,7 +16,8 @@ from torch import Tensor
 
 from nb201env.agents.weight_sharing.gradient import GradientBased, step
 from nb201env.agents.weight_sharing.search import Derive, Lab, cross_entropy
-from nb201env.space import NUM_EDGES, Architecture, all_ops, sample
+from nb201env.architecture import Architecture
+from nb201env.space import NUM_EDGES, all_ops, sample
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_EDGES, POOL, SKIP, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_EDGES, POOL, SKIP
 from nb201env.training.network import STAGES, Network, Skeleton, live_ops
 
 KERNELS = {CONV1X1: 1, CONV3X3: 3}

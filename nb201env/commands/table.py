@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from nb201env.commands.output import (
+from nb201env.architecture import Architecture
+from nb201env.output import (
     percent,
     print_grid,
     print_json,
@@ -17,7 +18,6 @@ from nb201env.commands.output import (
     read_run,
     summary,
 )
-from nb201env.space import Architecture
 from nb201env.table import Table, verify_file
 from nb201env.tables import SUFFIX, embedded, embedded_file, find, home, open_table, own
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from nb201env import cost
 from nb201env.compat.results import ArchResults
 from nb201env.compat.traps import Info
-from nb201env.sources.official import TASKS
+from nb201env.official import TASKS
 from nb201env.space import SIZE, IntArray, official_order
 from nb201env.table import FloatArray, NotRecorded, Table
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from nb201env import cost
-from nb201env.sources.official import TASKS
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
+from nb201env.official import TASKS
 from nb201env.table import FloatArray, NotRecorded, Table
 
 Metrics = dict[str, Any]

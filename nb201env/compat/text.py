@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nb201env.compat.results import ArchResults
-from nb201env.sources.official import TASKS
+from nb201env.official import TASKS
 
 
 def describe(results: ArchResults, extra_info: Any = None) -> list[str]:

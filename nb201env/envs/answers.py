@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nb201env import cost
+from nb201env.comparison import costs
 from nb201env.envs.options import Limit, Options
 from nb201env.space import SIZE, IntArray
 from nb201env.table import FloatArray, NotRecorded, Run, Table
@@ -142,21 +142,3 @@ def _limited(accuracy: FloatArray, price: FloatArray, limit: Limit) -> FloatArra
     if limit.how == "hard":
         return np.where(price <= limit.max, accuracy, 0.0)
     return np.asarray(accuracy * (price / limit.max) ** limit.exponent)
-
-
-def costs(table: Table, name: str) -> FloatArray:
-    """A cost of every architecture: the table's own column, or the closed form; float64 [15625].
-
-    Args:
-        table: The table, which names the data set.
-        name: "params", "macs" or "latency_seconds".
-
-    Raises:
-        NotRecorded: If the table has no such column and there is no closed form.
-    """
-    if name in table.columns:
-        return table.values(name)
-    closed_forms = {"params": cost.params, "macs": cost.macs}
-    if name in closed_forms and table.dataset in cost.DATASETS:
-        return closed_forms[name](np.arange(SIZE), table.dataset).astype(np.float64)
-    raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")

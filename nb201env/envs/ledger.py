@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nb201env.architecture import all_strings
 from nb201env.envs import draws
 from nb201env.envs.answers import Lists, answers
 from nb201env.envs.options import Options
-from nb201env.space import SIZE, all_strings
+from nb201env.space import SIZE
 from nb201env.table import Table
 
 Info = dict[str, Any]

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.architecture import all_strings
 from nb201env.envs import draws
 from nb201env.envs.answers import answers
 from nb201env.envs.ledger import NO_ACCURACY
 from nb201env.envs.options import Options
-from nb201env.space import SIZE, IntArray, all_strings
+from nb201env.space import SIZE, IntArray
 from nb201env.table import FloatArray, Table
 
 BoolArray = npt.NDArray[np.bool_]

@@ -10,12 +10,13 @@ import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
 from nb201env import drawing
+from nb201env.architecture import ArchitectureLike, index_of
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.ledger import Info, Ledger
 from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
-from nb201env.space import NUM_EDGES, NUM_OPS, ArchitectureLike, all_ops, encode, index_of
+from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
 from nb201env.table import Table
 from nb201env.tables import open_table
 

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from nb201env.architecture import Architecture, all_strings, official_strings
 from nb201env.compat.results import ArchResults
 from nb201env.extras import require
-from nb201env.sources.nats import official_strings
-from nb201env.sources.official import TASKS
-from nb201env.space import SIZE, Architecture, all_strings, official_index_of
+from nb201env.official import TASKS
+from nb201env.space import SIZE, official_index_of
 from nb201env.table import NotRecorded, Table
 from nb201env.tables import open_table
 

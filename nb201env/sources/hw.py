@@ -17,8 +17,8 @@ import numpy as np
 
 from nb201env.container import Array
 from nb201env.sources.errors import SourceError, show
-from nb201env.sources.pickled_types import PickledArray
-from nb201env.sources.unpickle import loads
+from nb201env.sources.pickles.types import PickledArray
+from nb201env.sources.pickles.unpickle import loads
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import FloatArray, Table, write_table
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from nb201env.container import Container
 from nb201env.sources import nats, parts
-from nb201env.sources.build import build
+from nb201env.sources.assemble import build
 from nb201env.sources.errors import SourceError
 from nb201env.sources.nats import Item
 from nb201env.sources.parts import PART_SIZE

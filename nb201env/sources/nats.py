@@ -17,13 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nb201env.architecture import official_strings
 from nb201env.sources import records
 from nb201env.sources.errors import SourceError, show
-from nb201env.sources.pickled_types import WITH_WEIGHTS
+from nb201env.sources.pickles.streams import Stream, from_bz2, open_bz2
+from nb201env.sources.pickles.types import WITH_WEIGHTS
+from nb201env.sources.pickles.unpickle import Unpickler
 from nb201env.sources.records import Record
-from nb201env.sources.streams import Stream, from_bz2, open_bz2
-from nb201env.sources.unpickle import Unpickler
-from nb201env.space import SIZE, all_strings, official_order
+from nb201env.space import SIZE, official_order
 
 _NAME = re.compile(r"(\d{1,6})\.pickle\.pbz2")
 LARGEST_FILE = 1 << 30
@@ -193,9 +194,3 @@ def read_meta(path: Path) -> list[str]:
     if type(archs) is not list or archs != official_strings():
         raise SourceError(path, "meta_archs", "not the official list of architectures")
     return archs
-
-
-def official_strings() -> list[str]:
-    """All official strings, by official index."""
-    strings = all_strings()
-    return [strings[index] for index in official_order().tolist()]

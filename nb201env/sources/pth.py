@@ -16,9 +16,9 @@ from typing import Any
 
 from nb201env.sources.errors import SourceError, show
 from nb201env.sources.nats import read_pickle
+from nb201env.sources.pickles.streams import Stream, from_reader, limit_for
+from nb201env.sources.pickles.unpickle import Unpickler
 from nb201env.sources.records import Record
-from nb201env.sources.streams import Stream, from_reader, limit_for
-from nb201env.sources.unpickle import Unpickler
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 

@@ -33,7 +33,7 @@ import numpy as np
 
 from nb201env import cost
 from nb201env.container import Array
-from nb201env.sources.unpickle import loads
+from nb201env.sources.pickles.unpickle import loads
 from nb201env.space import SIZE, all_ops
 from nb201env.table import Table, write_table
 from nb201env.tables import SUFFIX

@@ -13,7 +13,7 @@ from nb201env.agents import make_agent
 from nb201env.agents.contract import Env
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.recorder import Recorder, agent_seed
-from nb201env.space import index_of
+from nb201env.architecture import index_of
 
 TABLE = "cifar10-valid-200"
 

@@ -13,8 +13,9 @@ import pytest
 from nb201env.agents import make_agent
 from nb201env.agents.contract import Proposals
 from nb201env.agents.recorder import record
+from nb201env.architecture import Architecture
 from nb201env.extras import MissingExtra
-from nb201env.space import SIZE, Architecture, all_ops, neighbours
+from nb201env.space import SIZE, all_ops, neighbours
 
 OURS = ("local_search", "cma_es", "tpe")
 TARGET = Architecture((3, 3, 2, 1, 3, 2))

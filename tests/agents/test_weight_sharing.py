@@ -24,7 +24,8 @@ from nb201env.agents.weight_sharing.gradient import strongest  # noqa: E402
 from nb201env.agents.weight_sharing.rsps import connected  # noqa: E402
 from nb201env.agents.weight_sharing.search import Lab, WeightSharing, halves, rate  # noqa: E402
 from nb201env.agents.weight_sharing.setn import most_probable  # noqa: E402
-from nb201env.space import EDGES, NONE, Architecture  # noqa: E402
+from nb201env.architecture import Architecture  # noqa: E402
+from nb201env.space import EDGES, NONE  # noqa: E402
 from nb201env.training.tasks import load_task  # noqa: E402
 from nb201env.training.threads import one_thread  # noqa: E402
 

@@ -20,7 +20,8 @@ from nb201env.agents.weight_sharing.enas import Controller, initial_controller  
 from nb201env.agents.weight_sharing.gdas import gumbel_sample  # noqa: E402
 from nb201env.agents.weight_sharing.gradient import strongest  # noqa: E402
 from nb201env.agents.weight_sharing.search import Lab  # noqa: E402
-from nb201env.space import SKIP, Architecture  # noqa: E402
+from nb201env.architecture import Architecture  # noqa: E402
+from nb201env.space import SKIP  # noqa: E402
 from nb201env.training.tasks import load_task  # noqa: E402
 from tests.agents.test_weight_sharing import tiny  # noqa: E402
 

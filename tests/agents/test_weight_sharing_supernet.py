@@ -18,7 +18,8 @@ from nb201env.agents.weight_sharing.supernet import (  # noqa: E402
     Supernet,
     initial_supernet,
 )
-from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_OPS, SKIP, Architecture  # noqa: E402
+from nb201env.architecture import Architecture  # noqa: E402
+from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_OPS, SKIP  # noqa: E402
 from nb201env.training.network import Network, Skeleton, make_op  # noqa: E402
 
 torch.set_num_threads(1)

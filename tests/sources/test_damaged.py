@@ -19,10 +19,10 @@ from nb201env.sources import records
 from nb201env.sources.errors import SourceError
 from nb201env.sources.importer import import_official
 from nb201env.sources.nats import Item, read_item
-from nb201env.sources.pickled_types import WITH_WEIGHTS
+from nb201env.sources.pickles.streams import from_bytes
+from nb201env.sources.pickles.types import WITH_WEIGHTS
+from nb201env.sources.pickles.unpickle import Unpickler, loads
 from nb201env.sources.pth import read_pth
-from nb201env.sources.streams import from_bytes
-from nb201env.sources.unpickle import Unpickler, loads
 from tests.official_data import architecture_results, write_folder, write_pickle
 
 # -- damage --------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from nb201env import Architecture, NotRecorded, Table
+from nb201env.official import TASKS
 from nb201env.sources import importer, nats
 from nb201env.sources.errors import SourceError
 from nb201env.sources.importer import import_official
-from nb201env.sources.official import TASKS
 from tests.official_data import (
     INDICES,
     NAME,

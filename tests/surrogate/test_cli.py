@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from nb201env import cli as main_cli
 from nb201env import extras, surrogate
-from nb201env.space import SIZE, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import SIZE
 from nb201env.surrogate.cli import app
 from nb201env.surrogate.storage import load
 from nb201env.table import Table

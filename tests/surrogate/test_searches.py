@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nb201env.space import SIZE, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import SIZE
 from nb201env.surrogate.searches import (
     Visits,
     _ranges,

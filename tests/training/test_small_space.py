@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import small_space
+from nb201env.architecture import Architecture
 from nb201env.classes import representatives
-from nb201env.space import Architecture, official_index_of
+from nb201env.space import official_index_of
 from nb201env.training import recipe as recipes
 from nb201env.training.build import build
 from nb201env.training.loop import train_plain

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.training.data import SPLITS, Data, Split, batches, training_split
 from nb201env.training.loop import Logs, Result, as_logs, check_finite
 from nb201env.training.precision import exact_float32

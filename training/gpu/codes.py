@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nb201env.space import CONV1X1, CONV3X3, NUM_EDGES, POOL, SKIP, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import CONV1X1, CONV3X3, NUM_EDGES, POOL, SKIP
 from nb201env.training.network import live_ops
 
 EPS, MOMENTUM = 1e-5, 0.1

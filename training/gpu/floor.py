@@ -27,8 +27,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nb201env.architecture import Architecture
 from nb201env.classes import representatives
-from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP, Architecture
+from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP
 from nb201env.training.network import STAGES, live_ops
 from nb201env.training.recipe import Recipe
 

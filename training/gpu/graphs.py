@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import torch
 
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.training.data import Data
 from nb201env.training.gpu.capture import Lane, fit
 from nb201env.training.loop import Alone, Logs, concatenate, skeleton_for

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from nb201env.space import CONV3X3, NUM_EDGES, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import CONV3X3, NUM_EDGES
 from nb201env.training.gpu.codes import Codes
 from nb201env.training.gpu.stacked import Stacked
 from nb201env.training.gpu.variants import Variant, distinct, kernel_modules, kernels_in, variant_of

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.training.data import Data
 from nb201env.training.gpu.capture import Lane, fit
 from nb201env.training.gpu.codes import Codes, count_convolutions, count_members, live_codes

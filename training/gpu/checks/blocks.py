@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nb201env.space import EDGES, NUM_EDGES, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import EDGES, NUM_EDGES
 from nb201env.training.gpu.checks.findings import Allowed, Findings, unwritten_shows
 from nb201env.training.gpu.checks.rounded import round_where_stored, store_output
 from nb201env.training.gpu.checks.setting import CONVS, Setting, Tolerances, architectures, exact

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.training.data import SPLITS, Data, Split
 from nb201env.training.gpu.capture import Lane, fit
 from nb201env.training.gpu.checks.blocks import randomised

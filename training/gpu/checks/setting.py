@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_EDGES, POOL, SIZE, SKIP, Architecture
+from nb201env.architecture import Architecture
+from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_EDGES, POOL, SIZE, SKIP
 from nb201env.training.gpu.checks.findings import Allowed
 from nb201env.training.network import live_ops
 

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table as Grid
 
-from nb201env.space import Architecture
+from nb201env.architecture import Architecture
 from nb201env.table import Run, Table
 
 

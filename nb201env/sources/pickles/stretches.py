@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nb201env.sources.memo import Memo
-from nb201env.sources.streams import Stream
+from nb201env.sources.pickles.memo import Memo
+from nb201env.sources.pickles.streams import Stream
 
 LOOKAHEAD = 1 << 14
 """How many bytes ahead the interpreter keeps, so that runs are not cut into small pieces."""

@@ -3,11 +3,11 @@
 Python's own unpickler calls what the file tells it to call. This one is a small interpreter of
 the opcodes that the official files use. It knows numbers, texts, bytes, lists, tuples, sets and
 dictionaries; the few classes that official files name have inert stand-ins
-(`nb201env.sources.pickled_types`), and any other name, opcode or construction is refused with a
+(`nb201env.sources.pickles.types`), and any other name, opcode or construction is refused with a
 `SourceError` that says which. Memory stays bounded: `MOST_ITEMS` values per architecture,
-`LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of `nb201env.sources.streams`.
+`LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of `nb201env.sources.pickles.streams`.
 
-Most of an official file is long runs of "key, float". `nb201env.sources.runs` reads those at
+Most of an official file is long runs of "key, float". `nb201env.sources.pickles.stretches` reads those at
 once; with ``fast=False`` every opcode is read on its own, and the result is the same.
 """
 
@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping
 from pickletools import opcodes
 from typing import Any
 
-from nb201env.sources import runs
 from nb201env.sources.errors import SourceError
-from nb201env.sources.memo import Forgotten, Memo
-from nb201env.sources.pickled_types import (
+from nb201env.sources.pickles import stretches as runs
+from nb201env.sources.pickles.memo import Forgotten, Memo
+from nb201env.sources.pickles.streams import Stream, from_bytes
+from nb201env.sources.pickles.types import (
     NUMBERS,
     WEIGHTS,
     Call,
@@ -33,7 +34,6 @@ from nb201env.sources.pickled_types import (
     set_array,
     set_dtype,
 )
-from nb201env.sources.streams import Stream, from_bytes
 
 MOST_ITEMS = 1_000_000
 LONGEST_TEXT = 1 << 24

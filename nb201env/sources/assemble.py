@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.container import Array, Container
-from nb201env.sources.official import describe
+from nb201env.official import describe
 from nb201env.space import SIZE, IntArray
 from nb201env.table import FloatArray, Table, write_table
 from nb201env.tables import SUFFIX

@@ -1,0 +1,1 @@
+"""A reader of the official files' pickles that executes nothing."""
