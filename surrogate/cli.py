@@ -132,8 +132,8 @@ def evaluate(
     """
     check_extra()
     require("matplotlib", "plots")
-    from nb201env.surrogate import baselines
-    from nb201env.surrogate.evaluate import Plan, SearchPlan, evaluate
+    from nb201env.surrogate.fidelity import baselines
+    from nb201env.surrogate.fidelity.evaluate import Plan, SearchPlan, evaluate
 
     chosen = baselines.NAMES if models == "all" else tuple(models.split(","))
     for name in chosen:
@@ -156,7 +156,7 @@ def evaluate(
 def _architectures(
     table: Table, split: str, epochs: int, size: int | None, indices: Path | None, seed: int
 ) -> IntArray:
-    from nb201env.surrogate.protocol import random_split
+    from nb201env.surrogate.fidelity.protocol import random_split
 
     if (size is None) == (indices is None):
         raise ValueError("say either --size (random architectures) or --indices (a file), not both or none")

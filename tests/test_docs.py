@@ -81,38 +81,38 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_generated_pages_are_current() -> None:
-    from docs.generate import pages
+    from benchmarks.studies.environments import pages
 
     for path, text in pages().items():
         assert path.read_text(encoding="utf-8") == text, f"{path} is not current: run `make docs`"
 
 
 def test_baselines_are_those_of_the_present_agents_and_tables() -> None:
-    from docs.generate import BASELINES, COMPARED, SEARCHES, baseline_settings
+    from benchmarks.studies.environments import BASELINES, COMPARED, SEARCHES, baseline_settings
 
     results = json.loads(BASELINES.read_text(encoding="utf-8"))
     for env_id, agents in results.items():
         assert set(agents) <= set(COMPARED)
         for agent, held in agents.items():
-            again = f"python -m docs.generate --baselines --agents {agent} --envs {env_id}"
+            again = f"python -m benchmarks.studies.environments --baselines --agents {agent} --envs {env_id}"
             for key, value in baseline_settings(agent, env_id).items():
                 assert held[key] == value, f"{key} has changed: run {again}"
             assert [row["seed"] for row in held["rows"]] == list(range(SEARCHES))
 
 
 def test_baselines_are_run_where_they_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from docs import generate
+    from benchmarks.studies import environments
 
-    monkeypatch.setattr(generate, "QUERIES", 5)
-    monkeypatch.setattr(generate, "SEARCHES", 2)
+    monkeypatch.setattr(environments, "QUERIES", 5)
+    monkeypatch.setattr(environments, "SEARCHES", 2)
     path, ids = tmp_path / "baselines.json", ["NB201-cifar10-v0", "NB201-cifar100-v0"]
-    generate.run_baselines(path, ["random_search"], ids, jobs=1)
+    environments.run_baselines(path, ["random_search"], ids, jobs=1)
     first = json.loads(path.read_text())
     assert [row["queries"] for row in first[ids[0]]["random_search"]["rows"]] == [5, 5]
     first[ids[0]]["random_search"]["rows"] = "kept"
     first[ids[1]]["random_search"]["hyperparameters"] = "old"
     path.write_text(json.dumps(first))
-    generate.run_baselines(path, ["random_search", "regularized_evolution"], ids, jobs=1)
+    environments.run_baselines(path, ["random_search", "regularized_evolution"], ids, jobs=1)
     second = json.loads(path.read_text())
     assert second[ids[0]]["random_search"]["rows"] == "kept"
     assert len(second[ids[1]]["random_search"]["rows"]) == 2

@@ -14,7 +14,7 @@ __all__ = ["load_network"]
 def __getattr__(name: str) -> Any:
     # PyTorch takes a second to import, and the command line must not wait for it.
     if name == "load_network":
-        from nb201env.training.weights import load_network
+        from nb201env.training.builds.weights import load_network
 
         return load_network
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,7 +19,7 @@ from nb201env.extras import require
 from nb201env.tables import SUFFIX, open_table
 
 if TYPE_CHECKING:
-    from nb201env.training.build import Progress as Stand
+    from nb201env.training.builds.build import Progress as Stand
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder of the original files, or an .npz; digits need none.")
@@ -63,11 +63,12 @@ def build(
 ) -> None:
     """Train whole tables, in shards; run it again to go on where it stopped."""
     _torch()
-    from nb201env.training.build import Cluster, find_trainer, shard_for, trainer_for
-    from nb201env.training.build import build as run
-    from nb201env.training.plan import Folder, Plan
+    from nb201env.training.builds.build import Cluster
+    from nb201env.training.builds.build import build as run
+    from nb201env.training.builds.plan import Folder, Plan
+    from nb201env.training.images.tasks import download_task, load_task
     from nb201env.training.recipe import find_recipe
-    from nb201env.training.tasks import download_task, load_task
+    from nb201env.training.trainers import find_trainer, shard_for, trainer_for
 
     if engine not in ("local", "ray"):
         raise ValueError(f"unknown engine {engine!r}; the engines are local, ray")
@@ -118,9 +119,9 @@ def merge(
 ) -> None:
     """Make a table of a build's finished shards; architectures not trained yet are masked."""
     _torch()
-    from nb201env.training.merge import merge as make
-    from nb201env.training.plan import Folder
-    from nb201env.training.tasks import load_task
+    from nb201env.training.builds.merge import merge as make
+    from nb201env.training.builds.plan import Folder
+    from nb201env.training.images.tasks import load_task
 
     opened = Folder.open(folder)
     plan = opened.plan
@@ -142,8 +143,8 @@ def audit(
 ) -> None:
     """Train a sample again from scratch and compare it with the table; exit code 1 on a finding."""
     _torch()
-    from nb201env.training.audit import audit as check
-    from nb201env.training.tasks import load_task
+    from nb201env.training.builds.audit import audit as check
+    from nb201env.training.images.tasks import load_task
 
     opened = open_table(table)
     report = check(opened, load_task(str(opened.manifest["task"]["name"]), data), sample, seed)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from nb201env.architecture import Architecture
+from nb201env.training.builds.plan import processor
+from nb201env.training.images.tasks import find_task
 from nb201env.training.network import Network, Skeleton
-from nb201env.training.plan import processor
 from nb201env.training.precision import exact_float32
-from nb201env.training.tasks import find_task
 
 _WARM_UP = 3
 # side of the image, channels, classes

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nb201env.agents.recorder import replay
 from nb201env.agents.registry import AGENTS, display_name
-from nb201env.agents.trajectory import BadTrajectory, Trajectory, read
+from nb201env.agents.searches.recorder import replay
+from nb201env.agents.searches.trajectory import BadTrajectory, Trajectory, read
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.space import IntArray
 from nb201env.table import FloatArray, Table

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nb201env.agents.protocols import PROTOCOLS, Protocol, Sources, find_sources
-from nb201env.agents.published import SPLITS, published
+from nb201env.agents.papers.protocols import PROTOCOLS, Protocol, Sources, find_sources
+from nb201env.agents.papers.published import SPLITS, published
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.tables import NOT_RECORDED, Grid, spread
 from nb201env.tables import open_table

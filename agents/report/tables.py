@@ -11,7 +11,7 @@ import numpy as np
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
-from nb201env.agents.runner import format_seeds
+from nb201env.agents.searches.runner import format_seeds
 from nb201env.table import FloatArray
 
 NOT_RECORDED = "not recorded"

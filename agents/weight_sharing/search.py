@@ -25,9 +25,9 @@ from nb201env.architecture import Architecture
 from nb201env.space import NUM_EDGES, NUM_OPS
 from nb201env.tables import open_table
 from nb201env.training.data import Data, Split, batches
+from nb201env.training.images.tasks import find_task, load_task, official_half
 from nb201env.training.network import Skeleton
 from nb201env.training.recipe import Recipe
-from nb201env.training.tasks import find_task, load_task, official_half
 from nb201env.training.threads import one_thread
 
 Batch = tuple[Tensor, Tensor]
@@ -59,8 +59,8 @@ class WeightSharing:
     Attributes:
         batch_statistics: Which batch norms evaluate with the statistics of the batch at hand, the
             others with running averages: "none", "cells" or "all"; see `supernet`.
-        task: What the supernet is trained on, one of `nb201env.training.tasks.TASKS`; empty: the task of
-            the environment's table. Another one makes it a search for transfer.
+        task: What the supernet is trained on, one of `nb201env.training.images.tasks.TASKS`; empty: the task
+            of the environment's table. Another one makes it a search for transfer.
         data: Folder or .npz of the task's original images; digits need none.
         width: Channels of the first stage.
         cells: Cells per stage.

@@ -9,11 +9,11 @@ checkout. Its stages, which are sub-commands too:
 
 1. check: every kernel against the plain network (`nb201env.training.gpu.check`); a trainer that fails is
    not used;
-2. rows: speeds (`benchmarks.bench_gpu`);
-3. profile: where a step's time goes, kernel by kernel (`benchmarks.gpu_profile`);
-4. validate: official-12 against the official numbers (`nb201env.training.validate`);
-5. build: the classes of `benchmarks.small_space`, then shards of small-12 on 16-pixel images, and when all
-   its seeds are there, of official-12.
+2. rows: speeds (`benchmarks.speed.gpu`);
+3. profile: where a step's time goes, kernel by kernel (`benchmarks.speed.gpu_profile`);
+4. validate: official-12 against the official numbers (`benchmarks.studies.official12`);
+5. build: the classes of `benchmarks.studies.small_space`, then shards of small-12 on 16-pixel images, and
+   when all its seeds are there, of official-12.
 
 Every stage runs apart and has a limit that ends it. What it finishes lies in the work folder at once, so
 that a later call on the same machine goes on; archive and summary in the output folder are written
@@ -37,8 +37,7 @@ from types import FrameType
 from typing import NoReturn
 
 from benchmarks import checkout
-
-ROOT = Path(__file__).parents[2]
+from benchmarks.checkout import ROOT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +80,7 @@ def _lease(a: argparse.Namespace) -> int:
     from benchmarks.gpu_lease.lease import Lease
     from benchmarks.gpu_lease.run import run_stages
     from benchmarks.gpu_lease.targets import FULL, MINIATURE
-    from nb201env.training.build import check_device
+    from nb201env.training.trainers import check_device
 
     check_device(a.device)
     todo = MINIATURE if a.miniature else FULL

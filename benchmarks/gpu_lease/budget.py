@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 RowLines = Sequence[dict[str, Any]]
-"""Lines of a file of ``python -m benchmarks.bench_gpu --jsonl``."""
+"""Lines of a file of ``python -m benchmarks.speed.gpu --jsonl``."""
 _USED = 0.85  # of a limit, when a number of architectures is chosen for it
 _FALLBACK_SHARD = 8
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks.gpu_lease.lease import append
 from benchmarks.gpu_lease.targets import FULL, MINIATURE, Target
 from nb201env.processes import end_if_orphaned
-from nb201env.training.build import Way, store, train_unit
-from nb201env.training.plan import Folder
-from nb201env.training.tasks import load_task
+from nb201env.training.builds.build import Way, store, train_unit
+from nb201env.training.builds.plan import Folder
+from nb201env.training.images.tasks import load_task
 from nb201env.training.threads import one_thread
 
 _SPARE = 1.1  # a shard may take so much longer than the last one

@@ -235,7 +235,7 @@ def _least_squares(planes: list[Plane], truth: Plane) -> npt.NDArray[np.int32]:
 
 
 def _halved(images: Images) -> Images:
-    from nb201env.training.tasks import shrink  # needs PyTorch, which only packing waits for
+    from nb201env.training.images.tasks import shrink  # needs PyTorch, which only packing waits for
 
     return shrink(images, images.shape[1] // 2)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.gpu_lease.lease import REPORTS, copy_once, covered
 from nb201env.container import Array, DamagedTable
-from nb201env.training.plan import COLUMNS, Folder, ForeignShard, Plan, Unit
+from nb201env.training.builds.plan import COLUMNS, Folder, ForeignShard, Plan, Unit
 
 _PIECE = re.compile(r"\.\d+$")
 

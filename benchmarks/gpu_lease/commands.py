@@ -27,7 +27,7 @@ def check(lease: Lease, file: Path, limit_seconds: float) -> list[str]:
 def rows(lease: Lease, what: Rows, wanted: Sequence[str], limit_seconds: float, each: float) -> list[str]:
     """Measure rows."""
     return _module(
-        "benchmarks.bench_gpu", "--device", lease.device, "--task-shape", what.shape,
+        "benchmarks.speed.gpu", "--device", lease.device, "--task-shape", what.shape,
         "--jsonl", lease.work / what.file, "--limit-seconds", limit_seconds, "--each-seconds", each,
         "--rows", *wanted,
     )  # fmt: skip
@@ -36,7 +36,8 @@ def rows(lease: Lease, what: Rows, wanted: Sequence[str], limit_seconds: float, 
 def profile(lease: Lease, what: Profile) -> list[str]:
     """Time a step's kernels."""
     return _module(
-        "benchmarks.gpu_profile", "--device", lease.device, "--task-shape", what.shape, "--row", what.row,
+        "benchmarks.speed.gpu_profile", "--device", lease.device, "--task-shape", what.shape,
+        "--row", what.row,
         "--json", lease.work / what.file,
     )  # fmt: skip
 
@@ -44,7 +45,7 @@ def profile(lease: Lease, what: Profile) -> list[str]:
 def validate(lease: Lease, folder: Path, trainer: str, count: int, limit_seconds: float) -> list[str]:
     """Train architectures whose official numbers are known."""
     return _module(
-        "nb201env.training.validate", "--reference", lease.reference, "--data", lease.images(32),
+        "benchmarks.studies.official12", "--reference", lease.reference, "--data", lease.images(32),
         "--out", folder, "--count", count, "--recipe", lease.todo.recipe, "--trainer", trainer,
         "--device", lease.device, "--shard", shard_for(trainer, lease.todo.shard),
         "--limit-seconds", limit_seconds,

@@ -16,12 +16,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks.checkout import ROOT
 from benchmarks.gpu_lease.targets import Work
 from benchmarks.gpu_lease.unpack import Parts
 from nb201env.processes import Ended, run_apart
-from nb201env.training.plan import Folder
+from nb201env.training.builds.plan import Folder
 
-ROOT = Path(__file__).parents[2]
 REPORTS = "reports"
 _PAGE = "|#`┏┃┡│└"  # how lines of Markdown and of drawn tables begin
 RESERVE_SECONDS = 6.0
@@ -141,7 +141,7 @@ def _version(package: str) -> str | None:
 def source_digest(root: Path = ROOT) -> str:
     """sha256 of the training code and the bench: figures of other sources are not taken over."""
     found = hashlib.sha256()
-    benches = [root / "benchmarks" / name for name in ("bench_gpu.py", "gpu_rows.py", "gpu_profile.py")]
+    benches = [root / "benchmarks" / "speed" / name for name in ("gpu.py", "gpu_rows.py", "gpu_profile.py")]
     for file in [*sorted((root / "training").rglob("*.py")), *benches]:
         found.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + file.read_bytes())
     return found.hexdigest()

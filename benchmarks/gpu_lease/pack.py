@@ -23,11 +23,12 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import checkout
+from benchmarks.checkout import ROOT
 from benchmarks.gpu_lease import codec
 from benchmarks.gpu_lease.unpack import MANIFEST, SIDES
-from nb201env.training.files import Arrays, read_cifar10
-from nb201env.training.tasks import shrink
-from nb201env.training.validate import read_reference
+from benchmarks.studies.official12 import read_reference
+from nb201env.training.images.originals import Arrays, read_cifar10
+from nb201env.training.images.tasks import shrink
 
 CALL_BYTES = 64 << 20
 """What one call carries, the repository included."""
@@ -35,7 +36,6 @@ PART_BYTES = 61_000_000
 LEAST_BYTES = 1_000_000
 SPARE_BYTES = 250_000
 """Kept free for what is added to the repository before the lease."""
-ROOT = Path(__file__).parents[2]
 _MANIFEST_BYTES = 50_000  # at most, in each part
 CHUNK = 2500  # images
 _FITTED = 1500  # images that the predictors are fitted to
@@ -45,8 +45,8 @@ class Source(NamedTuple):
     """What is packed.
 
     Attributes:
-        data: CIFAR-10, see `nb201env.training.files.read_cifar10`.
-        reference: CSV of official accuracies, see `nb201env.training.validate.read_reference`.
+        data: CIFAR-10, see `nb201env.training.images.originals.read_cifar10`.
+        reference: CSV of official accuracies, see `benchmarks.studies.official12.read_reference`.
         kernels: A folder of kernels compiled ahead.
     """
 

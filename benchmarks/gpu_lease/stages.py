@@ -18,8 +18,8 @@ from benchmarks.gpu_lease import budget, commands
 from benchmarks.gpu_lease.lease import Lease, covered, finished, read_lines, take_over
 from benchmarks.gpu_lease.targets import Target
 from benchmarks.gpu_lease.unpack import unpack_file, unpack_folder
+from nb201env.training.builds.plan import Folder
 from nb201env.training.gpu.kernel_cache import install
-from nb201env.training.plan import Folder
 
 _ENDING = 6.0  # seconds that a check has to begin, and to write down what was done when its time is up
 _ROW = 60.0  # seconds that one row may take
@@ -198,7 +198,7 @@ def _comparison(lease: Lease, folder: Path, there: int) -> str:
     """Writes the report of what is finished; returns its figures."""
     if there < 2:
         return ""
-    from nb201env.training.validate import read_reference, write_report  # PyTorch
+    from benchmarks.studies.official12 import read_reference, write_report  # PyTorch
 
     with np.load(lease.images(32)) as file:
         valid_images = len(file["y_train"]) // 2

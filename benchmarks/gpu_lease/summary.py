@@ -60,7 +60,7 @@ def _rows(lease: Lease) -> Iterator[str]:
 
 
 def _profiles(lease: Lease) -> Iterator[str]:
-    from benchmarks.gpu_profile import markdown  # PyTorch
+    from benchmarks.speed.gpu_profile import markdown  # PyTorch
 
     for file in sorted(lease.work.glob("profile-*.json")):
         yield from (f"## Kernels of a step, {file.stem.removeprefix('profile-')}", "")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from benchmarks.gpu_lease.budget import shard_for
-from benchmarks.small_space import chosen
-from nb201env.training.plan import Plan
+from benchmarks.studies.small_space import chosen
+from nb201env.training.builds.plan import Plan
 from nb201env.training.recipe import Recipe, find_recipe
 
 
@@ -15,7 +15,7 @@ class Rows(NamedTuple):
     """One call of the bench.
 
     Attributes:
-        shape: Whose images and network: a recipe's name, as of ``bench_gpu --task-shape``.
+        shape: Whose images and network: a recipe's name, as of ``benchmarks.speed.gpu --task-shape``.
         rows: TRAINER:NETWORKS, the most valuable first.
     """
 

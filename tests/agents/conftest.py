@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nb201env.agents.bench import plan
-from nb201env.agents.runner import run_all
+from nb201env.agents.searches.plan import plan
+from nb201env.agents.searches.runner import run_all
 from nb201env.space import SIZE
 from nb201env.table import Table, write_table
 from nb201env.tables import open_table

@@ -14,7 +14,7 @@ pytest.importorskip("statsmodels")
 from nb201env import Architecture
 from nb201env.agents import make_agent
 from nb201env.agents.bohb import BOHB, Model, after, promise
-from nb201env.agents.recorder import Recorder, agent_seed
+from nb201env.agents.searches.recorder import Recorder, agent_seed
 from tests.epoch_table import PREFERRED
 
 

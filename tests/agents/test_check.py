@@ -22,7 +22,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {"dqn": {"actions": ("build",)}}
 
 @pytest.mark.parametrize("name", [name for name in AGENTS if "weight_sharing" not in AGENTS[name]])
 def test_every_registered_agent_passes(name: str) -> None:
-    if AGENTS[name].startswith("nb201env.agents.sb3:"):
+    if AGENTS[name].startswith("nb201env.agents.rl.sb3:"):
         pytest.importorskip("sb3_contrib")
     check_agent(make_agent(name), **ARGUMENTS.get(name, {}))
 

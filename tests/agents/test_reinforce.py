@@ -10,8 +10,8 @@ import pytest
 
 from nb201env import Architecture
 from nb201env.agents import make_agent
-from nb201env.agents.recorder import Recorder, agent_seed
 from nb201env.agents.reinforce import Adam, Reinforce, score, softmax
+from nb201env.agents.searches.recorder import Recorder, agent_seed
 
 
 def test_the_score_is_the_gradient_of_log_p() -> None:

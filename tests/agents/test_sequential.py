@@ -12,7 +12,7 @@ import pytest
 
 from nb201env.agents import make_agent
 from nb201env.agents.contract import Proposals
-from nb201env.agents.recorder import record
+from nb201env.agents.searches.recorder import record
 from nb201env.architecture import Architecture
 from nb201env.extras import MissingExtra
 from nb201env.space import SIZE, all_ops, neighbours

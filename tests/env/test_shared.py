@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nb201env.agents.contract import Env, vectorized
-from nb201env.agents.recorder import Recorder, record, replay
-from nb201env.agents.trajectory import read
+from nb201env.agents.searches.recorder import Recorder, record, replay
+from nb201env.agents.searches.trajectory import read
 from nb201env.space import decode
 
 KEYS = ("architecture", "run", "accuracy", "seconds", "clock")

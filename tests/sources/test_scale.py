@@ -101,7 +101,7 @@ def test_a_damaged_part_is_made_again(tmp_path: Path, many: Path, monkeypatch: p
 
 @pytest.mark.slow
 def test_a_full_size_set_in_bounds(tmp_path: Path) -> None:
-    """15,625 files: memory, and that every architecture arrived; benchmarks/bench_import.py times it.
+    """15,625 files: memory, and that every architecture arrived; benchmarks/speed/importing.py times it.
 
     NB201_FULL_SIZE_SET names a folder with the set, if it was made before.
     """

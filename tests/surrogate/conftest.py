@@ -10,8 +10,8 @@ import pytest
 
 from nb201env.classes import canonical_classes
 from nb201env.space import SIZE, IntArray
+from nb201env.surrogate.fidelity.protocol import random_split
 from nb201env.surrogate.model import Surrogate, fit_surrogate
-from nb201env.surrogate.protocol import random_split
 from nb201env.table import FloatArray, Table, write_table
 from nb201env.tables import open_table
 

@@ -9,10 +9,10 @@ from nb201env.classes import canonical_classes, representatives
 from nb201env.space import SIZE, IntArray, all_ops
 from nb201env.surrogate.boosting import VarianceModel
 from nb201env.surrogate.curves import CurveRegressor
+from nb201env.surrogate.fidelity.protocol import random_split
 from nb201env.surrogate.metrics import noise_distance
 from nb201env.surrogate.model import Surrogate, fit_surrogate
 from nb201env.surrogate.noise import NoiseModel
-from nb201env.surrogate.protocol import random_split
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.surrogate.tables import SurrogateTable
 from nb201env.table import FloatArray, Table

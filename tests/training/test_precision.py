@@ -13,11 +13,11 @@ from torch.nn import functional
 from nb201env import Architecture
 from nb201env.training.gpu.graphs import train_graphs
 from nb201env.training.gpu.trainer import train_stacked
+from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import Alone, evaluate, skeleton_for, train_plain
 from nb201env.training.network import initial_network
 from nb201env.training.precision import convolutions_use_tf32, exact_float32, matmul_uses_tf32
 from nb201env.training.recipe import find_recipe
-from nb201env.training.tasks import load_task
 
 DATA = load_task("digits").to("cuda" if torch.cuda.is_available() else "cpu")
 RECIPE = replace(find_recipe("smoke-2"), epochs=1, train_images=8, batch=8)

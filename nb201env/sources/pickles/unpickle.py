@@ -19,7 +19,7 @@ from pickletools import opcodes
 from typing import Any
 
 from nb201env.sources.errors import SourceError
-from nb201env.sources.pickles import stretches as runs
+from nb201env.sources.pickles import stretches
 from nb201env.sources.pickles.memo import Forgotten, Memo
 from nb201env.sources.pickles.streams import Stream, from_bytes
 from nb201env.sources.pickles.types import (
@@ -108,12 +108,12 @@ class Unpickler:
     def _run(self) -> Any:
         stream, stack, steps = self._in, self._stack, _STEPS
         while True:
-            if stream.pos + runs.LOOKAHEAD > len(stream.data):
-                stream.want(runs.LOOKAHEAD)
+            if stream.pos + stretches.LOOKAHEAD > len(stream.data):
+                stream.want(stretches.LOOKAHEAD)
             if stream.pos >= len(stream.data):
                 raise stream.error("the file ends in the middle; get a fresh copy")
             code = stream.data[stream.pos]
-            if self._fast and code in runs.STARTS and (read := runs.read(stream, self._memo)):
+            if self._fast and code in stretches.STARTS and (read := stretches.read(stream, self._memo)):
                 stack.extend(read)
                 self._count(len(read))
                 continue

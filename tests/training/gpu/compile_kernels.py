@@ -15,7 +15,7 @@ import sys
 
 import torch
 
-from benchmarks.sass import compiled
+from benchmarks.speed.sass import compiled
 from nb201env.training.gpu.launches import launches, variants
 from nb201env.training.network import Skeleton
 

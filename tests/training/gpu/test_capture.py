@@ -22,10 +22,10 @@ from nb201env.training.gpu.capture import Lane, Step, evaluate, fit, planned_ste
 from nb201env.training.gpu.codes import Codes
 from nb201env.training.gpu.graphs import train_graphs
 from nb201env.training.gpu.stacked import Stacked
+from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import Alone
 from nb201env.training.network import Network, Skeleton, initial_network
 from nb201env.training.recipe import find_recipe
-from nb201env.training.tasks import load_task
 from tests.training.gpu.common import DEVICE, MIXED, assert_same
 
 GREY = load_task("digits")

@@ -128,7 +128,7 @@ def test_the_sizes_of_a_tasks_images() -> None:
     assert find_images("cifar10-valid") == Images(25_000, 32, 3)
     with pytest.raises(ValueError, match="the kernels are listed for the tasks cifar10-valid, .*; got 'x'"):
         find_images("x")
-    from nb201env.training.tasks import TASKS
+    from nb201env.training.images.tasks import TASKS
 
     assert set(IMAGES) <= set(TASKS)
 

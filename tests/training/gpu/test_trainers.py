@@ -17,21 +17,22 @@ from nb201env import Architecture
 from nb201env.cli import build as program
 from nb201env.space import SIZE
 from nb201env.training import load_network
-from nb201env.training.build import build, trainer_for
+from nb201env.training.builds.build import build
+from nb201env.training.builds.merge import merge
+from nb201env.training.builds.plan import Folder, Plan
 from nb201env.training.data import Data
 from nb201env.training.gpu.capture import Lane
 from nb201env.training.gpu.codes import Codes
 from nb201env.training.gpu.graphs import train_graphs
 from nb201env.training.gpu.stacked import Stacked
 from nb201env.training.gpu.trainer import Program, Shape, train_stacked
+from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import Alone, DivergedTraining, Logs, evaluate, train_plain
-from nb201env.training.merge import merge
 from nb201env.training.network import Network, Skeleton, initial_network
-from nb201env.training.plan import Folder, Plan
 from nb201env.training.recipe import Recipe, find_recipe
-from nb201env.training.tasks import load_task
+from nb201env.training.trainers import trainer_for
+from tests.training.builds.test_build import BUILD
 from tests.training.gpu.common import BACKENDS, DEAD, DEVICE, EVERY, MIXED, ONE_OP, assert_same
-from tests.training.test_build import BUILD
 
 DATA = load_task("digits")
 RECIPE = replace(find_recipe("smoke-2"), epochs=1, width=4, pad=4)

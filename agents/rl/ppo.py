@@ -1,0 +1,149 @@
+"""PPO in one file, from top to bottom, over the native vector environment.
+
+Schulman et al., 2017, written in the way of CleanRL (Huang et al., JMLR 2022). Several copies of
+the environment build a cell each; they share one search, so the queries of a step are asked, and
+recorded, in the order of the copies (see `nb201env.agents.contract.vectorized`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nb201env.agents.contract import Env, vectorized
+from nb201env.agents.rl.logbook import Logbook
+from nb201env.agents.rl.shaping import Shaping
+from nb201env.extras import require
+from nb201env.space import NUM_EDGES, NUM_OPS
+
+require("torch", "agents")
+import torch  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.nn.functional import one_hot  # noqa: E402
+
+from nb201env.training.threads import one_thread  # noqa: E402
+
+UNDECIDED = NUM_OPS
+
+
+@dataclass(frozen=True)
+class PPO:
+    """Proximal policy optimisation.
+
+    Attributes:
+        num_envs: Copies; so many architectures are asked for between updates.
+        learning_rate: Adam's step size.
+        update_epochs: Gradient steps per update, each over all of its data.
+        clip_coef: How far the policy's ratio may move from 1.
+        ent_coef: Weight of the entropy bonus.
+        vf_coef: Weight of the value loss.
+        max_grad_norm: Longer gradients are shortened to this norm.
+        hidden: Width of the hidden layer of policy and value network.
+        sharpness, novelty: Of the reward it learns from; see `nb201env.agents.rl.shaping`.
+        tensorboard: Folder for TensorBoard's event files; None writes none.
+    """
+
+    num_envs: int = 8
+    learning_rate: float = 3e-3
+    update_epochs: int = 4
+    clip_coef: float = 0.2
+    ent_coef: float = 0.01
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    hidden: int = 64
+    sharpness: float = 50.0
+    novelty: float = 0.2
+    tensorboard: str | None = None
+
+    def search(self, env: Env, seed: int) -> None:
+        """See `nb201env.agents.contract.Agent`."""
+        with one_thread():
+            self._search(env, seed)
+
+    def _search(self, env: Env, seed: int) -> None:
+        envs = vectorized(env, self.num_envs)
+        building = envs.single_action_space.shape == ()  # else six operations are one action
+        generator = torch.Generator().manual_seed(seed % 2**63)
+        policy = network(self.hidden, NUM_OPS, 0.01, generator)
+        value = network(self.hidden, 1, 1.0, generator)
+        parameters = [*policy.parameters(), *value.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, eps=1e-5)
+        shaping, logbook = Shaping(self.sharpness, self.novelty), Logbook.open(self.tensorboard, seed)
+
+        envs.reset()
+        over = False
+        while not over:
+            # -- rollout: every copy builds one cell, edge by edge ---------------------------
+            cells = torch.full((self.num_envs, NUM_EDGES), UNDECIDED)
+            observations, actions, log_probs = [], [], []
+            for edge in range(NUM_EDGES):
+                observation = encode(cells)
+                with torch.no_grad():
+                    log_prob = policy(observation).log_softmax(-1)
+                action = torch.multinomial(log_prob.exp(), 1, generator=generator)
+                observations.append(observation)
+                actions.append(action)
+                log_probs.append(log_prob.gather(-1, action))
+                cells[:, edge] = action[:, 0]
+                if building:
+                    _, rewards, _, _, infos = envs.step(action[:, 0].numpy())
+            if not building:
+                _, rewards, _, _, infos = envs.step(cells.numpy())
+            over = bool(infos["search_over"].all())
+            final = infos["final_info"]
+            answered = np.array([architecture != "" for architecture in final["architecture"]])
+            if not answered.all():
+                break  # the budget ended within this step: nothing more to learn for
+
+            # -- what was it worth: the only reward is at the end, and nothing is discounted,
+            # so every step's return is the finished cell's reward ------------------------------
+            shaped = [shaping(float(r), a) for r, a in zip(rewards, final["architecture"], strict=True)]
+            x, a, old = (torch.cat(parts) for parts in (observations, actions, log_probs))
+            returns = torch.tensor(shaped, dtype=torch.float32).repeat(NUM_EDGES)
+            with torch.no_grad():
+                advantages = returns - value(x)[:, 0]
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+            # -- update ------------------------------------------------------------------------
+            for _ in range(self.update_epochs):
+                log_prob = policy(x).log_softmax(-1)
+                ratio = (log_prob.gather(-1, a) - old).exp()[:, 0]
+                clipped = ratio.clamp(1 - self.clip_coef, 1 + self.clip_coef)
+                policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
+                value_loss = ((value(x)[:, 0] - returns) ** 2).mean()
+                entropy = -(log_prob.exp() * log_prob).sum(-1).mean()
+                loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+                optimizer.step()
+
+            logbook.search(shaping, final["queries"][-1], final["clock"][-1])
+            logbook.write(
+                {
+                    "losses/policy_loss": policy_loss.item(),
+                    "losses/value_loss": value_loss.item(),
+                    "losses/entropy": entropy.item(),
+                    "losses/clip_fraction": (ratio - 1).abs().gt(self.clip_coef).float().mean().item(),
+                }
+            )
+        logbook.close()
+
+
+def encode(cells: Tensor) -> Tensor:
+    """Partly built cells as six numbers per edge; float32 [copies, 36]."""
+    return one_hot(cells, NUM_OPS + 1).flatten(1).float()
+
+
+def network(hidden: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Sequential:
+    """One hidden layer, orthogonal weights; the last layer's scale is `gain`."""
+    layers: list[Any] = []
+    for fan_in, fan_out, scale in (((NUM_OPS + 1) * NUM_EDGES, hidden, 2**0.5), (hidden, outputs, gain)):
+        # Made without numbers, so that the global generator is not touched.
+        layer: nn.Linear = nn.Linear(fan_in, fan_out, device="meta").to_empty(device="cpu")
+        nn.init.orthogonal_(layer.weight, scale, generator)
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.Tanh()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,1 @@
+"""Searches: planned, run, recorded, replayed, and what they found."""

@@ -1,0 +1,92 @@
+"""Which searches a benchmark is made of, and which of them are still to run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nb201env.agents.searches import trajectory
+from nb201env.agents.searches.runner import Search
+
+IDENTITY = ("agent", "hyperparameters", "seed", "env", "table")
+"""What a trajectory's header must agree in for a search not to be run again."""
+
+
+def plan(
+    agents: Sequence[str],
+    envs: Sequence[str],
+    seeds: Sequence[int],
+    budget: Mapping[str, Any],
+    out: Path,
+    agent_kwargs: Mapping[str, dict[str, Any]] | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> list[Search]:
+    """The searches of a benchmark, environment by environment.
+
+    Raises:
+        ValueError: If something is named twice, or hyper-parameters are given for no agent of it.
+    """
+    for what, names in (("an agent", agents), ("an environment", envs), ("a seed", seeds)):
+        if len(set(names)) < len(names):
+            raise ValueError(f"{what} is named twice: {', '.join(map(str, names))}")
+    agent_kwargs = agent_kwargs or {}
+    for agent, settings in agent_kwargs.items():
+        if agent not in agents or not isinstance(settings, dict):
+            raise ValueError(
+                f'--agent-kwargs holds hyper-parameters by agent, such as {{"{agents[0]}": {{…}}}}; '
+                f"got {agent!r}: {json.dumps(settings)}"
+            )
+    return [
+        Search(agent, env, seed, dict(budget), out / env, agent_kwargs.get(agent, {}), dict(env_kwargs or {}))
+        for env in envs for agent in agents for seed in seeds
+    ]  # fmt: skip
+
+
+def unfinished(searches: Sequence[Search]) -> list[Search]:
+    """The searches whose finished trajectories are not there yet.
+
+    A trajectory that was cut short is of a search that has to run again.
+
+    Raises:
+        ValueError: If a folder holds a trajectory of another configuration, or a file that is none;
+            also whatever is wrong with the agents or environments themselves.
+    """
+    heads: dict[tuple[str, Path], dict[str, Any]] = {}
+    todo = []
+    for search in searches:
+        key = search.agent, search.folder
+        if key not in heads:
+            heads[key] = search.header()
+        if not (search.path.is_file() and _finished(search.path, heads[key] | {"seed": search.seed})):
+            todo.append(search)
+    planned = {search.path for search in searches}
+    for (_, folder), head in heads.items():
+        for path in sorted(folder.glob("*.jsonl")):
+            if path not in planned:
+                _compare(path, trajectory.read_header(path), head, ("env", "table"))
+    return todo
+
+
+def _finished(path: Path, expected: Mapping[str, Any]) -> bool:
+    found = trajectory.read(path)
+    _compare(path, found.header, expected, IDENTITY)
+    return found.complete
+
+
+def _compare(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], keys: Sequence[str]) -> None:
+    for key in keys:
+        if found.get(key) != expected[key]:
+            here, wanted = (json.dumps(_essence(head.get(key))) for head in (found, expected))
+            raise ValueError(
+                f"{path} is a search of another configuration: its {key} is {here}, this benchmark's is "
+                f"{wanted}; choose another --out, or delete it"
+            )
+
+
+def _essence(value: Any) -> Any:
+    """Of an environment's long specification, the id and the arguments."""
+    if isinstance(value, dict) and "kwargs" in value:
+        return {"id": value.get("id")} | value["kwargs"]
+    return value

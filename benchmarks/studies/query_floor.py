@@ -1,0 +1,103 @@
+"""Why some best architectures take long to find: the best among its rivals, as they predict it.
+
+    python -m benchmarks.studies.query_floor
+    python -m benchmarks.studies.query_floor --encoding canonical    with another description of the
+    architectures
+
+A search asks for what it predicts to be good. Here the predictor of the query benchmark is given
+what no search has: the mean accuracy of the 1,000 best classes, each time without the one that it
+predicts (leave-one-out; Rasmussen & Williams, 2006, equation 5.12). Where the best class stands in
+the order of these predictions is how many classes promised as much or more than the best one did,
+with everything else known. It is no strict bound: a worse predictor may be luckier.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+import nb201env  # noqa: F401  (registers the ids)
+from nb201env.agents.gaussian_process import LENGTHS, NOISES, matern, standardise
+from nb201env.agents.predictor_evolution import PredictorEvolution
+from nb201env.classes import representatives
+from nb201env.envs.registration import OFFICIAL
+from nb201env.space import all_ops
+from nb201env.surrogate.encodings import class_mean, make
+from nb201env.table import FloatArray, Table
+from nb201env.tables import open_table
+
+CLASSES = 1000
+ENCODING = PredictorEvolution().encoding
+
+
+class Floor(NamedTuple):
+    """One data set's best class among its rivals.
+
+    Attributes:
+        accuracy: The best class's mean accuracy, a fraction.
+        predicted: What the others predict for it.
+        rank: Its place in the order of such predictions; 1 is first.
+    """
+
+    accuracy: float
+    predicted: float
+    rank: int
+
+
+def floor(table: Table, encoding: str = ENCODING) -> Floor:
+    """Where the best class of a table stands in the order of leave-one-out predictions."""
+    firsts = representatives()
+    accuracy = class_mean(table.accuracy(split="valid", epochs=table.epochs, run="mean"))[firsts]
+    best = np.argsort(-accuracy, kind="stable")[:CLASSES]
+    features = standardise(np.asarray(make(encoding).transform(all_ops()[firsts])))[best]
+    values = accuracy[best]
+    center, scale = values.mean(), values.std()
+    predicted = center + scale * leave_one_out(features, (values - center) / scale)
+    return Floor(float(values[0]), float(predicted[0]), int((predicted >= predicted[0]).sum()))
+
+
+def leave_one_out(features: FloatArray, values: FloatArray) -> FloatArray:
+    """What all other observations predict for each; float64 [n].
+
+    Of the length scales and noises of `nb201env.agents.gaussian_process` the likeliest are taken.
+
+    Args:
+        features: Standardised; float64 [n, features].
+        values: Around 0; float64 [n].
+    """
+    lengths = (features**2).sum(axis=1)
+    squares = np.maximum(lengths[:, None] + lengths - 2 * features @ features.T, 0) / (2 * features.shape[1])
+    fits = [_fit(matern(squares, length), noise, values) for length, noise in product(LENGTHS, NOISES)]
+    return max(fits, key=lambda fit: fit[0])[1]
+
+
+def _fit(correlation: FloatArray, noise: float, values: FloatArray) -> tuple[float, FloatArray]:
+    """The log marginal likelihood up to a constant, and the leave-one-out predictions."""
+    n = len(values)
+    precision = np.linalg.inv(correlation + noise * np.eye(n))
+    weights = precision @ values
+    likelihood = (np.linalg.slogdet(precision)[1] - n * np.log(values @ weights / n)) / 2
+    return float(likelihood), values - weights / np.diag(precision)
+
+
+def table_text(encoding: str = ENCODING) -> str:
+    """The ranks in Markdown."""
+    lines = ["| | its accuracy (%) | as the others predict it (%) | rank |", "| --- | ---: | ---: | ---: |"]
+    for name in OFFICIAL.values():
+        table = open_table(name)
+        found = floor(table, encoding)
+        lines.append(
+            f"| {table.dataset} | {100 * found.accuracy:.2f} | {100 * found.predicted:.2f} | {found.rank} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--encoding", default=ENCODING, help="see surrogate.encodings; default: the predictor's"
+    )
+    print(table_text(parser.parse_args().encoding))

@@ -1,0 +1,136 @@
+"""How many different architectures the RL agents ask for until one is as good as the best.
+
+    python -m benchmarks.studies.rl                       goes on where it stopped; docs/data/rl.json
+    python -m benchmarks.studies.rl --agents ppo --seeds 0-4 --out /tmp/rl.json
+    python -m benchmarks.studies.rl --regret NB201-digits-v0 --agents ppo --settings '{"sharpness": 20}'
+
+An architecture is good when its mean validation accuracy over the table's runs lies within 0.3
+points of the best's. Each query is answered by one run. A search ends there, or without it after
+2,000 queries (a failure); asking again for the same architecture is a query, but no new one.
+
+With ``--regret`` it prints the regret of the best architecture asked after 100, 200 and 400 queries, for
+trying other settings on any environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from benchmarks.checkout import ROOT
+from nb201env.agents import make_agent
+from nb201env.agents.registry import display_name
+from nb201env.agents.searches.recorder import Recorder, agent_seed
+from nb201env.agents.searches.runner import parse_seeds
+from nb201env.architecture import index_of
+from nb201env.envs.registration import OFFICIAL, TABLES
+from nb201env.tables import open_table
+
+RESULTS = ROOT / "docs" / "data" / "rl.json"
+AGENTS = ("ppo", "vector_ppo", "a2c", "dqn")  # MaskablePPO is PPO here: building masks nothing
+WITHIN, QUERIES = 0.003, 2000
+STOPS = (100, 200, 400)
+
+
+class Reached(Exception):
+    """The search has what it is for."""
+
+
+def measure(agent: str, env_id: str, seed: int) -> dict[str, int | None]:
+    """One search: different architectures asked up to the first good one (None: failed), and queries."""
+    table = open_table(TABLES[env_id])
+    mean = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+    good = mean >= mean.max() - WITHIN
+    asked: set[int] = set()
+    queries = 0
+
+    def watch(query: dict[str, Any]) -> None:
+        nonlocal queries
+        queries += 1
+        asked.add(index := index_of(query["architecture"]))
+        if good[index]:
+            raise Reached
+
+    env = gym.make(env_id, budget_queries=QUERIES)
+    try:
+        make_agent(agent).search(Recorder(env, seed, watch), agent_seed(seed))
+    except Reached:
+        return {"unique": len(asked), "queries": queries}
+    return {"unique": None, "queries": queries}
+
+
+def run(path: Path, agents: list[str], seeds: list[int]) -> dict[str, Any]:
+    """Measure what the file does not hold yet, writing it after every search."""
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for agent in agents:
+        settings = json.loads(json.dumps(asdict(make_agent(agent))))  # type: ignore[call-overload]
+        if results.get(agent, {}).get("hyperparameters") != settings:
+            results[agent] = {"hyperparameters": settings, "searches": {}}
+        for env_id in OFFICIAL:
+            held = results[agent]["searches"].setdefault(env_id, {})
+            for seed in seeds:
+                if str(seed) not in held:
+                    held[str(seed)] = measure(agent, env_id, seed)
+                    write(path, results)
+            print(line(agent, env_id, held), flush=True)
+    return results
+
+
+def write(path: Path, results: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def regrets(agent: str, settings: dict[str, Any], env_id: str, seeds: list[int]) -> np.ndarray[Any, Any]:
+    """Optimum minus the best mean accuracy asked for after each of `STOPS` queries; [seeds, stops]."""
+    table = open_table(TABLES[env_id])
+    mean = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+    found = []
+    for seed in seeds:
+        queries: list[dict[str, Any]] = []
+        env = gym.make(env_id, budget_queries=STOPS[-1])
+        make_agent(agent, **settings).search(Recorder(env, seed, queries.append), agent_seed(seed))
+        asked = mean[[index_of(query["architecture"]) for query in queries]]
+        found.append(mean.max() - np.maximum.accumulate(asked)[np.array(STOPS) - 1])
+    return np.array(found)
+
+
+def summary(searches: dict[str, dict[str, int | None]]) -> tuple[float, int, int, int]:
+    """Mean and most of the different architectures asked, failures, and searches."""
+    unique = [one["unique"] for one in searches.values() if one["unique"] is not None]
+    return float(np.mean(unique)), max(unique), len(searches) - len(unique), len(searches)
+
+
+def line(agent: str, env_id: str, searches: dict[str, Any]) -> str:
+    mean, most, failed, count = summary(searches)
+    return f"{display_name(agent):12} {env_id:24} mean {mean:5.0f}  most {most:5}  failed {failed} of {count}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--agents", default=",".join(AGENTS))
+    parser.add_argument("--seeds", default="0-19")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--regret", metavar="ENV", help="print regrets there instead")
+    parser.add_argument("--settings", type=json.loads, default={}, help="hyper-parameters for --regret, JSON")
+    options = parser.parse_args()
+    if options.regret:
+        for agent in options.agents.split(","):
+            found = 100 * regrets(agent, options.settings, options.regret, parse_seeds(options.seeds))
+            errors = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+            for stop, mean, error in zip(STOPS, found.mean(axis=0), errors, strict=True):
+                print(f"{display_name(agent)}: {mean:.2f} ± {error:.2f} points after {stop} queries")
+        return
+    run(options.out, options.agents.split(","), parse_seeds(options.seeds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The weight-sharing agents on digits: what they find, and what random search finds at equal cost.
+
+    python -m benchmarks.studies.weight_sharing run        searches, one trajectory each; resumes
+    python -m benchmarks.studies.weight_sharing collect    docs/data/weight-sharing.json
+    python -m benchmarks.studies.weight_sharing page       the tables in docs/weight-sharing.md
+
+The agents learn nothing from the environment's answers (a test holds them to it), so any
+environment will do for the searches; ranks are looked up in the digits table afterwards. Costs
+are CPU seconds of one thread, for the searches as for the trainings that random search would pay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.checkout import ROOT
+from benchmarks.studies.environments import with_generated_part
+from nb201env.agents.random_search import expected_best
+from nb201env.agents.registry import display_name, make_agent
+from nb201env.agents.searches.runner import Search, parse_seeds
+from nb201env.agents.searches.trajectory import read, read_cost
+from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS
+from nb201env.architecture import Architecture
+from nb201env.space import OPS, SKIP, sample
+from nb201env.table import Table
+from nb201env.tables import open_table
+from nb201env.training.images.tasks import load_task
+from nb201env.training.recipe import find_recipe
+from nb201env.training.trainers import find_trainer
+
+DOCS = ROOT / "docs"
+DATA, PAGE = DOCS / "data" / "weight-sharing.json", DOCS / "weight-sharing.md"
+EVALUATING = ("rsps", "setn", "enas")
+"""Agents that evaluate candidates, and so feel which statistics the batch norms use."""
+DESCENDING = ("darts_v1", "darts_v2", "gdas")
+EPOCHS = (1, 2, 5, 10, 15, 20, 25, 30)
+RECIPE, SAMPLE = "digits-10", 64
+
+Row = dict[str, Any]
+
+
+def searches(env_id: str, seeds: list[int], out: Path) -> list[Search]:
+    """All searches, seed by seed; those that only descend are asked after every epoch."""
+    plan = []
+    for seed in seeds:
+        for name in (*EVALUATING, *DESCENDING):
+            for choice in BATCH_STATISTICS if name in EVALUATING else ("cells",):
+                settings = {"preset": "digits", "batch_statistics": choice}
+                if env_id != "NB201-digits-v0":
+                    settings["task"] = "digits"
+                epochs: int = make_agent(name, preset="digits").epochs  # type: ignore[attr-defined]
+                budget = {"budget_queries": 1 if name in EVALUATING else epochs}
+                plan.append(Search(name, env_id, seed, budget, out / choice, settings))
+    return plan
+
+
+def run(env_id: str, seeds: list[int], out: Path) -> None:
+    """Run what is not there yet."""
+    for search in searches(env_id, seeds, out):
+        if not search.path.exists():
+            search.run()
+            print(f"{search.path}: {read_cost(search.path).cpu_seconds:.0f} CPU seconds", flush=True)
+    rate = out / "training.json"
+    if not rate.exists():
+        rate.write_text(json.dumps({"seconds_per_training": seconds_per_training()}))
+
+
+def seconds_per_training() -> float:
+    """CPU seconds of one training of the digits table: the mean over random architectures."""
+    torch.set_num_threads(1)
+    data, recipe, train = load_task("digits"), find_recipe(RECIPE), find_trainer("compiled")
+    chosen = [Architecture.from_index(int(i)) for i in sample(np.random.default_rng(0), SAMPLE)]
+    train(chosen[:1], data, replace(recipe, epochs=1), 777)  # compiles or loads the compiled code
+    start = time.process_time()
+    train(chosen, data, recipe, 777)
+    return (time.process_time() - start) / SAMPLE
+
+
+def collect(env_id: str, seeds: list[int], out: Path, table: Table | None) -> dict[str, Any]:
+    """The results of all searches as plain values; without the table no ranks."""
+    rows = []
+    for search in searches(env_id, seeds, out):
+        if search.path.exists():
+            derived = [query["architecture"] for query in read(search.path).queries]
+            rows.append(
+                {
+                    "agent": search.agent,
+                    "batch_statistics": search.agent_kwargs["batch_statistics"],
+                    "seed": search.seed,
+                    "cpu_seconds": read_cost(search.path).cpu_seconds,
+                    "architecture": derived[-1],
+                    "skips": [skips(one) for one in derived],
+                }
+            )
+    found = {"command": f"--env {env_id}", "rows": rows, **json.loads((out / "training.json").read_text())}
+    return found | judged(rows, found["seconds_per_training"], table) if table else found
+
+
+def skips(architecture: str) -> int:
+    """Skip connections among the six ops."""
+    return architecture.count(OPS[SKIP])
+
+
+def judged(rows: list[Row], seconds_per_training: float, table: Table) -> dict[str, Any]:
+    """The rows with ranks and accuracies, and what random search reaches at each row's cost."""
+    mean = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+    for row in rows:
+        accuracy = float(mean[Architecture.parse(row["architecture"]).index])
+        trainings = max(row["cpu_seconds"] / seconds_per_training, 1.0)
+        rival = float(expected_best(table, trainings, epochs=table.epochs))
+        row |= {"accuracy": accuracy, "rank": rank(mean, accuracy), "trainings": trainings,
+                "random_accuracy": rival, "random_rank": rank(mean, rival)}  # fmt: skip
+    return {"rows": rows, "table": table.name, "table_id": table.id, "optimum": float(mean.max())}
+
+
+def rank(mean: np.ndarray[Any, Any], accuracy: float) -> int:
+    """1 + how many of the 15,625 are better; the members of a canonical class share theirs."""
+    return 1 + int((mean > accuracy).sum())
+
+
+def generated() -> str:
+    """The generated part of the page, from the committed numbers."""
+    if not DATA.exists():
+        return "Not collected yet: these numbers wait for the digits table."
+    return tables(json.loads(DATA.read_text(encoding="utf-8")))
+
+
+def tables(found: dict[str, Any]) -> str:
+    """Results and collapse."""
+    rows: list[Row] = found["rows"]
+    cases = list(dict.fromkeys((row["agent"], row["batch_statistics"]) for row in rows))
+    groups = {case: [r for r in rows if (r["agent"], r["batch_statistics"]) == case] for case in cases}
+    parts = [results(found, groups), collapse(groups), without_convolution(rows)]
+    return "\n\n".join(parts)
+
+
+def results(found: dict[str, Any], groups: dict[tuple[str, str], list[Row]]) -> str:
+    """One row per agent and batch norms' choice."""
+    if "table" not in found:
+        return "The digits table was not there when these searches were collected: no ranks yet."
+    lines = [
+        f"Table `{found['table']}`, id `{found['table_id'][:16]}…`; its best architecture has "
+        f"{100 * found['optimum']:.2f} %. One training of it took {found['seconds_per_training']:.2f} CPU "
+        f"seconds on one thread (the compiled trainer, mean of {SAMPLE} random architectures).",
+        "",
+        "| agent | batch statistics | seeds | rank: median (all) | accuracy (%) | CPU s "
+        "| random search at equal cost: trainings | its accuracy (%) | that rank |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (agent, choice), group in groups.items():
+        ranks = sorted(row["rank"] for row in group)
+        column = {key: np.array([row[key] for row in group]) for key in
+                  ("accuracy", "cpu_seconds", "trainings", "random_accuracy", "random_rank")}  # fmt: skip
+        lines.append(
+            f"| {display_name(agent)} | {choice if agent in EVALUATING else 'any'} | {len(group)} "
+            f"| {np.median(ranks):,.0f} ({', '.join(f'{r:,}' for r in ranks)}) "
+            f"| {100 * column['accuracy'].mean():.2f} ± {100 * column['accuracy'].std():.2f} "
+            f"| {column['cpu_seconds'].mean():.0f} | {column['trainings'].mean():.1f} "
+            f"| {100 * column['random_accuracy'].mean():.2f} | {np.median(column['random_rank']):,.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def collapse(groups: dict[tuple[str, str], list[Row]]) -> str:
+    """Skip connections of the derived cell, epoch by epoch."""
+    lines = [
+        "Skip connections among the derived cell's six ops, mean over the seeds (a random cell has 1.2):",
+        "",
+        f"| agent, after epoch | {' | '.join(map(str, EPOCHS))} | at the end, each seed |",
+        f"| --- |{' --- |' * (len(EPOCHS) + 1)}",
+    ]
+    for (agent, _), group in groups.items():
+        if agent in DESCENDING:
+            skips_by_epoch = np.array([row["skips"] for row in group])
+            means = " | ".join(f"{skips_by_epoch[:, epoch - 1].mean():.1f}" for epoch in EPOCHS)
+            ends = ", ".join(map(str, skips_by_epoch[:, -1]))
+            lines.append(f"| {display_name(agent)} | {means} | {ends} |")
+    return "\n".join(lines)
+
+
+def without_convolution(rows: list[Row]) -> str:
+    """How many of each agent's derived cells hold only skips, pools and nothing."""
+    counts = []
+    for agent in dict.fromkeys(row["agent"] for row in rows):
+        cells = [row["architecture"] for row in rows if row["agent"] == agent]
+        counts.append(f"{display_name(agent)} {sum('conv' not in cell for cell in cells)} of {len(cells)}")
+    return f"Derived cells without any convolution: {', '.join(counts)}."
+
+
+def main() -> None:
+    """Run, collect, or write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("run", "collect", "page"))
+    parser.add_argument("--env", default="NB201-digits-v0", help="whose table answers the searches")
+    parser.add_argument("--seeds", default="0-4")
+    parser.add_argument("--out", type=Path, default=Path("runs/weight-sharing"))
+    parser.add_argument("--table", default="digits-10", help="name or path of the table that ranks")
+    a = parser.parse_args()
+    out = a.out / a.env
+    if a.what == "run":
+        run(a.env, parse_seeds(a.seeds), out)
+    elif a.what == "collect":
+        try:
+            table = open_table(a.table)
+        except FileNotFoundError as error:
+            print(error)
+            table = None
+        found = collect(a.env, parse_seeds(a.seeds), out, table)
+        DATA.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    else:
+        PAGE.write_text(with_generated_part(PAGE, generated()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How faithfully a surrogate stands in for a table."""

@@ -1,0 +1,72 @@
+"""Transfer: what a surrogate of one data set says about another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from nb201env.space import all_ops
+from nb201env.surrogate.fidelity.protocol import random_split
+from nb201env.surrogate.metrics import kendall_tau, top_kendall_tau
+from nb201env.surrogate.regressor import SurrogateRegressor
+from nb201env.table import Table
+
+SIZES = (20, 78, 156, 469)
+
+
+def transfer_row(
+    source: Table, goal: Table, size: int, splits: int, *, split: str, epochs: int
+) -> dict[str, Any]:
+    """How well one data set's architectures rank with the help of another data set.
+
+    Args:
+        source: The table of the known data set, known in full.
+        goal: The table of the data set to predict.
+        size: Training architectures on the goal.
+        splits: Random splits to average over.
+        split: The split, "valid" say, of both tables.
+        epochs: Epochs completed, in both.
+
+    Returns:
+        Kendall tau on the goal's held-out architectures, means over splits: "own" trained on the
+        goal alone; "feature" with the source's accuracy as a feature besides; "as_is" the source's
+        accuracies taken as predictions, without any training; and the same within the top 10 %.
+    """
+    names = ("own", "feature", "as_is")
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    truth = goal.accuracy(split=split, epochs=epochs, run="mean")
+    known = source.accuracy(split=split, epochs=epochs, run="mean")
+    encoding = f"paths+graph+transfer:{source.name}:{split}:{epochs}"
+    for number in range(splits):
+        train, rest = random_split(truth, size, number)
+        predictions = {"as_is": known[rest]}
+        for name, features in (("own", "paths+graph"), ("feature", encoding)):
+            model = SurrogateRegressor(encoding=features, random_state=number)
+            predictions[name] = model.fit(all_ops()[train], truth[train]).predict(all_ops()[rest])
+        for name in names:
+            pair = (truth[rest], predictions[name])
+            found[name].append((kendall_tau(*pair), top_kendall_tau(*pair)))
+    means = {name: np.mean(found[name], axis=0) for name in names}
+    return {
+        "from": source.name,
+        "to": goal.name,
+        "size": size,
+        "splits": splits,
+        "kendall_tau": {name: float(means[name][0]) for name in names},
+        "top_kendall_tau": {name: float(means[name][1]) for name in names},
+    }
+
+
+def transfer(
+    tables: Iterable[Table], *, split: str, epochs: int, splits: int = 3, sizes: Iterable[int] = SIZES
+) -> list[dict[str, Any]]:
+    """`transfer_row` for every ordered pair of tables and every size; tables go by embedded name."""
+    pairs = list(permutations(tables, 2))
+    return [
+        transfer_row(source, goal, size, splits, split=split, epochs=epochs)
+        for source, goal in pairs
+        for size in sizes
+    ]

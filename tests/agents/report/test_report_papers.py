@@ -1,0 +1,95 @@
+"""The report beside the papers' published rows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nb201env import cli, open_table
+from nb201env.agents.report.data import load
+from nb201env.agents.report.papers import beside
+from nb201env.agents.searches.plan import plan
+from nb201env.agents.searches.runner import run_all
+from nb201env.agents.searches.trajectory import read
+from nb201env.table import write_table
+from tests.agents.conftest import ENVS, LIGHT
+from tests.agents.report.test_report import report, runner
+
+
+@pytest.fixture
+def official_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tables under the names that an import gives: CIFAR-10 of 12 epochs, and of 200 with test accuracy."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("NB201_HOME", str(home))
+    valid = open_table("cifar10-valid-200").runs(split="valid", epochs=200)[:, :2]
+    for name, epochs, column, shift in (
+        ("official-cifar10-valid-12", 12, "valid_accuracy", 0.02),
+        ("official-cifar10-200", 200, "test_accuracy", -0.01),
+    ):
+        manifest = {
+            "name": name, "task": {"name": name, "dataset": "cifar10"}, "schedule": {"epochs": epochs},
+            "seeds": [777, 888], "provenance": {}, "licence": "none",
+            "columns": {c: {"epochs": [epochs]} for c in (column, "train_seconds")},
+        }  # fmt: skip
+        columns = {column: valid[:, :, None] + shift, "train_seconds": np.full((15_625, 2, 1), 500.0)}
+        write_table(home / f"{name}.safetensors", manifest, columns)
+    return home
+
+
+def test_published_rows_stand_beside_ours(official_home: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    words = [
+        "bench",
+        "--protocol",
+        "nb201",
+        "--agents",
+        ",".join(LIGHT),
+        "--seeds",
+        "0-2",
+        "--out",
+        str(runs),
+    ]
+    result = runner.invoke(cli.build(), words)
+    assert result.exit_code == 0, result.output
+    report(tmp_path / "out", runs)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "Beside the paper: NAS-Bench-201, table 5" in text
+    trajectory = read(runs / ENVS[0] / "random_search-0.jsonl")
+    assert trajectory.header["env"]["kwargs"]["overshoot"] == "drop"
+    assert trajectory.header["table"]["name"] == "official-cifar10-valid-12"
+    assert len(trajectory.queries) == 24  # of 500 seconds each
+    assert "| random search | published | 90.93 ± 0.36 | 93.70 ± 0.36 | 70.93 ± 1.09 |" in text
+    (ours,) = re.findall(r"\| random search \| ours \| (.*) \|", text)
+    cells = ours.split(" | ")
+    chosen = [read(runs / ENVS[0] / f"random_search-{seed}.jsonl").incumbents()[-1] for seed in range(3)]
+    for cell, split in zip(cells[:2], ("valid", "test"), strict=True):
+        name = {"valid": "cifar10-valid-200", "test": "official-cifar10-200"}[split]
+        percent = 100 * open_table(name).accuracy(split=split, epochs=200, run="mean")[chosen]
+        assert cell == f"{percent.mean():.2f} ± {percent.std():.2f}"
+    assert cells[3] == cells[5] == "not recorded"
+    assert f"official-cifar10-200 (id {open_table('official-cifar10-200').id[:16]})" in text
+
+
+def test_other_budgets_are_no_papers(official_home: Path, bench_folder: Path, tmp_path: Path) -> None:
+    settings = {"table": "official-cifar10-valid-12", "overshoot": "allow"}
+    searches = plan(
+        LIGHT, ENVS[:1], [0], {"budget_seconds": 12_000.0}, tmp_path / "runs", env_kwargs=settings
+    )
+    run_all(searches, 1, lambda *_: None)
+    for folder in (tmp_path / "runs", bench_folder):
+        assert all(beside(setting) is None for setting in load([folder]).settings)
+
+
+def test_a_protocol_needs_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NB201_HOME", str(tmp_path / "nothing"))
+    for words, message in (
+        (["--protocol", "nats"], "such as official-cifar10-valid-12, and .* has none: import the official"),
+        (["--protocol", "mine"], "unknown protocol 'mine'; the protocols are nb201, nats"),
+        (["--protocol", "nats", "--budget", "500"], "--protocol sets environments and budgets"),
+    ):
+        result = runner.invoke(cli.build(), ["bench", "--agents", "random_search", *words])
+        assert re.search(message, str(result.exception))

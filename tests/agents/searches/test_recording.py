@@ -1,0 +1,289 @@
+"""One seed, one file; every file replays; a changed file does not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nb201env import Architecture
+from nb201env.agents import AGENTS, make_agent
+from nb201env.agents.contract import Env, query
+from nb201env.agents.registry import display_name
+from nb201env.agents.searches.recorder import Recorder, record, replay
+from nb201env.agents.searches.runner import Search, format_budget, parse_budget, parse_seeds, run_all
+from nb201env.agents.searches.trajectory import BadTrajectory, Trajectory, read
+from nb201env.space import sample
+
+LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
+NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost"}
+# Those that train a supernet have tests of their own (test_weight_sharing.py).
+SUPERNETS = [name for name, where in AGENTS.items() if "weight_sharing" in where]
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in AGENTS if name not in SUPERNETS),
+    *((name, {"actions": "edit", "max_edits": 5}) for name in ("ppo", "a2c", "dqn", "maskable_ppo")),
+    *((name, {"actions": "pick"}) for name in (*LIGHT, "cma_es", "tpe", "ppo")),
+    ("random_search", {"repeats": "free", "table": "cifar100-200", "run": "mean"}),
+    ("regularized_evolution", {"reward": "regret", "repeats": "free"}),
+]
+
+
+def recorded(name: str, folder: Path, seed: int = 0, **kwargs: Any) -> Path:
+    if name not in LIGHT:
+        pytest.importorskip(NEEDS.get(name, "sb3_contrib"))
+    env = gym.make("NB201-cifar10-v0", **{"budget_queries": 60} | kwargs)
+    path = folder / f"{name}-{seed}.jsonl"
+    record(make_agent(name), env, seed, path, name=name)
+    return path
+
+
+@pytest.mark.parametrize(("name", "kwargs"), CASES)
+def test_same_seed_same_file_and_it_replays(name: str, kwargs: dict[str, Any], tmp_path: Path) -> None:
+    first, second = (recorded(name, tmp_path / str(n), **kwargs) for n in range(2))
+    assert first.read_bytes() == second.read_bytes()
+    other = recorded(name, tmp_path, seed=1, **kwargs)
+    trajectory = read(first)
+    assert read(other).queries != trajectory.queries
+    assert trajectory.complete
+    assert len(trajectory.queries) >= 60
+    assert replay(trajectory) == []
+
+
+def test_a_seconds_budget_is_recorded_and_replayed(tmp_path: Path) -> None:
+    for overshoot in ("allow", "drop"):
+        path = recorded(
+            "random_search", tmp_path, budget_queries=None, budget_seconds=40_000.0, overshoot=overshoot
+        )
+        trajectory = read(path)
+        assert replay(trajectory) == []
+        assert (trajectory.clock[-1] >= 40_000) == (overshoot == "allow")
+
+
+@pytest.mark.parametrize("key", ["accuracy", "seconds", "clock", "run", "architecture"])
+def test_any_changed_value_is_reported(key: str, tmp_path: Path) -> None:
+    trajectory = read(recorded("random_search", tmp_path))
+    values = [q[key] for q in trajectory.queries]
+    other = next(i for i, value in enumerate(values) if value != values[30])
+    queries = [dict(q) for q in trajectory.queries]
+    queries[30][key] = values[other]
+    differences = replay(replace(trajectory, queries=queries))
+    assert differences
+    assert all(d.startswith("query 31: ") for d in differences[:1])
+
+
+def test_cheating_is_reported(tmp_path: Path) -> None:
+    trajectory = read(recorded("random_search", tmp_path))
+    header, queries = trajectory.header, trajectory.queries
+
+    def problems(header: dict[str, Any] = header, queries: list[Any] = queries) -> list[str]:
+        return replay(Trajectory(header, queries, True))
+
+    assert problems() == []
+    assert problems(header | {"seed": 1})
+    assert problems(queries=queries[::-1])
+    assert problems(queries=queries[1:])
+    assert problems(queries=[*queries, queries[0]]) == ["query 61: the budget was already spent"]
+    foreign = problems(header | {"table": {"name": "cifar10-valid-200", "id": "0" * 64}})
+    assert "recorded was 0000" in foreign[0]
+
+
+def test_a_killed_search_leaves_what_it_asked(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from agents.runner import Search\n"
+        "n = 0\n"
+        "def on_query(_):\n"
+        "    global n; n += 1\n"
+        "    if n == 777: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Search('random_search', 'NB201-cifar10-v0', 3, {'budget_queries': 2000}, "
+        "Path(sys.argv[1])).run(on_query)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    partial = read(tmp_path / "random_search-3.jsonl.partial")
+    assert not partial.complete
+    assert not (tmp_path / "random_search-3.jsonl").exists()
+    whole = read(Search("random_search", "NB201-cifar10-v0", 3, {"budget_queries": 2000}, tmp_path).run())
+    assert partial.queries == whole.queries[:777]
+    assert replay(partial) == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(1, 6000))
+def test_a_file_cut_anywhere_reads_as_partial_or_not_at_all(cut: int, tmp_path: Path) -> None:
+    path = recorded("random_search", tmp_path, budget_queries=15)
+    whole = read(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: min(cut, len(content) - 1)])
+    try:
+        part = read(path)
+    except BadTrajectory:
+        return
+    assert not part.complete
+    assert part.queries == whole.queries[: len(part.queries)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "its first line is no header"),
+        ("{}\n", "its first line is no header"),
+        ("hello\n", "line 1: not JSON"),
+        ("[1]\n", "line 1: not a JSON object"),
+        ('{"format": "nb201-trajectory", "version": 9}\n', "version 9; this program reads 1"),
+        ('{"format": "nb201-trajectory", "version": 1}\n{"run": "777"}\n', "line 2: not a query"),
+    ],
+)
+def test_files_that_are_no_trajectories(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(content)
+    with pytest.raises(BadTrajectory, match=message):
+        read(tmp_path / "x")
+
+
+# -- the recorder ----------------------------------------------------------------------------
+
+
+class Custom:
+    """An agent from a function, as a user would write one."""
+
+    def __init__(self, act: Any) -> None:
+        self.act = act
+
+    def search(self, env: Env, seed: int) -> None:
+        self.act(env, seed)
+
+
+def test_agents_cannot_turn_the_clock_back() -> None:
+    env = Recorder(gym.make("NB201-cifar10-v0", budget_queries=5), 0, lambda _: None)
+    env.reset(seed=99)
+    query(env, Architecture((3,) * 6))
+    for arguments in ({"seed": 0}, {"options": {"architecture": 3}}):
+        with pytest.raises(ValueError, match=r"an agent calls reset\(\) without seed"):
+            env.reset(**arguments)
+    assert env.reset()[1]["queries"] == 1
+
+
+def test_the_searchs_seed_counts_not_the_agents(tmp_path: Path) -> None:
+    files = []
+    for seed_of_agent in (None, 5):
+
+        def act(env: Env, _: int, seed: int | None = seed_of_agent) -> None:
+            env.reset(seed=seed)
+            rng = np.random.default_rng(0)
+            while not query(env, Architecture.from_index(int(sample(rng)))).over:
+                pass
+
+        path = tmp_path / str(seed_of_agent)
+        record(Custom(act), gym.make("NB201-cifar10-v0", budget_queries=9), 7, path)
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
+
+
+def test_an_agent_that_fails_keeps_its_queries(tmp_path: Path) -> None:
+    def act(env: Env, _: int) -> None:
+        query(env, Architecture((1,) * 6))
+        raise RuntimeError("my agent broke")
+
+    with pytest.raises(RuntimeError, match="my agent broke"):
+        record(Custom(act), gym.make("NB201-cifar10-v0", budget_queries=9), 0, tmp_path / "x")
+    assert len(read(tmp_path / "x.partial").queries) == 1
+
+
+def test_a_search_needs_an_end() -> None:
+    with pytest.raises(ValueError, match="set budget_queries or budget_seconds"):
+        Recorder(gym.make("NB201-cifar10-v0"), 0, lambda _: None)
+
+
+def test_incumbents() -> None:
+    accuracies = [0.5, 0.4, 0.7, 0.7, 0.6, 0.9]
+    queries = [
+        {"architecture": str(Architecture.from_index(i)), "accuracy": a} for i, a in enumerate(accuracies)
+    ]
+    assert Trajectory({}, queries, True).incumbents().tolist() == [0, 0, 2, 2, 2, 5]
+
+
+# -- the runner ------------------------------------------------------------------------------
+
+
+def test_processes_do_not_change_the_files(tmp_path: Path) -> None:
+    budget = {"budget_queries": 50}
+    counted: dict[int, dict[str, int]] = {1: {}, 2: {}}
+    for jobs in (1, 2):
+        plan = [Search(name, "NB201-cifar10-v0", seed, budget, tmp_path / str(jobs))
+                for name in LIGHT for seed in (0, 1)]  # fmt: skip
+
+        def tick(search: Search, count: int, jobs: int = jobs) -> None:
+            counted[jobs][search.path.name] = counted[jobs].get(search.path.name, 0) + count
+
+        run_all(plan, jobs, tick)
+    for one in plan:
+        assert one.path.read_bytes() == (tmp_path / "1" / one.path.name).read_bytes()
+    assert counted[1] == counted[2] == {one.path.name: 50 for one in plan}
+
+
+def test_the_command_in_the_header_writes_the_same_file(tmp_path: Path) -> None:
+    search = Search(
+        "regularized_evolution", "NB201-cifar100-v0", 4, {"budget_queries": 30}, tmp_path / "a",
+        {"population": 5}, {"actions": "pick"},
+    )  # fmt: skip
+    path = search.run()
+    command = read(path).header["command"]
+    assert command == (
+        "nb201 search --agent regularized_evolution --env NB201-cifar100-v0 --seeds 4 --budget 30 "
+        '--agent-kwargs \'{"population": 5}\' --env-kwargs \'{"actions": "pick"}\''
+    )
+    import shlex
+
+    words = [sys.executable, "-m", "nb201env.cli", *shlex.split(command)[1:], "--out", str(tmp_path / "b")]
+    subprocess.run(words, check=True, capture_output=True)
+    assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_headers_say_where_the_numbers_are_from(tmp_path: Path) -> None:
+    header = json.loads(recorded("regularized_evolution", tmp_path).read_text().splitlines()[0])
+    assert header["hyperparameters"] == {"population": 10, "sample": 3, "edges": "official"}
+    assert header["env"]["kwargs"] == {"table": "cifar10-valid-200", "budget_queries": 60}
+    assert len(header["table"]["id"]) == 64
+    assert {"python", "numpy", "gymnasium", "nb201env"} <= set(header["versions"])
+
+
+@pytest.mark.parametrize("text", ["500", "12000s", "0.5s"])
+def test_budgets_round_trip(text: str) -> None:
+    assert format_budget(parse_budget(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3", "1.5", "s", "0s", "nan", "nans", "ten"])
+def test_bad_budgets(text: str) -> None:
+    with pytest.raises(ValueError, match="a budget is a number of queries"):
+        parse_budget(text)
+
+
+def test_seeds() -> None:
+    assert parse_seeds("4") == [4]
+    assert parse_seeds("0-2") == [0, 1, 2]
+    assert parse_seeds("0,3,7-9") == [0, 3, 7, 8, 9]
+    for text in ("", "a", "3-", "2-1", "-1", "1,,2"):
+        with pytest.raises(ValueError, match="seeds look like"):
+            parse_seeds(text)
+
+
+def test_unknown_agents_and_hyperparameters() -> None:
+    with pytest.raises(ValueError, match="unknown agent 'sgd'; the agents are random_search"):
+        make_agent("sgd")
+    with pytest.raises(ValueError, match="agent 'random_search': .*'speed'"):
+        make_agent("random_search", speed=3)
+    with pytest.raises(ValueError, match="population and sample must be at least 1"):
+        make_agent("regularized_evolution", population=0)
+    with pytest.raises(ValueError, match="it needs actions='build' or 'pick'"):
+        record(make_agent("random_search"), gym.make("NB201-cifar10-v0", actions="edit", budget_queries=3),
+               0, "/dev/null")  # fmt: skip
+    assert display_name("maskable_ppo") == "MaskablePPO"

@@ -1,0 +1,157 @@
+"""The report: from measurements to JSON, Markdown and figures; and the committed one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.studies import fidelity as pages
+from nb201env.surrogate.fidelity import evaluate as evaluation
+from nb201env.surrogate.fidelity import report
+from nb201env.surrogate.fidelity.evaluate import Plan, SearchPlan, evaluate
+from nb201env.surrogate.fidelity.protocol import Job
+from nb201env.table import Table
+from nb201env.tables import open_table
+from tests.conftest import ROOT
+
+DOCS = ROOT / "docs"
+NO_CEILINGS: dict[str, dict[str, float]] = {"seed": {}, "class": {}}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A real evaluation, as small as one gets."""
+    out = tmp_path_factory.mktemp("report")
+    plan = Plan(
+        tables=("cifar10-valid-200",), split="valid", epochs=200, out=out, sizes=(20, 78), splits=2,
+        models=("surrogate", "k-nearest"), transfer_splits=0,
+    )  # fmt: skip
+    return out, evaluate(plan)
+
+
+def test_a_tiny_evaluation_writes_its_report(tiny: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = tiny
+    assert {path.name for path in out.iterdir()} == {
+        "fidelity.json", "fidelity.md", "measured.jsonl",
+        "surrogate-calibration.png", "surrogate-learning.png",
+    }  # fmt: skip
+    assert json.loads((out / "fidelity.json").read_text()) == summary
+    page = (out / "fidelity.md").read_text()
+    assert "| goal | 0.820 |" in page
+    assert "k-nearest" in page
+    assert "| one seed for another | class mean |" in page
+    assert "| 0.910 | 0.950 |" in page
+    assert len((out / "measured.jsonl").read_text().splitlines()) == 8
+
+
+def test_every_figure_of_the_page_comes_from_the_measurements(tiny: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = tiny
+    kept = [json.loads(line) for line in (out / "measured.jsonl").read_text().splitlines()]
+    taus = [k["scores"]["kendall_tau"] for k in kept if k["model"] == "surrogate" and k["size"] == 78]
+    shown = summary["tables"][0]["models"]["surrogate"]["78"]["kendall_tau"]
+    assert shown == {"mean": round(np.mean(taus), 5), "std": round(np.std(taus), 5)}
+    assert f"{np.mean(taus):.3f}" in (out / "fidelity.md").read_text()
+
+
+def test_writing_again_gives_the_same_bytes(tiny: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    out, summary = tiny
+    evaluation.write_report(summary, tmp_path)
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (out / path.name).read_bytes(), path.name
+
+
+def test_a_missed_goal_is_said(table: Table) -> None:
+    def section(tau: float) -> str:
+        results = {Job(table.id, "surrogate", 78, 0): {"kendall_tau": tau}}
+        summary = {
+            "command": "x", "versions": {},
+            "tables": [report.summarise_table(table, "valid", 200, results, NO_CEILINGS)],
+        }  # fmt: skip
+        return report.markdown(summary, {})
+
+    assert "Missed goals: N = 78." in section(0.819)
+    assert "Every goal is reached." in section(0.821)
+
+
+def test_scores_that_some_splits_lack_are_left_out(table: Table) -> None:
+    results = {
+        Job(table.id, "surrogate", 30, 0): {"kendall_tau": 0.5, "noise_ks": 0.1},
+        Job(table.id, "surrogate", 30, 1): {"kendall_tau": 0.7},
+    }
+    summary = report.summarise_table(table, "valid", 200, results, NO_CEILINGS)
+    assert summary["models"]["surrogate"]["30"] == {"splits": 2, "kendall_tau": {"mean": 0.6, "std": 0.1}}
+
+
+def test_numbers_are_rounded_everywhere() -> None:
+    assert report.rounded({"a": [0.1234567, {"b": (1, 2.0000001)}], "c": "x"}) == {
+        "a": [0.12346, {"b": [1, 2.0]}], "c": "x"
+    }  # fmt: skip
+
+
+# -- searches ----------------------------------------------------------------------------------
+
+
+def test_searches_on_both_tables_are_compared(tmp_path: Path) -> None:
+    """Real searches, through the real command in a process of its own."""
+    plan = Plan(
+        tables=(), split="valid", epochs=200, out=tmp_path,
+        searches=SearchPlan(
+            "cifar10-valid-200-surrogate", ("random_search", "regularized_evolution"), seeds=3, queries=30
+        ),
+    )  # fmt: skip
+    said: list[str] = []
+    summary = evaluate(plan, said.append)
+    searches = summary["searches"]
+    assert said == searches["commands"]
+    assert len(said) == 4
+    assert set(searches["trajectory_fidelity"]["agents"]) == {"random_search", "regularized_evolution"}
+    assert len(searches["leave_one_out"]) == 4
+    page = (tmp_path / "fidelity.md").read_text()
+    assert "mean regret on the surrogate" in page
+    assert said[0] in page
+    assert (tmp_path / "surrogate-searches.png").exists()
+    again: list[str] = []
+    assert evaluate(plan, again.append) == summary
+    assert again == []
+
+
+def test_searches_need_a_surrogates_table() -> None:
+    with pytest.raises(ValueError, match="cifar100-200 is not a surrogate's table"):
+        evaluation.training_table(open_table("cifar100-200"))
+    assert evaluation.training_table(open_table("cifar10-valid-200-surrogate")) == "cifar10-valid-200"
+
+
+def test_a_failing_search_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(
+        RuntimeError, match="(?s)nb201 search --agent nobody failed: .*unknown agent 'nobody'"
+    ):
+        evaluation.run_search(["nb201", "search", "--agent", "nobody"], tmp_path)
+
+
+# -- the committed report ----------------------------------------------------------------------
+
+
+def test_the_committed_report_follows_from_its_numbers(tmp_path: Path) -> None:
+    pages.write_pages(tmp_path, DOCS / "data" / "fidelity.json")
+    assert (DOCS / "fidelity.md").read_text() == (tmp_path / "fidelity.md").read_text()
+    for figure in (tmp_path / "figures").iterdir():
+        assert (DOCS / "figures" / figure.name).stat().st_size < 200_000
+    before = (tmp_path / "fidelity.md").read_bytes()
+    pages.write_pages(tmp_path)
+    assert (tmp_path / "fidelity.md").read_bytes() == before
+
+
+def test_the_committed_report_is_whole() -> None:
+    summary = json.loads((DOCS / "data" / "fidelity.json").read_text())
+    assert [table["dataset"] for table in summary["tables"]] == ["cifar10", "cifar100", "ImageNet16-120"]
+    for table in summary["tables"]:
+        assert table["id"] == open_table(table["name"]).id
+        own = table["models"]["surrogate"]
+        assert list(own) == ["20", "78", "156", "469", "781", "1563", "3125", "7812"]
+        assert all(scores["splits"] == 10 for scores in own.values())
+    searched = summary["searches"]["surrogate"]
+    assert searched["id"] == open_table(searched["name"]).id

@@ -1,0 +1,1 @@
+"""A table by training: its plan, its shards, and the table made of them."""

@@ -1,0 +1,78 @@
+"""Trained weights beside a table: one safetensors file per network."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nb201env.architecture import Architecture, ArchitectureLike
+from nb201env.classes import canonical_classes, representatives
+from nb201env.container import DamagedTable
+from nb201env.table import NotRecorded, Table
+from nb201env.training.builds.store import Store
+from nb201env.training.network import Network, Skeleton
+
+Weights = dict[str, npt.NDArray[Any]]
+"""A network's parameters and running statistics by their PyTorch names."""
+
+
+def weights_of(network: Network) -> Weights:
+    """A copy of a network's weights."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def write_weights(store: Store, architecture: Architecture, seed: int, plan: str, weights: Weights) -> None:
+    """Write a trained network's weights as ``weights/<seed>/<index>.safetensors``."""
+    about = {"architecture": str(architecture), "seed": seed, "plan": plan}
+    store.write(f"weights/{_file(architecture, seed)}", about, weights)
+
+
+def _file(architecture: Architecture, seed: int) -> str:
+    return f"{seed}/{architecture.index:05d}.safetensors"
+
+
+def load_network(
+    table: Table, architecture: ArchitectureLike, run: int, *, weights: str | os.PathLike[str] | None = None
+) -> Network:
+    """The trained network behind a table's entry, in evaluation mode on the CPU.
+
+    Its accuracy on the task's images (`nb201env.training.loop.evaluate`) is the recorded one. In a table
+    whose classes share runs it is the network of the class's first member, which computes what
+    the given architecture computes.
+
+    Args:
+        table: A table made by `nb201 merge` from a build with `--weights`.
+        architecture: Which one.
+        run: The seed.
+        weights: Their folder or URL (`nb201env.training.builds.store`); default: "weights" beside the
+            table's file.
+
+    Raises:
+        NotRecorded: If there are no weights for it, or the table was not built here.
+        DamagedTable: If the file is damaged, or belongs to another build.
+    """
+    chosen = Architecture.of(architecture)
+    if "skeleton" not in table.manifest:
+        raise NotRecorded(f"{table.name} was not built by this package, so there are no weights for it")
+    if "row" in table.container:
+        chosen = Architecture.from_index(int(representatives()[canonical_classes()[chosen.index]]))
+    store, file = Store(weights or table.container.path.parent / "weights"), _file(chosen, run)
+    if not store.has(file):
+        raise NotRecorded(
+            f"no weights of {chosen}, run {run}: {store.name(file)} is missing; build with --weights"
+        )
+    container = store.read(file)
+    if container.manifest.get("plan") != table.manifest["provenance"]["plan"]:
+        raise DamagedTable(
+            f"{store.name(file)} belongs to another build than {table.name}; give weights=FOLDER"
+        )
+    network = Network(chosen, Skeleton(**table.manifest["skeleton"]))
+    state = network.state_dict()
+    network.load_state_dict(
+        {k: torch.from_numpy(np.array(container.array(k))).reshape(state[k].shape) for k in state}
+    )
+    return network.eval()

@@ -1,0 +1,1 @@
+"""A training compiled by Numba, fast for small images on a CPU."""

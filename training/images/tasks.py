@@ -1,0 +1,251 @@
+"""The tasks: where their images come from and how they are split.
+
+| task | trained on | valid | test |
+| --- | --- | --- | --- |
+| cifar10-valid | the official random half of the training images | the other half | the test images |
+| cifar10 | all 50,000 training images | the other half, so seen in training | the test images |
+| cifar10-valid-16px | as cifar10-valid, every image's 2x2 means | the other half | the test images |
+| cifar100 | all training images | the official half of the test images | the other half |
+| ImageNet16-120 | all training images | the official half of the validation images | the other half |
+| cifar100-own-halves | as cifar100 | another random half | the other half |
+| ImageNet16-120-own-halves | as ImageNet16-120 | another random half | the other half |
+| digits | 797 of scikit-learn's 1,797 images | 500 | 500 |
+
+The official split of CIFAR-10 is regenerated from its recipe (see `official_half`). Those of
+CIFAR-100 and ImageNet16-120 follow no known recipe and are read from the official lists (see
+`nb201env.training.images.lists`); the tasks with halves of our own are for those who do not have them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nb201env.extras import require
+from nb201env.training.data import Data, Split
+from nb201env.training.images.lists import LISTS, download_list, read_list
+from nb201env.training.images.originals import Arrays, download, read_cifar10, read_cifar100, read_imagenet16
+
+_SPLIT_SEED = 1021
+_OWN = "-own-halves"
+"""Ends the names of tasks whose halves are not the official ones."""
+
+
+class Task(NamedTuple):
+    """How to make one task's data.
+
+    Attributes:
+        dataset: The data set, as tables name it.
+        trained_on, valid_on, tested_on: Which images these are, for the manifest.
+        load: The data, from the folder or file where the original files are.
+        files: The data set whose original files these are, where its name is another.
+    """
+
+    dataset: str
+    trained_on: str
+    valid_on: str
+    tested_on: str
+    load: Callable[[Path | None], Data]
+    files: str = ""
+
+
+def load_task(name: str, source: Path | None = None) -> Data:
+    """A task's images.
+
+    Args:
+        name: One of `TASKS`.
+        source: Folder of the original files, or an .npz with x_train, y_train, x_test, y_test.
+            Not needed for digits.
+
+    Raises:
+        ValueError: If there is no such task, no source was given, or a file is damaged.
+        FileNotFoundError: If a file is missing; the message says which and how to get it.
+    """
+    return find_task(name).load(source)
+
+
+def find_task(name: str) -> Task:
+    """A task by name.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; the tasks are {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def download_task(name: str, folder: Path) -> Path:
+    """Fetch a task's original files into `folder`, and the official list if it needs one.
+
+    Returns:
+        The folder of the original files, for `load_task`.
+
+    Raises:
+        ValueError: If there is no such task, or its images cannot be fetched.
+        OSError: If an address does not answer.
+        DamagedData: If what came is not the original.
+    """
+    task = find_task(name)
+    source = download(task.files or task.dataset, folder)
+    if name in LISTS:
+        download_list(name, source)
+    return source
+
+
+def official_half(count: int, seed: int = _SPLIT_SEED) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The official random halves of a training set: sorted row numbers of both.
+
+    Python's generator with this seed shuffles the row numbers; the first half of them is trained
+    on, the rest validates. Equals the official list for CIFAR-10 (50,000 rows, seed 1021).
+    """
+    rows = list(range(count))
+    random.Random(seed).shuffle(rows)
+    half = count // 2
+    return np.array(sorted(rows[:half])), np.array(sorted(rows[half:]))
+
+
+def shrink(images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Images of twice this side as the means of their 2x2 blocks, halves rounded up.
+
+    Args:
+        images: uint8 [n, 2 * side, 2 * side, channels]; those of this side are taken as they are.
+        side: Pixels.
+
+    Raises:
+        ValueError: If their side is another.
+    """
+    if images.shape[1] == side:
+        return images
+    _check_side(images, 2 * side)
+    sums = images.reshape(len(images), side, 2, side, 2, -1).sum(axis=(2, 4), dtype=np.uint16)
+    means: npt.NDArray[np.uint8] = ((sums + 2) // 4).astype(np.uint8)
+    return means
+
+
+def _check_side(images: npt.NDArray[np.uint8], side: int) -> None:
+    if images.shape[1] != side:
+        raise ValueError(
+            f"this task needs images of {side}x{side} pixels; these have {images.shape[1]}; give --data the "
+            "data set's own"
+        )
+
+
+def _cifar10(source: Path | None, name: str, whole: bool = False, side: int = 32) -> Data:
+    arrays = read_cifar10(_given(name, source))
+    for part in ("x_train", "x_test"):
+        if side < 32:
+            arrays[part] = shrink(arrays[part], side)
+        _check_side(arrays[part], side)
+    train, valid = official_half(len(arrays["y_train"]))
+    splits = {
+        "train": _split(arrays, "train", slice(None) if whole else train),
+        "valid": _split(arrays, "train", valid),
+        "test": _split(arrays, "test", slice(None)),
+    }
+    # The means of blocks have the images' own mean; the official deviations are kept too.
+    return _data(name, splits, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 10)
+
+
+def _cifar100(source: Path | None, own: bool) -> Data:
+    source = _given("cifar100" + own * _OWN, source)
+    splits = _halved_test("cifar100", source, read_cifar100(source), own)
+    return _data("cifar100" + own * _OWN, splits, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), 100)
+
+
+def _imagenet16(source: Path | None, own: bool) -> Data:
+    source = _given("ImageNet16-120" + own * _OWN, source)
+    splits = _halved_test("ImageNet16-120", source, read_imagenet16(source), own)
+    mean, std = (122.68, 116.66, 104.01), (63.22, 61.26, 65.09)
+    return _data("ImageNet16-120" + own * _OWN, splits, mean, std, 120)
+
+
+def _digits(_: Path | None) -> Data:
+    bunch = require("sklearn.datasets", "train").load_digits()
+    images = np.round(bunch.images * 15.9375).astype(np.uint8)[:, None]  # 0..16 to 0..255
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
+    parts = dict(zip(("train", "valid", "test"), np.split(order, (797, 1297)), strict=True))
+    splits = {
+        name: Split(torch.from_numpy(images[rows]), torch.from_numpy(bunch.target[rows].astype(np.int64)))
+        for name, rows in parts.items()
+    }
+    return _data("digits", splits, (77.9,), (95.9,), 10)
+
+
+def _halved_test(dataset: str, source: Path, arrays: Arrays, own: bool) -> dict[str, Split]:
+    for part in ("x_train", "x_test"):
+        _check_side(arrays[part], 16 if dataset == "ImageNet16-120" else 32)
+    images = len(arrays["y_test"])
+    valid, test = official_half(images) if own else read_list(dataset, source, images)
+    return {
+        "train": _split(arrays, "train", slice(None)),
+        "valid": _split(arrays, "test", valid),
+        "test": _split(arrays, "test", test),
+    }
+
+
+def _split(arrays: Arrays, part: str, rows: npt.NDArray[np.int64] | slice) -> Split:
+    images = np.ascontiguousarray(arrays[f"x_{part}"][rows].transpose(0, 3, 1, 2))
+    return Split(torch.from_numpy(images), torch.from_numpy(arrays[f"y_{part}"][rows].astype(np.int64)))
+
+
+def _data(
+    task: str, splits: dict[str, Split], mean: tuple[float, ...], std: tuple[float, ...], classes: int
+) -> Data:
+    return Data(task, splits, torch.tensor(mean), torch.tensor(std), classes)
+
+
+def _given(task: str, source: Path | None) -> Path:
+    if source is None:
+        raise ValueError(
+            f"task {task} needs its images: give --data FOLDER (the original files) or --data FILE.npz, "
+            "or add --download to fetch the original files into that folder"
+        )
+    return source
+
+
+def _halved(dataset: str, part: str, load: Callable[[Path | None, bool], Data]) -> dict[str, Task]:
+    """The two tasks, of official and of own halves, of a data set whose evaluation images are halved."""
+    name = dataset.replace("cifar", "CIFAR-")
+
+    def task(half: str, own: bool) -> Task:
+        return Task(
+            dataset, f"all {name} training images", f"{half} half of the {name} {part} images",
+            f"the other half of the {name} {part} images", lambda source: load(source, own),
+        )  # fmt: skip
+
+    return {
+        dataset: task("the official x-valid", own=False),
+        f"{dataset}{_OWN}": task("our random", own=True),
+    }
+
+
+_CIFAR10_HALF = "the official random half of the CIFAR-10 training images"
+_MEANS = ", every image's 2x2 means"
+_CIFAR10 = ("the other half of the CIFAR-10 training images", "all CIFAR-10 test images")
+TASKS: dict[str, Task] = {
+    "digits": Task(
+        "digits", "797 of scikit-learn's digits", "500 others of scikit-learn's digits",
+        "the remaining 500 of scikit-learn's digits", _digits,
+    ),
+    "cifar10-valid": Task(
+        "cifar10", _CIFAR10_HALF, *_CIFAR10,
+        lambda source: _cifar10(source, "cifar10-valid"),
+    ),
+    "cifar10-valid-16px": Task(
+        "cifar10-16px", f"{_CIFAR10_HALF}{_MEANS}", f"{_CIFAR10[0]}{_MEANS}", f"{_CIFAR10[1]}{_MEANS}",
+        lambda source: _cifar10(source, "cifar10-valid-16px", side=16), "cifar10",
+    ),
+    "cifar10": Task(
+        "cifar10", "all CIFAR-10 training images", f"{_CIFAR10[0]}, so seen in training", _CIFAR10[1],
+        lambda source: _cifar10(source, "cifar10", whole=True),
+    ),
+    **_halved("cifar100", "test", _cifar100),
+    **_halved("ImageNet16-120", "validation", _imagenet16),
+}  # fmt: skip
