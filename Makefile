@@ -6,7 +6,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 OLDEST := 3.6.0# of Triton; see the bounds in pyproject.toml
 
-.PHONY: help demo test test-slow test-install test-bare test-triton lint docs bench bench-gpu tables clean
+SECONDS ?= 600
+
+.PHONY: help demo test test-slow fuzz test-install test-bare test-triton lint docs bench bench-gpu tables clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +21,9 @@ test: $(VENV)/.dev ## Run the test suite (its fast part, a few minutes)
 
 test-slow: $(VENV)/.dev ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(VENV)/.dev ## Read damaged official files for SECONDS=600 (or as long as you like)
+	$(BIN)/python -m tests.sources.fuzz $(SECONDS)
 
 test-install: $(VENV)/.dev ## Build wheel and sdist, install them into fresh environments and use them
 	.ci/installed.sh tests/env tests/compat tests/surrogate tests/test_package.py tests/test_docs.py

@@ -5,25 +5,23 @@ from __future__ import annotations
 import bz2
 import pickle
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nb201env.sources import records
 from nb201env.sources.errors import SourceError
 from nb201env.sources.importer import import_official
 from nb201env.sources.nats import Item, read_item
 from nb201env.sources.pickles.streams import from_bytes
-from nb201env.sources.pickles.types import WITH_WEIGHTS
 from nb201env.sources.pickles.unpickle import Unpickler, loads
 from nb201env.sources.pth import read_pth
 from tests.official_data import architecture_results, write_folder, write_pickle
+from tests.sources.fuzz import fuzz
 
 # -- damage --------------------------------------------------------------------------------------
 
@@ -175,46 +173,14 @@ def test_damaged_zips_are_refused(tmp_path: Path) -> None:
 
 # -- fuzzing -------------------------------------------------------------------------------------
 
-SEEDS = [
-    pickle.dumps(
-        OrderedDict(
-            {"12": {"all_results": {("cifar10", 1): {0: 0.5, 1: 0.25}}, "x": [np.float64(1), None, True]}}
-        ),
-        protocol=protocol,
-    )
-    for protocol in (2, 4)
-] + [pickle.dumps({f"x-valid@{i}": i / 7 for i in range(12)}, protocol=protocol) for protocol in (2, 4)]
+
+def test_a_thousand_fuzzed_inputs_raise_only_the_documented_error() -> None:
+    fuzz(1_000, repeatable=True)
 
 
-def only_the_documented_error(data: bytes) -> None:
-    for fast in (True, False):
-        try:
-            value = Unpickler(from_bytes("fuzz", data), allowed=WITH_WEIGHTS, fast=fast).load()
-            records.read(value, file="fuzz", official_index=11)
-        except SourceError:
-            continue
-
-
-@settings(max_examples=10_000, deadline=None, derandomize=True, database=None,
-          suppress_health_check=list(HealthCheck))  # fmt: skip
-@given(
-    st.one_of(
-        st.binary(max_size=60),
-        st.tuples(
-            st.sampled_from(SEEDS),
-            st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=4),
-            st.integers(0, 20),
-        ),
-    )
-)
-def test_ten_thousand_fuzzed_inputs_raise_only_the_documented_error(case: Any) -> None:
-    if isinstance(case, bytes):
-        only_the_documented_error(case)
-        return
-    data, changes, cut = bytearray(case[0]), case[1], case[2]
-    for position, byte in changes:
-        data[position % len(data)] = byte
-    only_the_documented_error(bytes(data[: len(data) - cut]))
+@pytest.mark.slow
+def test_ten_thousand_fuzzed_inputs_raise_only_the_documented_error() -> None:
+    fuzz(10_000, repeatable=True)
 
 
 ATOMS = [st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.floats(), st.text(max_size=80)]
