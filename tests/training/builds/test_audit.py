@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from nb201env import Architecture, NotRecorded, Table, open_table
 from nb201env.classes import canonical_classes, representatives
 from nb201env.cli import build as program
-from nb201env.training.builds import build as build_module
 from nb201env.training.builds.audit import audit, dead_architectures
 from nb201env.training.builds.build import build
 from nb201env.training.builds.merge import merge
@@ -24,6 +23,7 @@ from nb201env.training.images.tasks import load_task
 from nb201env.training.latency import measure
 from nb201env.training.loop import Logs
 from nb201env.training.recipe import find_recipe
+from nb201env.training.trainers import TRAINERS
 
 DATA = load_task("digits")
 RECIPE = replace(find_recipe("smoke-2"), train_images=64)
@@ -56,14 +56,14 @@ def test_an_audit_is_repeatable(table: Table) -> None:
 
 
 def test_false_numbers_are_found(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = build_module.TRAINERS["compiled"]
+    honest = TRAINERS["compiled"]
 
     def better(architectures, data, recipe, seed):  # type: ignore[no-untyped-def]
         logs, networks = honest(architectures, data, recipe, seed)
         correct = {name: values + 200 for name, values in logs.correct.items()}
         return Logs(correct, logs.loss, logs.seconds), networks
 
-    monkeypatch.setitem(build_module.TRAINERS, "compiled", better)
+    monkeypatch.setitem(TRAINERS, "compiled", better)
     false = make(tmp_path)
     monkeypatch.undo()
     findings = audit(false, DATA, 8, seed=0).findings

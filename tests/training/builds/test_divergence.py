@@ -164,7 +164,7 @@ def not_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
             torch.nn.init.constant_(network.classifier.bias, torch.nan)
         return network
 
-    for module in ("loop", "compiled", "gpu.graphs", "gpu.trainer"):
+    for module in ("loop", "compiled.trainer", "gpu.graphs", "gpu.trainer"):
         monkeypatch.setattr(f"nb201env.training.{module}.initial_network", poisoned)
 
 
