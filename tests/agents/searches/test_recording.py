@@ -99,7 +99,8 @@ def test_cheating_is_reported(tmp_path: Path) -> None:
 
 def test_a_killed_search_leaves_what_it_asked(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from nb201env.agents.searches.runner import Search\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from nb201env.agents.searches.runner import Search\n"
         "n = 0\n"
         "def on_query(_):\n"
         "    global n; n += 1\n"
