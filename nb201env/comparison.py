@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nb201env import cost
 from nb201env.architecture import Architecture
+from nb201env.official import DATASETS
 from nb201env.space import SIZE, IntArray
 from nb201env.table import FloatArray, NotRecorded, Table
 
@@ -126,6 +127,6 @@ def costs(table: Table, name: str) -> FloatArray:
     if name in table.columns:
         return table.values(name)
     closed_forms = {"params": cost.params, "macs": cost.macs}
-    if name in closed_forms and table.dataset in cost.DATASETS:
+    if name in closed_forms and table.dataset in DATASETS:
         return closed_forms[name](np.arange(SIZE), table.dataset).astype(np.float64)
     raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")

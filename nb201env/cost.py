@@ -10,30 +10,14 @@ What the official files call FLOPs are multiply-accumulates of convolutions and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.official import DATASETS, Dataset
 from nb201env.space import CONV1X1, CONV3X3, IntArray, decode
 
 _WIDTHS = (16, 32, 64)
 _CELLS_PER_STAGE = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """What the cost depends on: the square image's side in pixels and the number of classes."""
-
-    image_size: int
-    classes: int
-
-
-DATASETS: dict[str, Dataset] = {
-    "cifar10": Dataset(32, 10),
-    "cifar100": Dataset(32, 100),
-    "ImageNet16-120": Dataset(16, 120),
-}
 
 
 def params(index: npt.ArrayLike, dataset: str) -> IntArray:

@@ -1,4 +1,4 @@
-"""What the official trainings are called in the official files, and what we call them.
+"""The official data sets and trainings: their names, their images and their words.
 
 | official key | trained on | official set | our split |
 | --- | --- | --- | --- |
@@ -14,6 +14,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a data set's images look like.
+
+    Attributes:
+        image_size: Side of the square images, in pixels.
+        classes: How many there are.
+        channels: Numbers per pixel.
+    """
+
+    image_size: int
+    classes: int
+    channels: int = 3
+
+
+DATASETS: dict[str, Dataset] = {
+    "cifar10": Dataset(32, 10),
+    "cifar100": Dataset(32, 100),
+    "ImageNet16-120": Dataset(16, 120),
+}
 
 SCHEDULES: dict[str, int] = {"12": 12, "200": 200, "less": 12, "full": 200}
 """The official keys of a schedule ("less" and "full" in the .pth files) and its epochs."""

@@ -18,7 +18,7 @@ from nb201env.classes import representatives
 from nb201env.comparison import costs as recorded_costs
 from nb201env.comparison import final_accuracy, kendall, pareto
 from nb201env.extras import require
-from nb201env.space import EDGES, OPS, SIZE, all_ops
+from nb201env.space import CONV3X3, EDGES, OPS, SIZE, all_ops
 from nb201env.table import FloatArray, NotRecorded, Table
 
 INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ed"
@@ -61,7 +61,7 @@ def landscape(
     front = pareto(costs, accuracy)
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 5))
-    convolutions = (all_ops() == 3).sum(axis=1)
+    convolutions = (all_ops() == CONV3X3).sum(axis=1)
     order = np.random.default_rng(0).permutation(SIZE)
     shown = _spread(costs)
     dots = axes.scatter(shown[order], 100 * accuracy[order], c=convolutions[order], s=7, alpha=0.55,

@@ -19,6 +19,7 @@ import numpy as np
 
 from nb201env import cost
 from nb201env.container import Array
+from nb201env.official import DATASETS
 from nb201env.space import SIZE, all_ops
 from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.model import Surrogate
@@ -82,7 +83,7 @@ def materialise(
     if runs < 1:
         raise ValueError(f"runs must be at least 1; got {runs}")
     columns, specs = _columns(surrogate, runs, seed)
-    manifest = _manifest(surrogate, name, runs, seed, specs) | {}
+    manifest = _manifest(surrogate, name, runs, seed, specs)
     manifest["provenance"] |= provenance or {}
     return write_table(path, manifest, columns)
 
@@ -106,7 +107,7 @@ def _columns(surrogate: Surrogate, runs: int, seed: int) -> tuple[dict[str, Arra
         columns[cost_name] = _squeezed(seconds).astype(np.float32)
         specs[cost_name] = {"unit": "s", "what": "predicted"} | ({"epochs": epochs} if per_epoch else {})
     dataset = surrogate.manifest["task"]["dataset"]
-    if dataset in cost.DATASETS:
+    if dataset in DATASETS:
         columns["params"] = cost.params(np.arange(SIZE), dataset).astype(np.int32)
         specs["params"] = {"unit": "count", "what": "trainable parameters, closed form"}
     return {name: _squeezed(column) for name, column in columns.items()}, specs

@@ -7,6 +7,7 @@ import pytest
 
 from nb201env import cost
 from nb201env.architecture import Architecture
+from nb201env.official import DATASETS
 from nb201env.space import CONV1X1, CONV3X3, SIZE
 
 # (data set, params, MACs) of the empty cell, and what each convolution adds: NATS-Bench's files.
@@ -52,9 +53,9 @@ def layers(ops: tuple[int, ...], side: int, classes: int) -> tuple[int, int]:
     return params + 2 * 64 + 64 * classes + classes, macs + 64 * classes + classes
 
 
-@pytest.mark.parametrize("dataset", sorted(cost.DATASETS))
+@pytest.mark.parametrize("dataset", sorted(DATASETS))
 def test_a_walk_through_the_layers(dataset: str) -> None:
-    spec = cost.DATASETS[dataset]
+    spec = DATASETS[dataset]
     rng = np.random.default_rng(0)
     indices = rng.integers(SIZE, size=50)
     expected = [layers(Architecture.from_index(i).ops, spec.image_size, spec.classes) for i in indices]

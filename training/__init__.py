@@ -1,9 +1,12 @@
 """Training that builds a table.
 
-The parts, from the ground up: `network` (the official network), `recipe` (how it is trained),
-`files` and `tasks` (images), `data` (batches), `loop` (the plain training), `kernels`, `layout` and
-`compiled` (the same, fast for small images), `gpu` (many architectures at once on one GPU), `plan`
-(a build and its shards), `build`, `merge`, `weights`, `audit`.
+From the ground up:
+
+* `network` is the official network, `recipe` how it is trained;
+* `images` holds the tasks and reads their images, `data` cuts them into batches;
+* `loop` is the plain training; `compiled` is a fast one for small images on a CPU, `gpu` trains many
+  architectures at once on one GPU, and `trainers` lists them all;
+* `builds` trains a space in shards, merges them into a table and audits it; `latency` times one network.
 """
 
 from typing import Any

@@ -10,19 +10,11 @@ import torch
 
 from nb201env.architecture import Architecture
 from nb201env.training.builds.plan import processor
-from nb201env.training.images.tasks import find_task
+from nb201env.training.images.tasks import DATASETS, find_task
 from nb201env.training.network import Network, Skeleton
 from nb201env.training.precision import exact_float32
 
 _WARM_UP = 3
-# side of the image, channels, classes
-_SHAPES: dict[str, tuple[int, int, int]] = {
-    "digits": (8, 1, 10),
-    "cifar10": (32, 3, 10),
-    "cifar10-16px": (16, 3, 10),
-    "cifar100": (32, 3, 100),
-    "ImageNet16-120": (16, 3, 120),
-}
 
 
 class Latency(NamedTuple):
@@ -56,11 +48,12 @@ def measure(
     Raises:
         ValueError: If the task or the device is unknown.
     """
-    side, channels, classes = _SHAPES[find_task(task).dataset]
+    data = DATASETS[find_task(task).dataset]
     place = torch.device(device)
-    network = Network(architecture, Skeleton(classes=classes, image_size=side, channels=channels))
+    skeleton = Skeleton(classes=data.classes, image_size=data.image_size, channels=data.channels)
+    network = Network(architecture, skeleton)
     network.eval().to(place)
-    images = torch.zeros(batch, channels, side, side, device=place)
+    images = torch.zeros(batch, data.channels, data.image_size, data.image_size, device=place)
     with torch.inference_mode(), exact_float32():
         times = [_timed(network, images, place) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
     low, middle, high = np.percentile(times, (25, 50, 75))

@@ -8,10 +8,8 @@ parameter, batch norm's included.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +52,6 @@ class Recipe:
         the last one is still above 0.
         """
         return 0.5 * self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs))
-
-    @property
-    def digest(self) -> str:
-        """sha256 of all values; shards of another recipe are told apart by it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 PRESETS: dict[str, Recipe] = {

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.agents.papers.published import DATASETS, Spread, published
+from nb201env.agents.papers.published import DATASETS, Spread
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.agents.searches.trajectory import read
@@ -272,7 +272,6 @@ __all__ = [
     "find_sources",
     "found",
     "official_sources",
-    "published",
     "reference_sources",
     "run_protocol",
     "searches",

@@ -15,7 +15,9 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
+from nb201env import official
+
+DATASETS = tuple(official.DATASETS)
 SPLITS = ("valid", "test")
 
 

@@ -2,7 +2,8 @@
 
     nb201 report runs/bench --out report
 
-`data` reads trajectories and the tables they name, `statistics` and `summary` compute,
-`tables` words the numbers once for `markdown` and `page`; `csv_files` and `figures` write the rest.
+`data` reads trajectories and the tables they name, `statistics` and `summary` compute, `tables` and
+`papers` word the numbers once for `markdown` and `page`; `csv_files` and `figures` write the rest, and
+`write` calls them all.
 The same trajectories give the same bytes.
 """

@@ -15,6 +15,7 @@ import numpy as np
 from nb201env.agents.contract import Env, vectorized
 from nb201env.agents.rl.logbook import Logbook
 from nb201env.agents.rl.shaping import Shaping
+from nb201env.envs.spaces import STATES, UNDECIDED
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS
 
@@ -24,8 +25,6 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import one_hot  # noqa: E402
 
 from nb201env.training.threads import one_thread  # noqa: E402
-
-UNDECIDED = NUM_OPS
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,13 @@ class PPO:
 
 def encode(cells: Tensor) -> Tensor:
     """Partly built cells as six numbers per edge; float32 [copies, 36]."""
-    return one_hot(cells, NUM_OPS + 1).flatten(1).float()
+    return one_hot(cells, STATES).flatten(1).float()
 
 
 def network(hidden: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Sequential:
     """One hidden layer, orthogonal weights; the last layer's scale is `gain`."""
     layers: list[Any] = []
-    for fan_in, fan_out, scale in (((NUM_OPS + 1) * NUM_EDGES, hidden, 2**0.5), (hidden, outputs, gain)):
+    for fan_in, fan_out, scale in ((STATES * NUM_EDGES, hidden, 2**0.5), (hidden, outputs, gain)):
         # Made without numbers, so that the global generator is not touched.
         layer: nn.Linear = nn.Linear(fan_in, fan_out, device="meta").to_empty(device="cpu")
         nn.init.orthogonal_(layer.weight, scale, generator)

@@ -4,7 +4,7 @@ stable-baselines3 does not take Gymnasium's vector environments. This adapter do
 operations what `DummyVecEnv` does in a loop over environments, with the same bits; use it where
 many environments step at once::
 
-    from nb201env.agents.sb3_vec import NB201VecEnv
+    from nb201env.agents.rl.vec_env import NB201VecEnv
     from stable_baselines3 import PPO
 
     model = PPO("MlpPolicy", NB201VecEnv("NB201-cifar10-v0", num_envs=256))
@@ -18,7 +18,7 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
 
-from nb201env.envs.search import INFO_KEYS
+from nb201env.envs.ledger import INFO_KEYS
 from nb201env.envs.vector import NB201VectorEnv
 
 

@@ -16,11 +16,10 @@ from nb201env.compat.lookup import all_splits, costs, known, mean_of_held, remap
 from nb201env.compat.results import ArchResults, ResultsCount, percent
 from nb201env.compat.text import describe
 from nb201env.compat.traps import UNSET, Info, Trap, Unset, trap
-from nb201env.official import SCHEDULES, TASKS
+from nb201env.official import DATASETS, SCHEDULES, TASKS
 from nb201env.space import EDGES, OPS, SIZE, official_order
 from nb201env.table import FloatArray, NotRecorded, Table
 
-_DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 Hp = str | int | Unset
 
 
@@ -202,7 +201,7 @@ class NATStopology:
         if is_random is True:
             is_random = (random if self._rng is None else self._rng).choice(seeds)
         found, missing = all_splits(results, dataset, iepoch, is_random)
-        if dataset.startswith("cifar10") and dataset != "cifar100":
+        if dataset in ("cifar10", "cifar10-valid"):
             found["comment"] = f"trained on {self._tables_of(results)[dataset].manifest['task']['name']}"
         return Info(found, missing)
 
@@ -228,8 +227,8 @@ class NATStopology:
             validation, seconds on the clock.
         """
         epochs = self._schedule(hp, "simulate_train_eval")
-        if dataset not in _DATASETS:
-            raise ValueError(f"dataset must be one of {', '.join(_DATASETS)}; got {dataset!r}")
+        if dataset not in DATASETS:
+            raise ValueError(f"dataset must be one of {', '.join(DATASETS)}; got {dataset!r}")
         index = self.query_index_by_arch(arch)
         key = "cifar10-valid" if dataset == "cifar10" else dataset
         info = self.get_more_info(index, key, iepoch, epochs, True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from nb201env import cost
 from nb201env.architecture import Architecture
-from nb201env.official import TASKS
+from nb201env.official import DATASETS, TASKS
 from nb201env.table import FloatArray, NotRecorded, Table
 
 Metrics = dict[str, Any]
@@ -63,7 +63,7 @@ class ResultsCount:
     @property
     def arch_config(self) -> dict[str, Any]:
         """The network's configuration."""
-        classes = cost.DATASETS[self._table.dataset].classes
+        classes = DATASETS[self._table.dataset].classes
         return {"channel": 16, "num_cells": 5, "arch_str": str(self._architecture), "class_num": classes}
 
     @property

@@ -29,6 +29,8 @@ _NO_QUERY: Info = {
     "queries": 0,
     "search_over": False,
 }
+INFO_KEYS = tuple(_NO_QUERY)
+"""The keys of `info`, in order."""
 
 
 class Ledger:

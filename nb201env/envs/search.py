@@ -15,16 +15,12 @@ import numpy.typing as npt
 from nb201env.architecture import all_strings
 from nb201env.envs import draws
 from nb201env.envs.answers import answers
-from nb201env.envs.ledger import NO_ACCURACY
+from nb201env.envs.ledger import INFO_KEYS, NO_ACCURACY
 from nb201env.envs.options import Options
 from nb201env.space import SIZE, IntArray
 from nb201env.table import FloatArray, Table
 
 BoolArray = npt.NDArray[np.bool_]
-
-INFO_KEYS = ("architecture", "run", "accuracy", "seconds", "clock", "queries", "search_over")
-"""The keys of `info`, in order."""
-
 
 Who = IntArray | slice
 """Which environments: their numbers, or ``EVERYONE``, which spares gathering and scattering."""

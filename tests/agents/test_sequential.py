@@ -56,7 +56,6 @@ def noise() -> np.ndarray[Any, Any]:
         ("local_search", 1 + 6 * 24, {}),
         ("local_search", 1 + 6 * 24, {"move": "first"}),
         ("cma_es", 1000, {}),
-        ("cma_es", 2000, {"decode": "sample"}),
         ("cma_es", 1000, {"population": 30}),
         ("tpe", 150, {}),
         ("tpe", 150, {"multivariate": False, "startup": 20}),
@@ -161,7 +160,6 @@ def test_editing_environments_are_refused(name: str, tmp_path: Path) -> None:
     ("name", "kwargs", "message"),
     [
         ("local_search", {"move": "down"}, "move must be 'best' or 'first'; got 'down'"),
-        ("cma_es", {"decode": "max"}, "decode must be 'argmax' or 'sample'; got 'max'"),
         ("cma_es", {"sigma": 0.0}, "sigma must be above 0"),
         ("cma_es", {"population": 1}, "population at least 2"),
         ("cma_es", {"patience": 0}, "patience at least 1"),

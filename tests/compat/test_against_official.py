@@ -16,6 +16,7 @@ import pytest
 
 from nb201env import Table
 from nb201env.compat import NASBench201API, NATStopology, create
+from nb201env.official import TASKS
 from nb201env.sources.importer import import_official
 from nb201env.space import SIZE
 from tests.conftest import reference
@@ -23,7 +24,6 @@ from tests.official_data import INDICES
 
 nats_bench = pytest.importorskip("nats_bench", reason="compares with nats_bench, which is not installed")
 
-DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 CLOSE = 2e-7
 
 
@@ -66,7 +66,7 @@ def same(ours: Any, official: Any, close: float) -> int:
 
 def settings(pair: Pair) -> Iterator[tuple[int, str, str]]:
     for index in pair.indices:
-        for dataset in DATASETS:
+        for dataset in TASKS:
             for hp in ("12", "200"):
                 yield index, dataset, hp
 
@@ -196,7 +196,7 @@ def test_what_there_is(pair: Pair) -> None:
         pair.official._prepare_info(index)
     assert pair.ours.evaluated_indexes == pair.official.evaluated_indexes
     assert set(pair.ours.avaliable_hps) == set(pair.official.avaliable_hps)
-    for dataset in DATASETS:
+    for dataset in TASKS:
         for hp in ("12", "200"):
             assert pair.ours.statistics(dataset, hp) == pair.official.statistics(dataset, hp)
     for name in ("full_train_epochs", "search_space_name", "is_size", "is_topology", "full_epochs_in_paper"):

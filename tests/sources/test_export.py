@@ -10,6 +10,7 @@ import pytest
 
 from nb201env import NotRecorded, Table, open_table
 from nb201env.extras import MissingExtra
+from nb201env.official import TASKS
 from nb201env.sources.errors import SourceError
 from nb201env.sources.export import to_csv, to_nats, to_parquet
 from nb201env.sources.importer import import_official
@@ -17,8 +18,6 @@ from nb201env.sources.rows import import_rows
 from nb201env.space import SIZE
 from tests.official_data import INDICES
 from tests.sources.test_layouts import same_numbers
-
-DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 
 
 def test_the_official_api_opens_the_export_and_answers_the_same(
@@ -31,7 +30,7 @@ def test_the_official_api_opens_the_export_and_answers_the_same(
         for folder in (tmp_path, official_folder)
     )
     for index in INDICES:
-        for dataset in DATASETS:
+        for dataset in TASKS:
             for hp in ("12", "200"):
                 a, b = (api.get_cost_info(index, dataset, hp) for api in (ours, original))
                 assert a == pytest.approx(b, rel=1e-12)

@@ -8,6 +8,7 @@ import torch
 
 from nb201env import Architecture, cost
 from nb201env.classes import canonical_classes, canonical_naming, convolutions, output_terms
+from nb201env.official import DATASETS
 from nb201env.space import CONV1X1, CONV3X3, NONE, POOL, SIZE, SKIP
 from nb201env.training.network import (
     AveragePool,
@@ -36,7 +37,7 @@ def test_there_are_28_combinations() -> None:
 @pytest.mark.parametrize(("n1", "n3"), COUNTS)
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100", "ImageNet16-120"])
 def test_params_and_macs_equal_the_closed_forms(n1: int, n3: int, dataset: str) -> None:
-    architecture, spec = with_counts(n1, n3), cost.DATASETS[dataset]
+    architecture, spec = with_counts(n1, n3), DATASETS[dataset]
     with torch.device("meta"):
         network = Network(architecture, Skeleton(classes=spec.classes, image_size=spec.image_size))
     assert count_params(network) == cost.params(architecture.index, dataset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nb201env.training.recipe import PRESETS, Recipe
@@ -20,5 +22,5 @@ def test_the_official_recipe(name: str, epochs: int) -> None:
     assert 0 < rates[-1] < rates[-2]
 
 
-def test_two_recipes_differ_in_their_digests() -> None:
-    assert len({recipe.digest for recipe in PRESETS.values()}) == len(PRESETS)
+def test_no_two_presets_train_alike() -> None:
+    assert len({replace(recipe, name="") for recipe in PRESETS.values()}) == len(PRESETS)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.architecture import Architecture
-from nb201env.classes import canonical_classes, output_terms
+from nb201env.classes import canonical_classes, output_terms, representatives
 from nb201env.space import SIZE, IntArray, all_ops
 from nb201env.table import NotRecorded, Table
 from nb201env.training.data import Data
@@ -105,7 +105,7 @@ def _check_sample(
     sample: int, seed: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
-    first = np.unique(canonical_classes(), return_index=True)[1]
+    first = representatives()
     built = first[(~np.isnan(runs[first])).any(axis=1)]
     chosen = rng.choice(built, min(sample, len(built)), replace=False)
     fresh_seed = max(table.seeds) + 1 + seed

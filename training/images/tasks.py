@@ -27,7 +27,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nb201env import official
 from nb201env.extras import require
+from nb201env.official import Dataset
 from nb201env.training.data import Data, Split
 from nb201env.training.images.lists import LISTS, download_list, read_list
 from nb201env.training.images.originals import Arrays, download, read_cifar10, read_cifar100, read_imagenet16
@@ -35,6 +37,12 @@ from nb201env.training.images.originals import Arrays, download, read_cifar10, r
 _SPLIT_SEED = 1021
 _OWN = "-own-halves"
 """Ends the names of tasks whose halves are not the official ones."""
+
+DATASETS: dict[str, Dataset] = official.DATASETS | {
+    "digits": Dataset(image_size=8, classes=10, channels=1),
+    "cifar10-16px": Dataset(image_size=16, classes=10),
+}
+"""What the images of each data set look like, by `Task.dataset`."""
 
 
 class Task(NamedTuple):
@@ -150,20 +158,20 @@ def _cifar10(source: Path | None, name: str, whole: bool = False, side: int = 32
         "test": _split(arrays, "test", slice(None)),
     }
     # The means of blocks have the images' own mean; the official deviations are kept too.
-    return _data(name, splits, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 10)
+    return _data(name, splits, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
 
 
 def _cifar100(source: Path | None, own: bool) -> Data:
     source = _given("cifar100" + own * _OWN, source)
     splits = _halved_test("cifar100", source, read_cifar100(source), own)
-    return _data("cifar100" + own * _OWN, splits, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), 100)
+    return _data("cifar100" + own * _OWN, splits, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4))
 
 
 def _imagenet16(source: Path | None, own: bool) -> Data:
     source = _given("ImageNet16-120" + own * _OWN, source)
     splits = _halved_test("ImageNet16-120", source, read_imagenet16(source), own)
     mean, std = (122.68, 116.66, 104.01), (63.22, 61.26, 65.09)
-    return _data("ImageNet16-120" + own * _OWN, splits, mean, std, 120)
+    return _data("ImageNet16-120" + own * _OWN, splits, mean, std)
 
 
 def _digits(_: Path | None) -> Data:
@@ -175,12 +183,12 @@ def _digits(_: Path | None) -> Data:
         name: Split(torch.from_numpy(images[rows]), torch.from_numpy(bunch.target[rows].astype(np.int64)))
         for name, rows in parts.items()
     }
-    return _data("digits", splits, (77.9,), (95.9,), 10)
+    return _data("digits", splits, (77.9,), (95.9,))
 
 
 def _halved_test(dataset: str, source: Path, arrays: Arrays, own: bool) -> dict[str, Split]:
     for part in ("x_train", "x_test"):
-        _check_side(arrays[part], 16 if dataset == "ImageNet16-120" else 32)
+        _check_side(arrays[part], DATASETS[dataset].image_size)
     images = len(arrays["y_test"])
     valid, test = official_half(images) if own else read_list(dataset, source, images)
     return {
@@ -195,9 +203,8 @@ def _split(arrays: Arrays, part: str, rows: npt.NDArray[np.int64] | slice) -> Sp
     return Split(torch.from_numpy(images), torch.from_numpy(arrays[f"y_{part}"][rows].astype(np.int64)))
 
 
-def _data(
-    task: str, splits: dict[str, Split], mean: tuple[float, ...], std: tuple[float, ...], classes: int
-) -> Data:
+def _data(task: str, splits: dict[str, Split], mean: tuple[float, ...], std: tuple[float, ...]) -> Data:
+    classes = DATASETS[find_task(task).dataset].classes
     return Data(task, splits, torch.tensor(mean), torch.tensor(std), classes)
 
 
@@ -210,42 +217,46 @@ def _given(task: str, source: Path | None) -> Path:
     return source
 
 
-def _halved(dataset: str, part: str, load: Callable[[Path | None, bool], Data]) -> dict[str, Task]:
-    """The two tasks, of official and of own halves, of a data set whose evaluation images are halved."""
-    name = dataset.replace("cifar", "CIFAR-")
+_OFFICIAL_HALF = "the official x-valid half of "
 
-    def task(half: str, own: bool) -> Task:
-        return Task(
-            dataset, f"all {name} training images", f"{half} half of the {name} {part} images",
-            f"the other half of the {name} {part} images", lambda source: load(source, own),
-        )  # fmt: skip
+
+def _halved(dataset: str, load: Callable[[Path | None, bool], Data]) -> dict[str, Task]:
+    """The two tasks, of official and of own halves, of a data set whose evaluation images are halved."""
+    train, valid = _words(dataset, "train"), _words(dataset, "valid")
+    images = valid.removeprefix(_OFFICIAL_HALF)
+
+    def task(valid: str, own: bool) -> Task:
+        return Task(dataset, train, valid, f"the other half of {images}", lambda source: load(source, own))
 
     return {
-        dataset: task("the official x-valid", own=False),
-        f"{dataset}{_OWN}": task("our random", own=True),
+        dataset: task(valid, own=False),
+        f"{dataset}{_OWN}": task(f"our random half of {images}", own=True),
     }
 
 
-_CIFAR10_HALF = "the official random half of the CIFAR-10 training images"
+def _words(task: str, split: str) -> str:
+    return official.TASKS[task].splits[split].what
+
+
+_HALF, _OTHER_HALF = _words("cifar10-valid", "train"), _words("cifar10-valid", "valid")
+_TEST = "all CIFAR-10 test images"
 _MEANS = ", every image's 2x2 means"
-_CIFAR10 = ("the other half of the CIFAR-10 training images", "all CIFAR-10 test images")
 TASKS: dict[str, Task] = {
     "digits": Task(
         "digits", "797 of scikit-learn's digits", "500 others of scikit-learn's digits",
         "the remaining 500 of scikit-learn's digits", _digits,
     ),
     "cifar10-valid": Task(
-        "cifar10", _CIFAR10_HALF, *_CIFAR10,
-        lambda source: _cifar10(source, "cifar10-valid"),
+        "cifar10", _HALF, _OTHER_HALF, _TEST, lambda source: _cifar10(source, "cifar10-valid")
     ),
     "cifar10-valid-16px": Task(
-        "cifar10-16px", f"{_CIFAR10_HALF}{_MEANS}", f"{_CIFAR10[0]}{_MEANS}", f"{_CIFAR10[1]}{_MEANS}",
+        "cifar10-16px", _HALF + _MEANS, _OTHER_HALF + _MEANS, _TEST + _MEANS,
         lambda source: _cifar10(source, "cifar10-valid-16px", side=16), "cifar10",
     ),
     "cifar10": Task(
-        "cifar10", "all CIFAR-10 training images", f"{_CIFAR10[0]}, so seen in training", _CIFAR10[1],
+        "cifar10", _words("cifar10", "train"), f"{_OTHER_HALF}, so seen in training", _TEST,
         lambda source: _cifar10(source, "cifar10", whole=True),
     ),
-    **_halved("cifar100", "test", _cifar100),
-    **_halved("ImageNet16-120", "validation", _imagenet16),
+    **_halved("cifar100", _cifar100),
+    **_halved("ImageNet16-120", _imagenet16),
 }  # fmt: skip

@@ -8,6 +8,7 @@ so `GROWTH` times the compressed size, plus `SLACK`, is the most that is read.
 from __future__ import annotations
 
 import bz2
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -109,7 +110,7 @@ def limit_for(compressed: int) -> int:
 
 def from_bz2(file: str, data: bytes) -> Stream:
     """A stream over bz2-compressed bytes in memory."""
-    decompress = _Bz2(file, _Chunks(data).read)
+    decompress = _Bz2(file, io.BytesIO(data).read)
     return from_reader(file, decompress.read, limit_for(len(data)))
 
 
@@ -120,20 +121,12 @@ def open_bz2(path: Path) -> tuple[Stream, IO[bytes]]:
     return from_reader(os.fspath(path), decompress.read, limit_for(path.stat().st_size)), raw
 
 
-class _Chunks:
-    """Bytes in memory with a file's `read`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._pos = data, 0
-
-    def read(self, count: int) -> bytes:
-        piece = self._data[self._pos : self._pos + count]
-        self._pos += len(piece)
-        return piece
-
-
 class _Bz2:
-    """One bz2 stream after another, decompressed no faster than it is read."""
+    """One bz2 stream after another, decompressed no faster than it is read.
+
+    `bz2.BZ2File` would do, but it passes over whatever follows a stream that is no bz2 data. A file with
+    such a tail is damaged or made up, and is refused here.
+    """
 
     def __init__(self, file: str, read: Callable[[int], bytes]) -> None:
         self._file, self._source = file, read
