@@ -28,9 +28,10 @@ from nb201env.agents.papers.published import published
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.runner import Search
+from nb201env.arrays import FloatArray
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from nb201env.tables import open_table
 
 HERE = ROOT / "docs"

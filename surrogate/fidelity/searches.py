@@ -17,8 +17,8 @@ import numpy as np
 from scipy import stats
 
 from nb201env.architecture import index_of
-from nb201env.space import IntArray, all_ops
-from nb201env.surrogate.features import FloatArray
+from nb201env.arrays import FloatArray, IntArray
+from nb201env.space import all_ops
 from nb201env.surrogate.metrics import kendall_tau, sparse_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
