@@ -23,7 +23,7 @@ from nb201env.sources.errors import SourceError
 from nb201env.sources.importer import import_official
 from nb201env.sources.nats import Item, read_item
 from nb201env.sources.pickles.streams import from_bytes, from_bz2
-from nb201env.sources.pickles.types import WITH_WEIGHTS
+from nb201env.sources.pickles.types import IMAGES, WITH_WEIGHTS, Call, Global
 from nb201env.sources.pickles.unpickle import Unpickler, loads
 from nb201env.sources.pth import read_pth
 from nb201env.space import SIZE
@@ -118,6 +118,12 @@ def marker(path: Path) -> dict[str, bytes]:
         "absurd bytes, 8": PROTO + b"\x8e" + b"\xff" * 7 + b"\x7f" + b"x" * 100 + b".",
         "absurd text, 8": PROTO + b"\x8d" + b"\xff" * 7 + b"\x7f" + b"x" * 100 + b".",
         "absurd bytearray": PROTO + b"\x96" + b"\xff" * 7 + b"\x7f" + b"x" * 100 + b".",
+        "absurd text of Python 2": PROTO + b"T\xff\xff\xff\xff" + b"x" * 100 + b".",
+        "absurd decimal": b"I" + b"9" * 4000 + b"\n.",
+        "absurd memo in words": b"Np99999999999\n.",
+        "line without end": b"V" + b"x" * 100,
+        "array of too few bytes": PROTO + named("numpy.core.numeric", "_frombuffer") + b"(C\x08" + bytes(8)
+        + dtype("f8") + b"K\x02\x85" + text("C") + b"tR.",
         "absurd integer": PROTO + b"\x8b\xff\xff\xff\x7f" + b"x" * 100 + b".",
         "long integer": PROTO + b"\x8a\xff" + b"\x7f" * 255 + b".",
         "slow hash": nested_keys(),
@@ -155,13 +161,14 @@ def refuse(read: Callable[[], Any], path: Path) -> SourceError:
 
 
 @pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("allowed", [WITH_WEIGHTS, IMAGES], ids=["results", "images"])
 @pytest.mark.parametrize("case", CASES)
-def test_hostile_pickles_are_refused(tmp_path: Path, case: str, fast: bool, bounded: None) -> None:
+def test_hostile_pickles_are_refused(
+    tmp_path: Path, case: str, allowed: dict[Global, Call | None], fast: bool, bounded: None
+) -> None:
     canary = tmp_path / "canary"
     data = marker(canary)[case]
-    error = refuse(
-        lambda: Unpickler(from_bytes("evil", data), allowed=WITH_WEIGHTS, fast=fast).load(), canary
-    )
+    error = refuse(lambda: Unpickler(from_bytes("evil", data), allowed=allowed, fast=fast).load(), canary)
     assert error.file == "evil"
     assert error.field.startswith("byte ")
 

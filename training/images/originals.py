@@ -1,14 +1,14 @@
 """Reading the data sets' original files without running anything that is in them.
 
-The originals are Python pickles. A pickle can call any function, so they are read by an unpickler
-that knows numpy arrays and nothing else. An .npz with the same arrays does as well.
+The originals are Python pickles. A pickle can call any function, so they are read by the interpreter
+that reads the official tables (`nb201env.sources.pickles.unpickle`), which calls nothing. An .npz with
+the same arrays does as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import tarfile
 import tempfile
 import urllib.request
@@ -20,20 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.arrays import Array
+from nb201env.sources.errors import SourceError
+from nb201env.sources.pickles.types import IMAGES, PickledArray
+from nb201env.sources.pickles.unpickle import loads
 
 Arrays = dict[str, npt.NDArray[np.uint8]]
 """x_train and x_test, uint8 [n, side, side, 3]; y_train and y_test, uint8 [n]."""
 
 IMAGENET_CLASSES = 120
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-}
 
 
 class DamagedData(ValueError):
@@ -89,13 +83,6 @@ MD5: dict[str, str] = {
 and of the official lists (`nb201env.training.images.lists`)."""
 
 
-class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image file needs")
-        return super().find_class(module, name)
-
-
 def read_pickle(path: Path) -> dict[str, Any]:
     """A dictionary from an original file: a pickle of plain values and numpy arrays.
 
@@ -107,10 +94,20 @@ def read_pickle(path: Path) -> dict[str, Any]:
     """
     content = read_original(path)
     try:
-        value = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-        return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in value.items()}
-    except Exception as error:  # a damaged pickle can fail in any way
+        value = loads(content, file=path.name, allowed=IMAGES)
+        if type(value) is not dict:
+            raise SourceError(path.name, "content", "expected a dictionary")
+        return {_text(key): _content(held) for key, held in value.items()}
+    except (SourceError, UnicodeDecodeError) as error:
         raise DamagedData(f"{path}: not a readable image file ({error}); get a fresh copy") from error
+
+
+def _text(key: Any) -> str:
+    return key.decode() if isinstance(key, bytes) else str(key)
+
+
+def _content(held: Any) -> Any:
+    return held.value if type(held) is PickledArray else held
 
 
 def read_original(path: Path) -> bytes:

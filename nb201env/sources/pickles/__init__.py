@@ -1,1 +1,1 @@
-"""A reader of the official files' pickles that executes nothing."""
+"""A reader of pickles that executes nothing: of the official files, and of data sets' images."""

@@ -67,6 +67,8 @@ class Memo:
         Raises:
             Forgotten: If the number is neither.
         """
+        if number == 1 and not len(self):
+            self.append(None)  # Python 2 counts from 1
         if number == len(self):
             self.append(value)
         elif self._sealed <= number < len(self):

@@ -16,7 +16,6 @@ import numpy as np
 _DTYPES = {
     "b1": 1, "i1": 1, "i2": 2, "i4": 4, "i8": 8, "u1": 1, "u2": 2, "u4": 4, "u8": 8, "f2": 2, "f4": 4, "f8": 8
 }  # fmt: skip
-MOST_NUMBERS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,13 @@ def _set(args: tuple[Any, ...]) -> set[Any]:
     return set(items)
 
 
+def _text(value: Any) -> Any:
+    """Python 2 writes its short texts as bytes."""
+    return value.decode("latin1") if type(value) is bytes else value
+
+
 def _dtype(args: tuple[Any, ...]) -> DType:
-    code = args[0] if args else None
+    code = _text(args[0]) if args else None
     if type(code) is not str or code.lstrip("<|=") not in _DTYPES:
         raise Refused(f"numpy type {str(code)[:20]!r}; only plain little-endian numbers are read")
     return DType(code.lstrip("<|="))
@@ -101,6 +105,15 @@ def _reconstruct(_args: tuple[Any, ...]) -> PickledArray:
     return PickledArray()
 
 
+def _frombuffer(args: tuple[Any, ...]) -> PickledArray:
+    if len(args) != 4:
+        raise Refused("a numpy array without bytes, type, shape and order")
+    data, dtype, shape, order = args
+    array = PickledArray()
+    set_array(array, (1, shape, dtype, order == "F", data))
+    return array
+
+
 def _weights(_args: tuple[Any, ...]) -> Weights:
     return WEIGHTS
 
@@ -111,7 +124,7 @@ def set_dtype(_dtype: DType, state: Any) -> None:
     Raises:
         Refused: If it is anything else.
     """
-    if type(state) is not tuple or len(state) < 7 or state[1] not in ("<", "|", "="):
+    if type(state) is not tuple or len(state) < 7 or _text(state[1]) not in ("<", "|", "="):
         raise Refused("a numpy type that is not little-endian")
     if any(type(x) is tuple or type(x) is dict for x in state):
         raise Refused("a numpy type with fields")
@@ -131,19 +144,20 @@ def set_array(array: PickledArray, state: Any) -> None:
     if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 8:
         raise Refused("a numpy array without a shape")
     count = math.prod(shape)
-    if count > MOST_NUMBERS or count * _DTYPES[dtype.code] != len(data):
+    if count * _DTYPES[dtype.code] != len(data):
         raise Refused(f"a numpy array of {count} numbers in {len(data)} bytes")
     array.value = np.frombuffer(data, dtype="<" + dtype.code).reshape(shape, order="F" if fortran else "C")
 
 
 def check_key(key: Any) -> Any:
-    """A dictionary key: a text, a number, or a flat tuple of them (nothing that is slow to hash).
+    """A dictionary key: a text, bytes, a number, or a flat tuple of texts and numbers; nothing that is slow
+    to hash.
 
     Raises:
         Refused: If it is anything else.
     """
     kind = type(key)
-    if kind is str or kind is int:
+    if kind is str or kind is int or kind is bytes:
         return key
     if kind is tuple and len(key) <= 4 and all(type(part) in (str, int) for part in key):
         return key
@@ -165,6 +179,11 @@ NUMBERS: dict[Global, Call | None] = {
     NDARRAY: None,
 }
 """All that files of numbers name; None for names that are only ever arguments."""
+IMAGES = NUMBERS | {
+    Global("numpy.core.numeric", "_frombuffer"): _frombuffer,
+    Global("numpy._core.numeric", "_frombuffer"): _frombuffer,
+}
+"""All that files of images name, in every protocol."""
 
 _STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 WITH_WEIGHTS: dict[Global, Call | None] = (

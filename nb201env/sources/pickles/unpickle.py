@@ -1,8 +1,9 @@
 """Reading pickles without executing them.
 
-Python's own unpickler calls what the file tells it to call. This one is a small interpreter of
-the opcodes that the official files use. It knows numbers, texts, bytes, lists, tuples, sets and
-dictionaries; the few classes that official files name have inert stand-ins
+Python's own unpickler calls what the file tells it to call. This one is a small interpreter of the
+opcodes in which numbers are written: in the official files, and in data sets' files of images, some of
+them by Python 2. It knows numbers, texts, bytes, lists, tuples, sets and dictionaries; the few classes
+that such files name have inert stand-ins
 (`nb201env.sources.pickles.types`), and any other name, opcode or construction is refused with a
 `SourceError` that says which. Memory stays bounded: `MOST_ITEMS` values per architecture,
 `LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of `nb201env.sources.pickles.streams`.
@@ -42,6 +43,7 @@ _FLOAT = struct.Struct(">d")
 _INT = struct.Struct("<i")
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
 
 
 def loads(
@@ -158,6 +160,14 @@ class Unpickler:
         data = self._in.take(self._size(layout, LONGEST_TEXT, "a text"))
         self._stack.append(str(data, "utf-8", "surrogatepass"))
 
+    def _long_text(self) -> None:
+        line = self._line(LONGEST_TEXT)
+        self._stack.append(str(line, "raw-unicode-escape"))
+
+    def _decimal(self) -> None:
+        line = self._line(40)
+        self._stack.append(line == b"01" if line in (b"00", b"01") else int(line))
+
     def _bytes(self, layout: struct.Struct) -> None:
         self._stack.append(self._in.take(self._size(layout, LONGEST_BYTES, "a byte string")))
 
@@ -195,6 +205,11 @@ class Unpickler:
             raise Refused("a set of something that is not numbers and texts")
         self._top(set).update(items)
 
+    def _dict(self) -> None:
+        items = self._pop_mark()
+        self._stack.append({})
+        self._fill(items)
+
     def _set_item(self) -> None:
         value = self._pop()
         self._fill([self._pop(), value])
@@ -219,17 +234,17 @@ class Unpickler:
         self._memo.put(number, self._stack[-1])
 
     def _global(self) -> None:
-        module, name = self._line(), self._line()
-        self._name(module, name)
+        module, name = self._line(256), self._line(256)
+        self._name(module.decode("utf-8"), name.decode("utf-8"))
 
-    def _line(self) -> str:
-        self._in.want(256)
-        end = self._in.data.find(b"\n", self._in.pos, self._in.pos + 256)
+    def _line(self, most: int) -> bytes:
+        self._in.want(most)
+        end = self._in.data.find(b"\n", self._in.pos, self._in.pos + most)
         if end < 0:
-            raise Refused("a name that does not end")
+            raise Refused("a line that does not end")
         line = self._in.take(end - self._in.pos)
         self._in.take(1)
-        return line.decode("utf-8")
+        return line
 
     def _stack_global(self) -> None:
         name = self._pop()
@@ -287,11 +302,18 @@ _STEPS: dict[int, Step] = {
         "J": lambda vm: vm._push_int(_INT),
         "\x8a": Unpickler._long,
         "G": lambda vm: vm._push_int(_FLOAT),
+        "I": Unpickler._decimal,
+        "V": Unpickler._long_text,
         "\x8c": lambda vm: vm._text(struct.Struct("B")),
         "X": lambda vm: vm._text(_U32),
         "C": lambda vm: vm._bytes(struct.Struct("B")),
         "B": lambda vm: vm._bytes(_U32),
+        "U": lambda vm: vm._bytes(struct.Struct("B")),  # Python 2's texts
+        "T": lambda vm: vm._bytes(_U32),
+        "\x96": lambda vm: vm._bytes(_U64),
         "]": lambda vm: vm._stack.append([]),
+        "l": lambda vm: vm._stack.append(vm._pop_mark()),
+        "d": Unpickler._dict,
         "}": lambda vm: vm._stack.append({}),
         ")": lambda vm: vm._stack.append(()),
         "\x8f": lambda vm: vm._stack.append(set()),
@@ -307,6 +329,8 @@ _STEPS: dict[int, Step] = {
         "\x90": Unpickler._add_items,
         "q": lambda vm: vm._put(vm._in.take(1)[0]),
         "r": lambda vm: vm._put(_U32.unpack(vm._in.take(4))[0]),
+        "p": lambda vm: vm._put(int(vm._line(20))),
+        "g": lambda vm: vm._get(int(vm._line(20))),
         "\x94": lambda vm: vm._memo.append(vm._stack[-1]),
         "h": lambda vm: vm._get(vm._in.take(1)[0]),
         "j": lambda vm: vm._get(_U32.unpack(vm._in.take(4))[0]),

@@ -164,6 +164,29 @@ def test_every_pickle_protocol_is_read(protocol: int, tmp_path: Path) -> None:
     assert (read_pickle(tmp_path / "file")["data"] == pixels(2, 4)).all()
 
 
+def by_python_2(images: np.ndarray[Any, Any], labels: list[int]) -> bytes:
+    """A dictionary as Python 2's cPickle wrote the data sets: texts are bytes, the memo counts from 1."""
+    rows, width = (b"M" + n.to_bytes(2, "little") for n in images.shape)
+    return (
+        b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04"
+        b"K\x00\x85U\x01b\x87Rq\x05(K\x01" + rows + width + b"\x86cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87R"
+        b"q\x07(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+        + images.nbytes.to_bytes(4, "little") + images.tobytes()
+        + b"tbU\x06labelsq\x08]q\x09(" + b"".join(b"K" + bytes([n]) for n in labels) + b"eh\x02h\x05u."
+    )  # fmt: skip
+
+
+def test_a_file_of_python_2_is_read(tmp_path: Path) -> None:
+    content = by_python_2(pixels(2, 4), [1, 2])
+    expected = pickle.loads(content, encoding="bytes")
+    assert (expected[b"data"] == pixels(2, 4)).all()
+    (tmp_path / "file").write_bytes(content)
+    found = read_pickle(tmp_path / "file")
+    assert (found["data"] == pixels(2, 4)).all()
+    assert found["data"].dtype == np.uint8
+    assert found["labels"] == expected[b"labels"] == [1, 2]
+
+
 @pytest.mark.parametrize("content", [b"", b"\x80\x04", b"hello", b"\x80\x04]\x94."])
 def test_a_damaged_pickle(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
