@@ -42,7 +42,7 @@ SCHEDULES: dict[str, int] = {"12": 12, "200": 200, "less": 12, "full": 200}
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class OfficialSplit:
     """One set of images.
 
     Attributes:
@@ -55,7 +55,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class OfficialTask:
     """One official training: what is trained on, and what is evaluated on.
 
     Attributes:
@@ -65,48 +65,50 @@ class Task:
     """
 
     dataset: str
-    splits: dict[str, Split]
+    splits: dict[str, OfficialSplit]
     sets: dict[str, str]
 
 
 _HALF = "the official random half of the CIFAR-10 training images"
 _THREE = {"x-valid": "valid", "x-test": "test", "ori-test": "valtest"}
 
-TASKS: dict[str, Task] = {
-    "cifar10-valid": Task(
+TASKS: dict[str, OfficialTask] = {
+    "cifar10-valid": OfficialTask(
         "cifar10",
         {
-            "train": Split(25_000, _HALF),
-            "valid": Split(25_000, "the other half of the CIFAR-10 training images"),
-            "test": Split(10_000, "the CIFAR-10 test images"),
+            "train": OfficialSplit(25_000, _HALF),
+            "valid": OfficialSplit(25_000, "the other half of the CIFAR-10 training images"),
+            "test": OfficialSplit(10_000, "the CIFAR-10 test images"),
         },
         {"x-valid": "valid", "ori-test": "test"},
     ),
-    "cifar10": Task(
+    "cifar10": OfficialTask(
         "cifar10",
         {
-            "train": Split(50_000, "all CIFAR-10 training images"),
-            "test": Split(10_000, "the CIFAR-10 test images"),
+            "train": OfficialSplit(50_000, "all CIFAR-10 training images"),
+            "test": OfficialSplit(10_000, "the CIFAR-10 test images"),
         },
         {"ori-test": "test"},
     ),
-    "cifar100": Task(
+    "cifar100": OfficialTask(
         "cifar100",
         {
-            "train": Split(50_000, "all CIFAR-100 training images"),
-            "valid": Split(5_000, "the official x-valid half of the CIFAR-100 test images"),
-            "test": Split(5_000, "the official x-test half of the CIFAR-100 test images"),
-            "valtest": Split(10_000, "all CIFAR-100 test images: valid and test together"),
+            "train": OfficialSplit(50_000, "all CIFAR-100 training images"),
+            "valid": OfficialSplit(5_000, "the official x-valid half of the CIFAR-100 test images"),
+            "test": OfficialSplit(5_000, "the official x-test half of the CIFAR-100 test images"),
+            "valtest": OfficialSplit(10_000, "all CIFAR-100 test images: valid and test together"),
         },
         _THREE,
     ),
-    "ImageNet16-120": Task(
+    "ImageNet16-120": OfficialTask(
         "ImageNet16-120",
         {
-            "train": Split(151_700, "all ImageNet16-120 training images"),
-            "valid": Split(3_000, "the official x-valid half of the ImageNet16-120 validation images"),
-            "test": Split(3_000, "the official x-test half of the ImageNet16-120 validation images"),
-            "valtest": Split(6_000, "all ImageNet16-120 validation images: valid and test together"),
+            "train": OfficialSplit(151_700, "all ImageNet16-120 training images"),
+            "valid": OfficialSplit(
+                3_000, "the official x-valid half of the ImageNet16-120 validation images"
+            ),
+            "test": OfficialSplit(3_000, "the official x-test half of the ImageNet16-120 validation images"),
+            "valtest": OfficialSplit(6_000, "all ImageNet16-120 validation images: valid and test together"),
         },
         _THREE,
     ),
