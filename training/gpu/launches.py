@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from nb201env.architecture import Architecture
+from nb201env.official import DATASETS, TASKS
 from nb201env.space import CONV3X3, NUM_EDGES
 from nb201env.training.gpu.codes import Codes
 from nb201env.training.gpu.stacked import Stacked
@@ -50,13 +51,11 @@ class Images(NamedTuple):
     channels: int = 3
 
 
-IMAGES = {
-    "cifar10-valid": Images(25_000, 32),
-    "cifar10-valid-16px": Images(25_000, 16),
-    "cifar10": Images(50_000, 32),
-    "cifar100": Images(50_000, 32),
-    "ImageNet16-120": Images(151_700, 16),
+_OFFICIAL = {
+    name: Images(task.splits["train"].images, DATASETS[task.dataset].image_size)
+    for name, task in TASKS.items()
 }
+IMAGES = _OFFICIAL | {"cifar10-valid-16px": _OFFICIAL["cifar10-valid"]._replace(side=16)}
 """Of the tasks that a GPU is for."""
 
 
