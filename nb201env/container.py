@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from nb201env.arrays import Array
+from nb201env.files import appearing
 
 Manifest = dict[str, Any]
 
@@ -70,20 +70,12 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Map
         }
     }
     header = _header(full)
-    path = Path(path)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(header)
-            for name in _order(full["arrays"]):
-                file.write(data[name].data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    with appearing(path) as new, open(new, "wb") as file:
+        file.write(header)
+        for name in _order(full["arrays"]):
+            file.write(data[name].data)
+        file.flush()
+        os.fsync(file.fileno())
     return manifest_id(full)
 
 

@@ -63,12 +63,13 @@ def build(
 ) -> None:
     """Train whole tables, in shards; run it again to go on where it stopped."""
     _torch()
-    from nb201env.training.builds.build import Cluster
+    from nb201env.training.builds.build import Way
     from nb201env.training.builds.build import build as run
     from nb201env.training.builds.plan import Folder, Plan
     from nb201env.training.images.tasks import download_task, load_task
     from nb201env.training.recipe import find_recipe
     from nb201env.training.trainers import find_trainer, shard_for, trainer_for
+    from nb201env.workers import Cluster
 
     if engine not in ("local", "ray"):
         raise ValueError(f"unknown engine {engine!r}; the engines are local, ray")
@@ -97,8 +98,8 @@ def build(
             progress.update(bar, completed=stand.done, rate=_rate(stand))
 
         stand = run(
-            folder, source=data, jobs=jobs, device=device, weights=weights,
-            mask_diverged=mask_diverged, limit_seconds=limit_seconds, share=_share(share), report=tick,
+            folder, Way(device, weights, mask_diverged), source=data, jobs=jobs,
+            limit_seconds=limit_seconds, share=_share(share), report=tick,
             cluster=Cluster(address, gpus=gpus) if engine == "ray" else None,
         )  # fmt: skip
     typer.echo(f"{stand.done} of {stand.total} shards in {out}, {_rate(stand)}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.gpu_lease.lease import Lease
 from benchmarks.gpu_lease.summary import summary
+from nb201env.files import appearing
 
 ARCHIVE = "lease.tar.gz"
 PIECE_BYTES = 16 << 20
@@ -37,9 +37,8 @@ def bring_home(lease: Lease) -> list[Path]:
     pieces = [whole[start : start + PIECE_BYTES] for start in range(0, len(whole), PIECE_BYTES)]
     for number, piece in enumerate(pieces):
         name = ARCHIVE if len(pieces) == 1 else f"{ARCHIVE}.{number}"
-        partial = lease.out / f".{name}"
-        partial.write_bytes(piece)
-        os.replace(partial, lease.out / name)
+        with appearing(lease.out / name) as new:
+            new.write_bytes(piece)
         written.append(lease.out / name)
     return written
 

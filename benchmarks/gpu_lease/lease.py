@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.checkout import ROOT
 from benchmarks.gpu_lease.targets import Work
 from benchmarks.gpu_lease.unpack import Parts
+from nb201env.files import appearing
 from nb201env.processes import Ended, run_apart
 from nb201env.training.builds.plan import Folder
 
@@ -166,9 +167,8 @@ def copy_once(source: Path, target: Path) -> None:
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}")
-    shutil.copyfile(source, partial)
-    os.replace(partial, target)
+    with appearing(target) as new:
+        shutil.copyfile(source, new)
 
 
 def finished(folder: Path) -> dict[int, int]:

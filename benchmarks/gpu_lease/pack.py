@@ -15,8 +15,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ from benchmarks.gpu_lease.unpack import MANIFEST, SIDES
 from benchmarks.studies.official12 import read_reference
 from nb201env.training.images.originals import Arrays, read_cifar10
 from nb201env.training.images.tasks import shrink
+from nb201env.workers import local
 
 CALL_BYTES = 64 << 20
 """What one call carries, the repository included."""
@@ -185,23 +185,15 @@ def _files(source: Source, arrays: Arrays, say: Callable[[str], None]) -> Iterat
     say(f"predictors are fitted to {min(_FITTED, len(images)):,} images")
     yield "model.npz", codec.dump(model)
     chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    levels = []
-    for number, level in enumerate(_encoded(chunks, model), 1):
-        levels.append(level)
-        if number % 8 == 0:
-            say(f"{number} of {len(chunks)} blocks of images are packed")
+    levels: dict[int, dict[int, bytes]] = {}
+    count = len(os.sched_getaffinity(0)) if len(chunks) > 1 else 1
+    for done in local(partial(_encode, model=model), chunks, count):
+        levels[done.place] = done.result()
+        if len(levels) % 8 == 0:
+            say(f"{len(levels)} of {len(chunks)} blocks of images are packed")
     for side in SIDES:
-        for number, level in enumerate(levels):
-            yield f"{side:02d}px-{number:02d}", level[side]
-
-
-def _encoded(chunks: list[codec.Images], model: codec.Model) -> Iterator[dict[int, bytes]]:
-    if len(chunks) == 1:
-        yield _encode(chunks[0], model)
-        return
-    context = get_context("spawn")  # not forked: PyTorch has been imported, and its threads do not survive it
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
-        yield from pool.map(_encode, chunks, [model] * len(chunks))
+        for number in range(len(chunks)):
+            yield f"{side:02d}px-{number:02d}", levels[number][side]
 
 
 def _encode(images: codec.Images, model: codec.Model) -> dict[int, bytes]:

@@ -16,16 +16,16 @@ import os
 import shutil
 import sys
 import tarfile
-from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.gpu_lease import codec
+from nb201env.files import appearing
 from nb201env.processes import end_if_orphaned
+from nb201env.workers import in_order, local
 
 MANIFEST = "manifest.json"
 SIDES = (4, 8, 16, 32)
@@ -53,8 +53,8 @@ class Parts:
             self._make_room_for((part / MANIFEST).read_bytes())
             for file in part.iterdir():
                 if not (self.folder / file.name).exists():
-                    shutil.copyfile(file, self.folder / f".{file.name}")
-                    os.replace(self.folder / f".{file.name}", self.folder / file.name)
+                    with appearing(self.folder / file.name) as copy:
+                        shutil.copyfile(file, copy)
                     new += 1
         return new
 
@@ -120,37 +120,29 @@ def unpack_images(parts: Parts, side: int, out: Path) -> None:
     for name, expected in parts.manifest["images"][str(side)].items():
         if hashlib.sha256(np.ascontiguousarray(arrays[name]).data).hexdigest() != expected:
             raise ValueError(f"{name} of {side} pixels is not what was packed; pack the images again")
-    partial = out.with_name(f".{out.name}")
-    np.savez(partial, **arrays)
-    os.replace(partial, out)
+    with appearing(out) as new, open(new, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def unpack_file(parts: Parts, name: str, out: Path) -> bool:
     """Write a file that was packed with xz, unless it is there; returns whether it is."""
     if not out.exists() and parts.has(name):
-        partial = out.with_name(f".{out.name}")
-        partial.write_bytes(lzma.decompress(parts.read(name)))
-        os.replace(partial, out)
+        with appearing(out) as new:
+            new.write_bytes(lzma.decompress(parts.read(name)))
     return out.exists()
 
 
 def unpack_folder(parts: Parts, name: str, out: Path) -> bool:
     """Write a folder that was packed as .tar.xz, unless it is there; returns whether it is."""
     if not out.exists() and parts.has(name):
-        partial = out.with_name(f".{out.name}")
-        shutil.rmtree(partial, ignore_errors=True)
-        with tarfile.open(fileobj=_open(parts.read(name))) as archive:
-            archive.extractall(partial, filter="data")
-        os.replace(partial, out)
+        with appearing(out) as new, tarfile.open(fileobj=_open(parts.read(name))) as archive:
+            archive.extractall(new, filter="data")
     return out.exists()
 
 
 def _blocks(arguments: list[tuple[Path, int, int]]) -> list[codec.Images]:
     processes = min(len(arguments), len(os.sched_getaffinity(0)))
-    if processes == 1:
-        return [_block(one) for one in arguments]
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        return list(pool.map(_block, arguments))
+    return in_order(local(_block, arguments, processes))
 
 
 def _block(arguments: tuple[Path, int, int]) -> codec.Images:

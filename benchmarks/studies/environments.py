@@ -31,6 +31,7 @@ from nb201env.agents.searches.runner import Search
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
+from nb201env.files import appearing
 from nb201env.table import Table
 from nb201env.tables import open_table
 
@@ -236,9 +237,8 @@ def run_baselines(path: Path, names: list[str], env_ids: list[str], jobs: int = 
             with tempfile.TemporaryDirectory() as folder:
                 rows = as_rows(run([baseline(agent, env_id, seed, folder) for seed in range(SEARCHES)], jobs))
             held[agent] = about | {"rows": rows}
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
+            with appearing(path) as new:
+                new.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             print(env_id, agent, flush=True)
 
 

@@ -25,7 +25,7 @@ from nb201env.classes import representatives
 from nb201env.comparison import kendall
 from nb201env.cost import macs
 from nb201env.space import SIZE, official_index_of, official_order
-from nb201env.training.builds.build import Progress, build
+from nb201env.training.builds.build import Progress, Way, build
 from nb201env.training.builds.plan import Folder, Plan
 from nb201env.training.gpu.graphs import IN_FLIGHT
 from nb201env.training.images.tasks import load_task
@@ -204,7 +204,7 @@ def validate(
         write_report(folder, official, images)
         report(progress)
 
-    build(folder, source=source, jobs=jobs, device=device, limit_seconds=limit_seconds, report=after)
+    build(folder, Way(device), source=source, jobs=jobs, limit_seconds=limit_seconds, report=after)
     return write_report(folder, official, images)
 
 

@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ from nb201env.extras import require
 from nb201env.space import SIZE
 from nb201env.table import Table
 from nb201env.tables import open_table
+from nb201env.workers import local
 
 DOCS = ROOT / "docs"
 DATA, PAGE, FIGURE = (
@@ -202,12 +201,12 @@ def run(
 
 
 def _results(plan: list[tuple[Contender, str, int]], jobs: int) -> Iterator[dict[str, Any]]:
-    if jobs == 1:
-        yield from (measure(*one) for one in plan)
-        return
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(measure, *one) for one in plan]):
-            yield future.result()
+    for ended in local(_measure, plan, jobs):
+        yield ended.result()
+
+
+def _measure(job: tuple[Contender, str, int]) -> dict[str, Any]:
+    return measure(*job)
 
 
 # -- numbers, page and figure ----------------------------------------------------------------

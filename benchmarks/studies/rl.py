@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from nb201env.agents.searches.recorder import Recorder, agent_seed
 from nb201env.agents.searches.runner import parse_seeds
 from nb201env.architecture import index_of
 from nb201env.envs.registration import OFFICIAL, TABLES
+from nb201env.files import appearing
 from nb201env.tables import open_table
 
 RESULTS = ROOT / "docs" / "data" / "rl.json"
@@ -84,9 +84,8 @@ def run(path: Path, agents: list[str], seeds: list[int]) -> dict[str, Any]:
 
 
 def write(path: Path, results: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with appearing(path) as new:
+        new.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def regrets(agent: str, settings: dict[str, Any], env_id: str, seeds: list[int]) -> np.ndarray[Any, Any]:

@@ -22,16 +22,14 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from benchmarks.checkout import ROOT
 from benchmarks.studies.official12 import VALID_IMAGES
@@ -39,7 +37,7 @@ from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.classes import representatives
 from nb201env.comparison import spearman
-from nb201env.processes import end_with_parent
+from nb201env.files import appearing
 from nb201env.space import official_order
 from nb201env.tables import open_table
 from nb201env.training.builds.plan import Folder
@@ -48,6 +46,8 @@ from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import Alone, evaluate, skeleton_for, train_epochs
 from nb201env.training.network import initial_network
 from nb201env.training.recipe import Recipe, find_recipe
+from nb201env.training.threads import one_thread
+from nb201env.workers import processes
 
 TASK, RECIPE, SEED, COUNT = "cifar10-valid-16px", "small-12", 777, 128
 EPOCHS = (8, 10, 12)
@@ -97,26 +97,23 @@ def train_one(index: int, data: Data, recipe: Recipe) -> Row:
 
 def train(indices: Sequence[int], source: Path, jobs: int) -> Iterator[Row]:
     """Train classes in several processes; each row as it comes."""
-    context, recipe = multiprocessing.get_context("spawn"), find_recipe(RECIPE)
-    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(source, recipe)) as pool:
-        for future in as_completed([pool.submit(_train_prepared, index) for index in indices]):
-            yield future.result()
+    for done in processes(_Trainer(source), indices, jobs):
+        yield done.result()
 
 
-_prepared: tuple[Data, Recipe] | None = None
+@dataclass(frozen=True)
+class _Trainer:
+    """Trains classes on images that every process loads once."""
 
+    source: Path
 
-def _prepare(source: Path, recipe: Recipe) -> None:
-    """Load the images once in each process."""
-    global _prepared
-    end_with_parent()
-    torch.set_num_threads(1)  # the results depend on it
-    _prepared = load_task(TASK, source), recipe
+    @cached_property
+    def data(self) -> Data:
+        return load_task(TASK, self.source)
 
-
-def _train_prepared(index: int) -> Row:
-    assert _prepared is not None
-    return train_one(index, *_prepared)
+    def __call__(self, index: int) -> Row:
+        with one_thread():  # the results depend on it
+            return train_one(index, self.data, find_recipe(RECIPE))
 
 
 def of_build(folder: Folder) -> Study:
@@ -154,9 +151,8 @@ def write(file: Path, study: Study) -> None:
     ordered = sorted(study.rows, key=lambda row: drawn[row["index"]])
     head = {"task": TASK, "recipe": study.recipe, "seed": SEED, "trainer": study.trainer}
     lines = ",\n  ".join(map(json.dumps, ordered))
-    partial = file.with_name(f".{file.name}")
-    partial.write_text(f'{json.dumps(head, indent=1)[:-2]},\n "classes": [\n  {lines}\n ]\n}}\n')
-    os.replace(partial, file)
+    with appearing(file) as new:
+        new.write_text(f'{json.dumps(head, indent=1)[:-2]},\n "classes": [\n  {lines}\n ]\n}}\n')
 
 
 def with_short(rows: Sequence[Row], reference: Path) -> list[Row]:

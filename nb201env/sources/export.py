@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import bz2
 import csv
-import multiprocessing
 import os
 import pickle
-import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +21,12 @@ import numpy as np
 from nb201env.architecture import Architecture, all_strings, official_strings
 from nb201env.compat.results import ArchResults
 from nb201env.extras import require
+from nb201env.files import appearing
 from nb201env.official import TASKS
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import NotRecorded, Table
 from nb201env.tables import open_table
+from nb201env.workers import local
 
 _NEEDED = ("train_accuracy", "train_loss")
 
@@ -72,8 +71,9 @@ def to_nats(
     todo = [int(i) for i in (range(SIZE) if indices is None else indices)]
     chunks = [todo[start : start + 64] for start in range(0, len(todo), 64)]
     written = done = 0
-    for chunk, count in zip(chunks, _map(workers, by_schedule, folder, chunks), strict=True):
-        written, done = written + count, done + len(chunk)
+    count = min(workers or os.cpu_count() or 1, max(1, len(chunks)))
+    for ended in local(partial(_write_chunk, by_schedule, folder), chunks, count):
+        written, done = written + ended.result(), done + len(ended.job)
         if progress:
             progress(done, len(todo))
     return written
@@ -89,19 +89,6 @@ def _check(table: Table) -> str:
     if missing:
         raise NotRecorded(f"{table.name} does not record {', '.join(missing)}, which the NATS layout needs")
     return task
-
-
-def _map(
-    workers: int | None, tables: dict[str, dict[str, Path]], folder: Path, chunks: list[list[int]]
-) -> Iterator[int]:
-    workers = min(workers or os.cpu_count() or 1, len(chunks))
-    jobs = ([tables] * len(chunks), [folder] * len(chunks), chunks)
-    if workers <= 1:
-        yield from map(_write_chunk, *jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_write_chunk, *jobs)
 
 
 def _write_chunk(paths: dict[str, dict[str, Path]], folder: Path, indices: list[int]) -> int:
@@ -126,8 +113,8 @@ def nats_record(index: int, tables: Mapping[str, dict[str, Table]]) -> OrderedDi
 
 
 def _write_pickle(path: Path, values: Any) -> None:
-    with _atomic(path) as partial:
-        partial.write_bytes(bz2.compress(pickle.dumps(values, protocol=4)))
+    with appearing(path) as new:
+        new.write_bytes(bz2.compress(pickle.dumps(values, protocol=4)))
 
 
 def to_csv(table: Table, path: str | os.PathLike[str], *, epochs: int | None = None) -> None:
@@ -139,7 +126,7 @@ def to_csv(table: Table, path: str | os.PathLike[str], *, epochs: int | None = N
         epochs: Epochs completed; None for the last recorded.
     """
     columns = flat_columns(table, epochs)
-    with _atomic(Path(path)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+    with appearing(path) as new, open(new, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         lists = [
@@ -161,8 +148,8 @@ def to_parquet(table: Table, path: str | os.PathLike[str], *, epochs: int | None
         name: pyarrow.array(values, from_pandas=True) for name, values in flat_columns(table, epochs).items()
     }
     content = pyarrow.table(columns).replace_schema_metadata({"nb201_table_id": table.id, "name": table.name})
-    with _atomic(Path(path)) as partial:
-        parquet.write_table(content, partial)
+    with appearing(path) as new:
+        parquet.write_table(content, new)
 
 
 def flat_columns(table: Table, epochs: int | None = None) -> dict[str, Any]:
@@ -188,18 +175,3 @@ def flat_columns(table: Table, epochs: int | None = None) -> dict[str, Any]:
         else:
             flat |= {f"{name}#{seed}": values[:, run] for run, seed in enumerate(table.seeds)}
     return flat
-
-
-@contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
-    """A temporary file that replaces `path` once it is whole."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -10,12 +10,10 @@ starts over.)
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from nb201env.sources.parts import PART_SIZE
 from nb201env.sources.pth import read_pth
 from nb201env.space import SIZE
 from nb201env.table import Table
+from nb201env.workers import local
 
 Progress = Callable[[int, int], None]
 """Called with the number of architectures done, and how many there are."""
@@ -149,26 +148,15 @@ def _import_items(items: list[Item], work: Path, workers: int, tell: Progress) -
     todo = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not parts.is_done(path)]
     done = len(items) - sum(len(chunk) for _, chunk in todo)
     tell(done, len(items))
-    if workers == 1 or len(todo) <= 1:
-        for path, chunk in todo:
-            done += _import_chunk(path, chunk)
-            tell(done, len(items))
-    elif todo:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
-            futures = [pool.submit(_import_chunk, path, chunk) for path, chunk in todo]
-            try:
-                for future in as_completed(futures):
-                    done += future.result()
-                    tell(done, len(items))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    for part in local(_import_chunk, todo, min(workers, max(1, len(todo)))):
+        done += part.result()
+        tell(done, len(items))
     lines = [line for path in paths for line in Container(path).manifest["sha256"]]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _import_chunk(path: Path, chunk: list[Item]) -> int:
+def _import_chunk(job: tuple[Path, list[Item]]) -> int:
+    path, chunk = job
     read = [nats.read_item(item) for item in chunk]
     parts.write_part(path, [record for record, _ in read], [sha256 for _, sha256 in read])
     return len(chunk)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from nb201env import workers
 from nb201env.architecture import Architecture
 from nb201env.arrays import Array
-from nb201env.extras import require
-from nb201env.processes import end_with_parent
 from nb201env.training.builds.divergence import train_masked
 from nb201env.training.builds.plan import Folder, Plan, Unit, this_machine
 from nb201env.training.builds.weights import Weights, weights_of, write_weights
@@ -27,6 +26,7 @@ from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import DivergedTraining, Logs
 from nb201env.training.threads import one_thread
 from nb201env.training.trainers import check_device, find_trainer
+from nb201env.workers import Cluster
 
 
 class Progress(NamedTuple):
@@ -71,6 +71,9 @@ class Way(NamedTuple):
     device: str = "cpu"
     weights: bool = False
     mask_diverged: bool = False
+
+
+ON_CPU = Way()
 
 
 class Trained(NamedTuple):
@@ -146,12 +149,10 @@ def _arrays(logs: Logs) -> dict[str, Array]:
 
 def build(
     folder: Folder,
+    way: Way = ON_CPU,
     *,
     source: Path | None = None,
     jobs: int = 1,
-    device: str = "cpu",
-    weights: bool = False,
-    mask_diverged: bool = False,
     limit_seconds: float | None = None,
     share: tuple[int, int] = (1, 1),
     cluster: Cluster | None = None,
@@ -161,13 +162,11 @@ def build(
 
     Args:
         folder: The build.
+        way: How each shard is trained. If trainings that diverge are masked, the shards in which
+            that happens are trained a second time without them.
         source: Where the task's images are.
         jobs: Processes; each trains one shard at a time on one thread. The results do not
             depend on it.
-        device: Where to train.
-        weights: Also keep the trained weights.
-        mask_diverged: Let a training whose loss stops being a number be a missing run, which the
-            table's manifest names. Shards in which that happens are trained again without it.
         limit_seconds: Start no shard after this time; those in flight are finished.
         share: (k, n): train only every n-th shard, from the k-th on, because other machines build
             the others into the same folder.
@@ -177,30 +176,23 @@ def build(
     Raises:
         DivergedTraining: If a loss stopped being a number and is not to be masked; all other shards
             are trained first.
-        OSError: If a shard cannot be written; those finished are safe.
+        OSError: If a shard cannot be written, or the process that trains it dies twice; those finished
+            are safe.
     """
     if cluster is None:
-        check_device(device)
+        check_device(way.device)
     start, total = time.perf_counter(), len(folder.plan.units)
     missing = folder.missing()
     progress = Progress(total - len(missing), total, 0, 0, 0.0)
     mine = set(folder.plan.units[share[0] - 1 :: share[1]])
     todo = [unit for unit in missing if unit in mine]
     report(progress)
-    way = Way(device, weights, mask_diverged)
     diverged: list[DivergedTraining] = []
-
-    def in_time() -> bool:
-        return limit_seconds is None or time.perf_counter() - start < limit_seconds
-
-    if cluster is not None:
-        outcomes = run_on_ray(cluster, folder, todo, source, jobs, way, in_time)
-    else:
-        run = _run_here if jobs == 1 else _run_in_processes
-        outcomes = run(folder, todo, source, jobs, way, in_time)
-    for outcome in outcomes:
+    shards = _Shards(folder.plan, way, source)
+    left = None if limit_seconds is None else limit_seconds - (time.perf_counter() - start)
+    for outcome in _built(folder, shards, todo, jobs, cluster, left):
         if isinstance(outcome, DivergedTraining):
-            diverged.append(outcome)
+            diverged.append(outcome.with_traceback(None))  # whose frames hold the networks and their memory
             continue
         progress = Progress(
             progress.done + 1, total, progress.finished + 1, progress.trainings + outcome,
@@ -215,118 +207,40 @@ def build(
     return progress
 
 
-Outcome = int | DivergedTraining
+def _built(
+    folder: Folder, shards: _Shards, todo: Sequence[Unit], jobs: int, cluster: Cluster | None,
+    limit_seconds: float | None,
+) -> Iterator[int | DivergedTraining]:  # fmt: skip
+    """Train and store shards; how many architectures each holds, or why it holds none, as they end."""
+    if cluster is None:
+        into = partial(_train_into, folder, shards)
+        for done in workers.local(into, todo, jobs, limit_seconds=limit_seconds):
+            yield done.error if isinstance(done.error, DivergedTraining) else done.result()
+        return
+    shards = replace(shards, images=load_task(folder.plan.task, shards.source))
+    for trained in workers.ray(shards.train, todo, jobs, cluster, retries=-1, limit_seconds=limit_seconds):
+        error = trained.error
+        yield error if isinstance(error, DivergedTraining) else store(folder, trained.job, trained.result())
 
 
-def _run_here(
-    folder: Folder, todo: Sequence[Unit], source: Path | None, _: int, way: Way, in_time: Callable[[], bool]
-) -> Iterator[Outcome]:
-    data = load_task(folder.plan.task, source).to(way.device)
-    for unit in todo:
-        if not in_time():
-            return
-        try:
-            with one_thread():
-                trained = train_unit(folder.plan, unit, data, way)
-        except DivergedTraining as error:
-            yield error.with_traceback(None)  # whose frames hold the networks and their memory
-        else:
-            yield store(folder, unit, trained)
+def _train_into(folder: Folder, shards: _Shards, unit: Unit) -> int:
+    return store(folder, unit, shards.train(unit))
 
 
-def _run_in_processes(
-    folder: Folder,
-    todo: Sequence[Unit],
-    source: Path | None,
-    jobs: int,
-    way: Way,
-    in_time: Callable[[], bool],
-) -> Iterator[Outcome]:
-    context = multiprocessing.get_context("spawn")
-    arguments = (folder, source, way)
-    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=arguments) as pool:
-        waiting, flying = list(reversed(todo)), set[Future[int]]()
-        while waiting or flying:
-            while waiting and len(flying) < jobs and in_time():
-                flying.add(pool.submit(_train_prepared, waiting.pop()))
-            if not flying:
-                return
-            landed, flying = wait(flying, return_when=FIRST_COMPLETED)
-            for future in landed:
-                error = future.exception()
-                if error is not None and not isinstance(error, DivergedTraining):
-                    raise error
-                yield error if isinstance(error, DivergedTraining) else future.result()
+@dataclass(frozen=True)
+class _Shards:
+    """Trains a plan's shards on images that every worker loads once, unless it is given them."""
 
+    plan: Plan
+    way: Way
+    source: Path | None
+    images: Data | None = None
 
-_prepared: tuple[Folder, Data, Way] | None = None
+    @cached_property
+    def data(self) -> Data:
+        images = load_task(self.plan.task, self.source) if self.images is None else self.images
+        return images.to(self.way.device)
 
-
-def _prepare(folder: Folder, source: Path | None, way: Way) -> None:
-    """Load the images once in each process of the pool."""
-    global _prepared
-    end_with_parent()
-    torch.set_num_threads(1)
-    _prepared = folder, load_task(folder.plan.task, source).to(way.device), way
-
-
-def _train_prepared(unit: Unit) -> int:
-    assert _prepared is not None
-    folder, data, way = _prepared
-    return store(folder, unit, train_unit(folder.plan, unit, data, way))
-
-
-# -- Ray -------------------------------------------------------------------------------------
-
-
-class Cluster(NamedTuple):
-    """A Ray cluster.
-
-    Attributes:
-        address: "local" (workers on this machine), "auto" (the cluster this machine belongs to)
-            or "ray://host:10001".
-        cpus: Cores per shard.
-        gpus: GPUs per shard; 0.25 puts four shards on one GPU.
-    """
-
-    address: str = "local"
-    cpus: float = 1
-    gpus: float = 0
-
-
-def run_on_ray(
-    cluster: Cluster, folder: Folder, todo: Sequence[Unit], source: Path | None, jobs: int, way: Way,
-    in_time: Callable[[], bool],
-) -> Iterator[Outcome]:  # fmt: skip
-    """Train shards on a Ray cluster, `jobs` at a time.
-
-    The images travel once to each host and the results come back here, so the hosts share no
-    folder. A shard whose worker or host is lost is trained again elsewhere.
-    """
-    ray: Any = require("ray", "ray")
-    ray.init(address=cluster.address, num_cpus=jobs if cluster.address == "local" else None,
-             log_to_driver=False, configure_logging=False)  # fmt: skip
-    try:
-        data = ray.put(load_task(folder.plan.task, source))
-        remote = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=-1)(_train_remotely)
-        waiting, flying = list(reversed(todo)), dict[Any, Unit]()
-        while waiting or flying:
-            while waiting and len(flying) < jobs and in_time():
-                unit = waiting.pop()
-                flying[remote.remote(folder.plan, unit, data, way)] = unit
-            if not flying:
-                return
-            (landed,), _ = ray.wait(list(flying), num_returns=1)
-            outcome = ray.get(landed)
-            unit = flying.pop(landed)
-            yield outcome if isinstance(outcome, DivergedTraining) else store(folder, unit, outcome)
-    finally:
-        ray.shutdown()
-
-
-def _train_remotely(plan: Plan, unit: Unit, data: Data, way: Way) -> Trained | DivergedTraining:
-    torch.set_num_threads(1)
-    try:
-        return train_unit(plan, unit, data, way)
-    except DivergedTraining as error:
-        return error
+    def train(self, unit: Unit) -> Trained:
+        with one_thread():
+            return train_unit(self.plan, unit, self.data, self.way)

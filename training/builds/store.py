@@ -18,6 +18,7 @@ from typing import Any
 from nb201env.arrays import Array
 from nb201env.container import Container, DamagedTable, write
 from nb201env.extras import require
+from nb201env.files import appearing
 
 
 class Store:
@@ -97,12 +98,8 @@ class Store:
         if self.folder is not None:
             path = self.folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-            try:
-                yield partial
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with appearing(path) as new:
+                yield new
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(file).name

@@ -22,7 +22,7 @@ from nb201env.space import SIZE
 from nb201env.table import verify_file
 from nb201env.training import load_network
 from nb201env.training.builds import store as store_module
-from nb201env.training.builds.build import Progress, build
+from nb201env.training.builds.build import Progress, Way, build
 from nb201env.training.builds.merge import merge
 from nb201env.training.builds.plan import Folder, ForeignShard, Plan
 from nb201env.training.images.tasks import load_task
@@ -325,7 +325,7 @@ def test_weights_give_the_recorded_accuracy(trainer: str, tmp_path: Path) -> Non
     from nb201env.training.loop import Alone
 
     folder = Folder.create(tmp_path, small_plan(trainer=trainer, only=(BEST,), seeds=(1,)))
-    build(folder, weights=True)
+    build(folder, Way(weights=True))
     table = merge(folder, tmp_path / "t.safetensors", DATA)
     network = load_network(table, BEST, 1)
     for split in ("valid", "test"):
@@ -339,7 +339,7 @@ def test_weights_of_another_build(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("two", 1)):
         recipe = replace(RECIPE, epochs=1 + (name == "one"))
         folder = Folder.create(tmp_path / name, small_plan(only=(BEST,), seeds=(seed,), recipe=recipe))
-        build(folder, weights=True)
+        build(folder, Way(weights=True))
     table = merge(folder, tmp_path / "two" / "t.safetensors", DATA)
     with pytest.raises(DamagedTable, match="another build"):
         load_network(table, BEST, 1, weights=tmp_path / "one" / "weights")

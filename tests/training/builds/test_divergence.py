@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from nb201env import Architecture, NotRecorded
-from nb201env.training.builds.build import build
+from nb201env.training.builds.build import Way, build
 from nb201env.training.builds.divergence import train_masked
 from nb201env.training.builds.merge import merge
 from nb201env.training.builds.plan import Folder
@@ -48,7 +48,7 @@ def test_a_diverged_training_can_be_a_missing_run(jobs: int, tmp_path: Path) -> 
     recipe = replace(RECIPE, learning_rate=1e30, epochs=1, train_images=32, batch=64)
     plan = small_plan(recipe=recipe, only=ONLY, shard=3, seeds=(1,))
     folder = Folder.create(tmp_path / "build", plan)
-    build(folder, jobs=jobs, mask_diverged=True)
+    build(folder, Way(mask_diverged=True), jobs=jobs)
     assert not folder.missing()
     table = merge(folder, tmp_path / "t.safetensors", DATA)
     coverage = table.manifest["coverage"]
@@ -68,7 +68,7 @@ def test_a_diverged_training_can_be_a_missing_run(jobs: int, tmp_path: Path) -> 
 def test_masking_changes_nothing_where_nothing_diverges(tmp_path: Path) -> None:
     undisturbed = built(tmp_path / "a")
     folder = Folder.create(tmp_path / "b", undisturbed.plan)
-    build(folder, mask_diverged=True)
+    build(folder, Way(mask_diverged=True))
     for unit, arrays, _ in folder.finished():
         for name, expected in undisturbed.read(unit)[0].items():
             if name != "measured_seconds":

@@ -37,7 +37,7 @@ def test_ray_restarts_a_lost_worker(tmp_path: Path) -> None:
     command = [*COMMAND, str(path), "--engine", "ray", "--jobs", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for_shards(path, process, 1)
-    workers = subprocess.run(["pgrep", "-f", "ray::_train_remotely"], capture_output=True, text=True)
+    workers = subprocess.run(["pgrep", "-f", "ray::train"], capture_output=True, text=True)
     os.kill(int(workers.stdout.split()[0]), signal.SIGKILL)
     assert process.wait(timeout=300) == 0
     resumed = merge(Folder.open(path), tmp_path / "t.safetensors", DATA)

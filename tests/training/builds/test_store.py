@@ -83,7 +83,7 @@ def test_a_build_in_memory_is_the_build_in_a_folder(address: str, tmp_path: Path
     build(local)
     for unit in remote.plan.units[:2]:
         keep(remote, unit, train_unit(remote.plan, unit, DATA, Way(weights=True)))
-    rest = build(Folder.open(address), weights=True)
+    rest = build(Folder.open(address), Way(weights=True))
     assert (rest.finished, rest.done) == (rest.total - 2, rest.total)
     one = merge(local, tmp_path / "one.safetensors", DATA)
     two = merge(Folder.open(address), tmp_path / "two.safetensors", DATA)

@@ -17,7 +17,7 @@ from nb201env import Architecture
 from nb201env.cli import build as program
 from nb201env.space import SIZE
 from nb201env.training import load_network
-from nb201env.training.builds.build import build
+from nb201env.training.builds.build import Way, build
 from nb201env.training.builds.merge import merge
 from nb201env.training.builds.plan import Folder, Plan
 from nb201env.training.data import Data
@@ -209,10 +209,10 @@ def plan(trainer: str, **changes: Any) -> Plan:
 def test_a_build_is_resumable_and_repeatable(trainer: str, tmp_path: Path) -> None:
     """To the bit, but for PyTorch's own operations on a GPU, of which only cuDNN's promise it."""
     whole = Folder.create(tmp_path / "whole", plan(trainer))
-    build(whole, device=DEVICE)
+    build(whole, Way(DEVICE))
     parts = Folder.create(tmp_path / "parts", plan(trainer))
-    build(parts, device=DEVICE, limit_seconds=1e-3)
-    build(parts, device=DEVICE)
+    build(parts, Way(DEVICE), limit_seconds=1e-3)
+    build(parts, Way(DEVICE))
     tables = [merge(f, tmp_path / f"{i}.safetensors", DATA) for i, f in enumerate((whole, parts))]
     if trainer == "stacked" or DEVICE == "cpu":
         assert tables[0].id == tables[1].id
@@ -228,7 +228,7 @@ def test_a_build_is_resumable_and_repeatable(trainer: str, tmp_path: Path) -> No
 def test_weights_give_the_recorded_accuracy(trainer: str, tmp_path: Path) -> None:
     index = MIXED[0].index
     folder = Folder.create(tmp_path, plan(trainer, only=(index,)))
-    build(folder, weights=True, device=DEVICE)
+    build(folder, Way(DEVICE, weights=True))
     table = merge(folder, tmp_path / "t.safetensors", DATA)
     network = load_network(table, index, 1)
     for split in ("valid", "test"):

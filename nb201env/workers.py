@@ -1,0 +1,265 @@
+"""Workers: one function called with many jobs, here, in several processes, or on a Ray cluster.
+
+    for done in processes(work, jobs, 4):
+        print(done.job, done.result())
+
+Each of `here`, `processes` and `ray` yields a `Done` per job as jobs end; the results do not depend on which
+of them is used. A job that raises does not disturb the others: its error is handed back, and `Done.result`
+raises it. Whoever stops listening, because of an error or of Ctrl-C, cancels all jobs that have not begun.
+
+`work` must be picklable. Every worker gets it once, not once per job, and keeps it. So what `work` loads for
+its first job, for instance in a `functools.cached_property`, is there for the next ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from nb201env.extras import require
+from nb201env.processes import end_with_parent
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Work = Callable[[Job], Result]
+Hear = Callable[[Any], None]
+
+
+class WorkerDied(ChildProcessError):
+    """A job's process ended before the job did: it was killed, crashed, or ran out of memory."""
+
+
+@dataclass(frozen=True)
+class Done(Generic[Job, Result]):
+    """A job that has ended.
+
+    Attributes:
+        job: The job.
+        place: Its place among the jobs, from 0.
+        value: What the work returned; None if it failed.
+        error: Why it failed; None if it did not. `WorkerDied` if its process ended, an error of
+            Ray's own if its host was lost, otherwise what the work raised.
+    """
+
+    job: Job
+    place: int
+    value: Result | None = None
+    error: Exception | None = None
+
+    def result(self) -> Result:
+        """What the work returned for this job; raises `error` if there is one."""
+        if self.error is not None:
+            raise self.error
+        return cast(Result, self.value)
+
+
+Outcomes = Iterator[Done[Job, Result]]
+
+
+def in_order(outcomes: Iterable[Done[Any, Result]]) -> list[Result]:
+    """All results in the order of their jobs; raises the first error that comes."""
+    by_place = {done.place: done.result() for done in outcomes}
+    return [by_place[place] for place in sorted(by_place)]
+
+
+def local(
+    work: Work[Job, Result], jobs: Iterable[Job], count: int, *,
+    limit_seconds: float | None = None, hear: Hear | None = None,
+) -> Outcomes[Job, Result]:  # fmt: skip
+    """Do jobs on this machine: `here` if `count` is 1, otherwise in `count` `processes`."""
+    if count == 1:
+        return here(work, jobs, limit_seconds=limit_seconds)
+    return processes(work, jobs, count, limit_seconds=limit_seconds, hear=hear)
+
+
+def here(
+    work: Work[Job, Result], jobs: Iterable[Job], *, limit_seconds: float | None = None
+) -> Outcomes[Job, Result]:
+    """Do jobs in this process, one after the other.
+
+    Args:
+        work: Called with each job.
+        jobs: What to do.
+        limit_seconds: Start no job after this time.
+    """
+    in_time = _clock(limit_seconds)
+    for place, job in enumerate(jobs):
+        if not in_time():
+            return
+        yield _ended(place, job, partial(work, job))
+
+
+def _ended(place: int, job: Job, outcome: Callable[[], Result]) -> Done[Job, Result]:
+    try:
+        return Done(job, place, outcome())
+    except Exception as error:
+        return Done(job, place, error=error)
+
+
+def _clock(limit_seconds: float | None) -> Callable[[], bool]:
+    start = time.perf_counter()
+    return lambda: limit_seconds is None or time.perf_counter() - start < limit_seconds
+
+
+# -- processes -------------------------------------------------------------------------------
+
+
+_HEARING_SECONDS = 0.1
+Numbered = tuple[int, Job]
+
+
+def processes(
+    work: Work[Job, Result], jobs: Iterable[Job], count: int, *,
+    limit_seconds: float | None = None, hear: Hear | None = None,
+) -> Outcomes[Job, Result]:  # fmt: skip
+    """Do jobs in processes of this machine, which end with this one even if it is killed.
+
+    A process that dies takes the jobs of the others with it. These jobs are then done again, each
+    alone; the one whose process dies again is handed back with `WorkerDied`.
+
+    Args:
+        work: Called with each job.
+        jobs: What to do.
+        count: How many processes, each with one job at a time.
+        limit_seconds: Start no job after this time; those in flight are finished.
+        hear: Called here with every message that a job hands to `tell`.
+    """
+    in_time = _clock(limit_seconds)
+    waiting = list(enumerate(jobs))[::-1]
+    while waiting and in_time():
+        for suspect in (yield from _in_pool(work, waiting, count, in_time, hear)):
+            for place, job in (yield from _in_pool(work, [suspect], 1, in_time, hear)):
+                yield Done(job, place, error=WorkerDied("its process died (killed, or out of memory)"))
+
+
+def _in_pool(
+    work: Work[Job, Result], waiting: list[Numbered[Job]], count: int, in_time: Callable[[], bool],
+    hear: Hear | None,
+) -> Generator[Done[Job, Result], None, list[Numbered[Job]]]:  # fmt: skip
+    """Do what is waiting (the last one first) until a process dies; returns what was in flight then."""
+    context = get_context("spawn")  # not forked: the threads of NumPy or PyTorch do not survive it
+    said = context.SimpleQueue()  # of this pool alone: whoever is killed while writing leaves it locked
+    flying: dict[Future[Result], Numbered[Job]] = {}
+    pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(work, said))
+    try:
+        while True:
+            while waiting and len(flying) < count and in_time():
+                try:
+                    future = pool.submit(_do, waiting[-1][1])
+                except BrokenProcessPool:
+                    break  # what is in flight says so, too
+                flying[future] = waiting.pop()
+            if not flying:
+                return []
+            landed = wait(flying, _HEARING_SECONDS if hear else None, FIRST_COMPLETED).done
+            while hear and not said.empty():
+                hear(said.get())
+            died = {future for future in landed if isinstance(future.exception(), BrokenProcessPool)}
+            for future in landed - died:
+                place, job = flying.pop(future)
+                yield _ended(place, job, future.result)
+            if died:
+                return list(flying.values())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Worker(NamedTuple):
+    """What a worker process keeps: what it does with a job, and where its messages go."""
+
+    work: Callable[[Any], Any]
+    said: Any
+
+
+_worker: _Worker | None = None
+
+
+def _begin(work: Callable[[Any], Any], said: Any) -> None:
+    """Prepare a worker process; it must not outlive a killed parent and write behind its back."""
+    global _worker
+    end_with_parent()
+    _worker = _Worker(work, said)
+
+
+def _do(job: Any) -> Any:
+    assert _worker is not None, "not a worker process"
+    return _worker.work(job)
+
+
+def tell(message: Any) -> None:
+    """In a job: hand a message to the `hear` of whoever runs `processes`; does nothing elsewhere."""
+    if _worker is not None:
+        _worker.said.put(message)
+
+
+# -- Ray -------------------------------------------------------------------------------------
+
+
+class Cluster(NamedTuple):
+    """A Ray cluster.
+
+    Attributes:
+        address: "local" (workers on this machine), "auto" (the cluster this machine belongs to)
+            or "ray://host:10001".
+        cpus: Cores per job.
+        gpus: GPUs per job; 0.25 puts four jobs on one GPU.
+    """
+
+    address: str = "local"
+    cpus: float = 1
+    gpus: float = 0
+
+
+def ray(
+    work: Work[Job, Result], jobs: Iterable[Job], count: int, cluster: Cluster, *,
+    retries: int, limit_seconds: float | None = None,
+) -> Outcomes[Job, Result]:  # fmt: skip
+    """Do jobs on a Ray cluster.
+
+    The work travels once to each host and the results come back here, so the hosts share no folder.
+
+    Args:
+        work: Called with each job.
+        jobs: What to do.
+        count: How many jobs at a time.
+        cluster: Where.
+        retries: How often a job is done again elsewhere if its worker or host is lost; -1 for always.
+        limit_seconds: Start no job after this time; those in flight are finished.
+
+    Raises:
+        MissingExtra: If Ray is not installed.
+    """
+    module: Any = require("ray", "ray")
+    in_time = _clock(limit_seconds)
+    module.init(address=cluster.address, num_cpus=count if cluster.address == "local" else None,
+                log_to_driver=False, configure_logging=False)  # fmt: skip
+    try:
+        sent, name = module.put(work), getattr(work, "__name__", type(work).__name__)
+        remote = module.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=retries)(_apart)
+        waiting, flying = list(enumerate(jobs))[::-1], dict[Any, Numbered[Job]]()
+        while True:
+            while waiting and len(flying) < count and in_time():
+                place, job = waiting.pop()
+                flying[remote.options(name=name).remote(sent, job)] = place, job
+            if not flying:
+                return
+            (landed,), _ = module.wait(list(flying), num_returns=1)
+            place, job = flying.pop(landed)
+            try:
+                value, error = module.get(landed)
+            except module.exceptions.RayError as lost:
+                value, error = None, lost
+            yield Done(job, place, value, error)
+    finally:
+        module.shutdown()
+
+
+def _apart(work: Callable[[Any], Any], job: Any) -> tuple[Any, Exception | None]:
+    done = _ended(0, job, partial(work, job))
+    return done.value, done.error
