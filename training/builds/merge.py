@@ -1,9 +1,10 @@
-"""From finished shards to a table."""
+"""From finished shards to a table: gather the facts once, then make the columns, then the manifest."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from nb201env.table import Table, write_table
 from nb201env.training.builds.build import trainings_in
 from nb201env.training.builds.plan import COLUMNS, Folder, Plan
 from nb201env.training.data import SPLITS, Data, training_split
-from nb201env.training.images.tasks import find_task
+from nb201env.training.images.tasks import Task, find_task
 from nb201env.training.loop import skeleton_for
 from nb201env.training.network import Network, Skeleton, count_macs, count_params, live_ops
 
@@ -53,20 +54,60 @@ def merge(
         DamagedTable: If a shard is damaged ('nb201 build' makes it again).
         ForeignShard: If a shard belongs to another plan.
     """
+    facts = gather(folder, data, seeds)
+    classes = None if facts.plan.every_string else canonical_classes()
+    return write_table(out, manifest(facts, name, measured), columns(facts), classes)
+
+
+# -- what is known ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a build, and of what it has trained.
+
+    Attributes:
+        plan: The build's plan.
+        task: The plan's task.
+        seeds: The seeds of the table, in the plan's order.
+        images: How many images each split has; of `train`, those that are trained on.
+        skeleton: What surrounds the cell.
+        costs: Multiply-accumulates per image and parameters; counts, [rows, 2].
+        raw: The shards' columns; [rows, seeds, epochs], -1 or NaN where missing.
+        machines: What each finished shard says of where and how it was trained.
+        trainings: How many trainings were found.
+    """
+
+    plan: Plan
+    task: Task
+    seeds: tuple[int, ...]
+    images: dict[str, int]
+    skeleton: Skeleton
+    costs: IntArray
+    raw: dict[str, Array]
+    machines: list[dict[str, Any]]
+    trainings: int
+
+    @property
+    def epochs(self) -> range:
+        """Every epoch of the recipe, from 1."""
+        return range(1, self.plan.recipe.epochs + 1)
+
+
+def gather(folder: Folder, data: Data, seeds: Collection[int] | None) -> Facts:
+    """Read all finished shards of these seeds, or of all; raises as `merge` does."""
     plan = folder.plan
-    part = replace(plan, seeds=_chosen(plan, seeds))
-    columns, machines, built = _collect(folder, part)
-    if not built:
-        which = "" if part.seeds == plan.seeds else f" of seed {_commas(part.seeds)}"
+    chosen, skeleton = _chosen(plan, seeds), skeleton_for(data, plan.recipe)
+    costs = live_costs(plan.every_string, skeleton)
+    raw, machines, trainings = _collect(folder, chosen, len(costs))
+    if not trainings:
+        which = "" if chosen == plan.seeds else f" of seed {_commas(chosen)}"
         raise FileNotFoundError(
             f"{folder.store.address} has no finished shard{which}; run 'nb201 build' first"
         )
-    skeleton = skeleton_for(data, plan.recipe)
-    firsts = np.arange(SIZE) if plan.every_string else representatives()
-    costs = np.array([live_costs(live_ops(Architecture.from_index(i)), skeleton) for i in firsts.tolist()])
-    final = _final_columns(part, columns, data, costs)
-    about = manifest(plan, data, name, built, machines, measured, part.seeds)
-    return write_table(out, about, final, None if plan.every_string else canonical_classes())
+    images = {name: len(data.splits[name].labels) for name in SPLITS}
+    images["train"] = len(training_split(data, plan.recipe).labels)
+    return Facts(plan, find_task(plan.task), chosen, images, skeleton, costs, raw, machines, trainings)
 
 
 def _chosen(plan: Plan, seeds: Collection[int] | None) -> tuple[int, ...]:
@@ -84,75 +125,81 @@ def _commas(numbers: Collection[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _collect(folder: Folder, plan: Plan) -> tuple[dict[str, Array], list[dict[str, Any]], int]:
-    """Raw columns [rows, seeds, epochs] (-1 or NaN where missing), machines, trainings found."""
-    shape = (_rows(plan), len(plan.seeds), plan.recipe.epochs)
-    columns: dict[str, Array] = {
+def _collect(
+    folder: Folder, seeds: tuple[int, ...], rows: int
+) -> tuple[dict[str, Array], list[dict[str, Any]], int]:
+    """`Facts.raw`, `Facts.machines` and `Facts.trainings`."""
+    plan, shape = folder.plan, (rows, len(seeds), folder.plan.recipe.epochs)
+    raw: dict[str, Array] = {
         name: np.full(shape, -1, np.int32) if name.endswith("correct") else np.full(shape, np.nan, np.float32)
         for name in COLUMNS
     }
-    machines, built = [], 0
-    for unit, arrays, about in folder.finished(plan.seeds):
-        rows, place = plan.table_rows[plan.rows(unit)], plan.seeds.index(unit.seed)
+    machines, trainings = [], 0
+    for unit, arrays, about in folder.finished(seeds):
+        where, place = plan.table_rows[plan.rows(unit)], seeds.index(unit.seed)
         for name in COLUMNS:
-            columns[name][rows, place] = arrays[name]
+            raw[name][where, place] = arrays[name]
         machines.append(about["about"])
-        built += trainings_in(arrays)
-    return columns, machines, built
+        trainings += trainings_in(arrays)
+    return raw, machines, trainings
 
 
-def _rows(plan: Plan) -> int:
-    return SIZE if plan.every_string else len(representatives())
-
-
-def _final_columns(plan: Plan, raw: dict[str, Array], data: Data, costs: IntArray) -> dict[str, Array]:
-    macs, params = costs[:, 0], costs[:, 1]
-    final: dict[str, Array] = {"macs": macs, "params": params.astype(np.int32)}
-    for split in SPLITS:
-        count = raw[f"{split}_correct"]
-        dtype, missing = _count_type(_images(plan, data)[split])
-        final[f"{split}_accuracy"] = np.where(count < 0, missing, count).astype(dtype)
-        final[f"{split}_loss"] = raw[f"{split}_loss"]
-    seconds = simulated_seconds(plan, data, macs)
-    final["train_seconds"] = np.repeat(seconds[:, None], len(plan.seeds), axis=1).astype(np.float32)
-    valid = macs * _images(plan, data)["valid"] / NOMINAL_MACS_PER_SECOND
-    final["valid_seconds"] = np.broadcast_to(
-        valid[:, None, None], (*seconds.shape[:1], len(plan.seeds), plan.recipe.epochs)
-    ).astype(np.float32)
-    return final
-
-
-def simulated_seconds(plan: Plan, data: Data, macs: IntArray) -> FloatArray:
-    """What training up to each epoch costs on the table's clock, in seconds; [rows, epochs].
-
-    multiply-accumulates per image x 3 x training images x epochs / 10^9: a nominal machine that
-    does 10^9 of them in a second, with a backward pass twice as dear as a forward pass.
-    """
-    per_epoch = macs * _TRAINING_PASSES * _images(plan, data)["train"] / NOMINAL_MACS_PER_SECOND
-    return np.asarray(per_epoch[:, None] * np.arange(1, plan.recipe.epochs + 1))
-
-
-def live_costs(ops: tuple[int, ...], skeleton: Skeleton) -> tuple[int, int]:
-    """Multiply-accumulates per image and parameters (counts) of what a network really computes.
+@cache
+def live_costs(every_string: bool, skeleton: Skeleton) -> IntArray:
+    """What the networks of a table's rows really compute, without edges that carry nothing.
 
     Args:
-        ops: Live ops (`nb201env.training.network.live_ops`): edges that carry nothing are "none".
+        every_string: A row is an architecture; otherwise it is a canonical class.
         skeleton: What surrounds the cell.
+
+    Returns:
+        Multiply-accumulates per image and parameters; counts, int64 [rows, 2].
     """
-    key = ops.count(CONV1X1), ops.count(CONV3X3)  # nothing else costs anything, wherever it stands
-    if (key, skeleton) not in _COSTS:
-        with torch.device("meta"):  # shapes only: nothing is allocated or computed
-            network = Network(Architecture(ops), skeleton)
-        _COSTS[key, skeleton] = count_macs(network), count_params(network)
-    return _COSTS[key, skeleton]
+    known: dict[tuple[int, int], tuple[int, int]] = {}
+    costs = []
+    for index in (np.arange(SIZE) if every_string else representatives()).tolist():
+        ops = live_ops(Architecture.from_index(index))
+        key = ops.count(CONV1X1), ops.count(CONV3X3)  # nothing else costs anything, wherever it stands
+        if key not in known:
+            with torch.device("meta"):  # shapes only: nothing is allocated or computed
+                network = Network(Architecture(ops), skeleton)
+            known[key] = count_macs(network), count_params(network)
+        costs.append(known[key])
+    return np.array(costs)
 
 
-_COSTS: dict[tuple[tuple[int, int], Skeleton], tuple[int, int]] = {}
+# -- columns ---------------------------------------------------------------------------------
 
 
-def _images(plan: Plan, data: Data) -> dict[str, int]:
-    counts = {name: len(data.splits[name].labels) for name in SPLITS}
-    return counts | {"train": len(training_split(data, plan.recipe).labels)}
+def columns(facts: Facts) -> dict[str, Array]:
+    """The table's columns."""
+    macs, params = facts.costs[:, 0], facts.costs[:, 1]
+    made: dict[str, Array] = {"macs": macs, "params": params.astype(np.int32)}
+    for split, images in facts.images.items():
+        count, (dtype, missing) = facts.raw[f"{split}_correct"], _count_type(images)
+        made[f"{split}_accuracy"] = np.where(count < 0, missing, count).astype(dtype)
+        made[f"{split}_loss"] = facts.raw[f"{split}_loss"]
+    shape = len(macs), len(facts.seeds), len(facts.epochs)
+    for split, seconds in simulated_seconds(facts).items():
+        made[f"{split}_seconds"] = np.broadcast_to(seconds[:, None, :], shape).astype(np.float32)
+    return made
+
+
+def simulated_seconds(facts: Facts) -> dict[str, FloatArray]:
+    """What training up to each epoch, and one pass over valid, cost on the table's clock.
+
+    multiply-accumulates per image x 3 x training images x epochs / 10^9: a nominal machine that
+    does 10^9 of them in a second, with a backward pass twice as expensive as a forward pass.
+
+    Returns:
+        "train": seconds, float64 [rows, epochs]; "valid": seconds, float64 [rows, 1].
+    """
+    macs = facts.costs[:, :1]
+    per_epoch = macs * _TRAINING_PASSES * facts.images["train"] / NOMINAL_MACS_PER_SECOND
+    return {
+        "train": per_epoch * np.array(facts.epochs),
+        "valid": macs * facts.images["valid"] / NOMINAL_MACS_PER_SECOND,
+    }
 
 
 def _count_type(images: int) -> tuple[type[np.unsignedinteger[Any]], int]:
@@ -160,34 +207,35 @@ def _count_type(images: int) -> tuple[type[np.unsignedinteger[Any]], int]:
     return (np.uint16, 2**16 - 1) if images < 2**16 - 1 else (np.uint32, 2**32 - 1)
 
 
-def manifest(
-    plan: Plan, data: Data, name: str | None, built: int, machines: list[dict[str, Any]], measured: bool,
-    seeds: tuple[int, ...],
-) -> dict[str, Any]:  # fmt: skip
-    """The table's manifest."""
-    task, recipe = find_task(plan.task), plan.recipe
-    wanted = _rows(plan) * len(seeds)
-    diverged = [run for machine in machines for run in machine.get("diverged", ())]
+# -- manifest --------------------------------------------------------------------------------
+
+
+def manifest(facts: Facts, name: str | None = None, measured: bool = False) -> dict[str, Any]:
+    """The table's manifest; see `merge` for the arguments."""
+    plan, recipe = facts.plan, facts.plan.recipe
+    diverged = [run for machine in facts.machines for run in machine.get("diverged", ())]
     command = build_command(plan) + (" --mask-diverged" if diverged else "")
-    if seeds != plan.seeds:
-        command += f" --out FOLDER && nb201 merge FOLDER --seeds {_commas(seeds)}"
+    if facts.seeds != plan.seeds:
+        command += f" --out FOLDER && nb201 merge FOLDER --seeds {_commas(facts.seeds)}"
     about: dict[str, Any] = {
         "name": name or f"{plan.task}-{recipe.epochs}",
         "space": "NAS-Bench-201",
-        "task": {"name": plan.task, "dataset": task.dataset, "splits": _splits(plan, data)},
+        "task": {"name": plan.task, "dataset": facts.task.dataset, "splits": _splits(facts)},
         "schedule": {"epochs": recipe.epochs, "what": f"cosine to 0 over {recipe.epochs} epochs, per epoch"},
-        "seeds": list(seeds),
-        "columns": _describe_columns(plan, data),
+        "seeds": list(facts.seeds),
+        "columns": _describe_columns(facts),
         "protocol": asdict(recipe),
-        "skeleton": asdict(skeleton_for(data, recipe)),
-        "coverage": {"trainings": built, "of": wanted, "diverged": diverged},
+        "skeleton": asdict(facts.skeleton),
+        "coverage": {
+            "trainings": facts.trainings, "of": len(facts.costs) * len(facts.seeds), "diverged": diverged
+        },
         "provenance": {
             "numbers": "trained by nb201env's training package",
             "command": command,
             "plan": plan.digest,
             "data_sha256": plan.data,
             "trainer": plan.trainer,
-            "software": _software(machines),
+            "software": _software(facts.machines),
             "rows": "every architecture has its own runs" if plan.every_string else
             "architectures of one canonical class share the runs of its first member",
         },
@@ -195,8 +243,8 @@ def manifest(
     }  # fmt: skip
     if measured:
         about["provenance"]["measured"] = {
-            "processors": sorted({m["processor"] for m in machines}),
-            "shard_seconds": round(sum(m["seconds"] for m in machines), 1),
+            "processors": sorted({m["processor"] for m in facts.machines}),
+            "shard_seconds": round(sum(m["seconds"] for m in facts.machines), 1),
         }
     return about
 
@@ -225,22 +273,22 @@ def build_command(plan: Plan) -> str:
     )
 
 
-def _splits(plan: Plan, data: Data) -> dict[str, Any]:
-    task, counts = find_task(plan.task), _images(plan, data)
-    part = f"the first {counts['train']} of " if plan.recipe.train_images else ""
+def _splits(facts: Facts) -> dict[str, Any]:
+    task, images = facts.task, facts.images
+    part = f"the first {images['train']} of " if facts.plan.recipe.train_images else ""
     what = {"train": f"{part}{task.trained_on}", "valid": task.valid_on, "test": task.tested_on}
-    return {split: {"images": counts[split], "what": what[split]} for split in SPLITS}
+    return {split: {"images": images[split], "what": what[split]} for split in SPLITS}
 
 
-def _describe_columns(plan: Plan, data: Data) -> dict[str, Any]:
-    epochs = list(range(1, plan.recipe.epochs + 1))
+def _describe_columns(facts: Facts) -> dict[str, Any]:
+    epochs = list(facts.epochs)
     described: dict[str, Any] = {
         "macs": {"unit": "count", "what": "multiply-accumulates per image of the edges that matter"},
         "params": {"unit": "count", "what": "trainable parameters of the edges that matter"},
         "train_seconds": {"unit": "s", "epochs": epochs, "what": "simulated: multiply-accumulates / 10^9"},
         "valid_seconds": {"unit": "s", "epochs": epochs, "what": "simulated: one pass over valid"},
     }
-    for split, images in _images(plan, data).items():
+    for split, images in facts.images.items():
         described[f"{split}_accuracy"] = {
             "unit": "fraction", "epochs": epochs, "scale": images, "missing": _count_type(images)[1],
             "what": f"correct {split} images; divided by scale",

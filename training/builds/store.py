@@ -76,10 +76,6 @@ class Store:
 
     def write(self, file: str, manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Write a container in one step; raises OSError if that fails, and leaves nothing behind."""
-        if self.folder is not None:  # `write` makes the file appear in one step by itself
-            (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
-            write(self.folder / file, manifest, arrays)
-            return
         with self._appearing(file) as path:
             write(path, manifest, arrays)
 
