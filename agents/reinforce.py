@@ -13,7 +13,7 @@ import numpy as np
 
 from nb201env.agents.contract import Env, query
 from nb201env.architecture import Architecture
-from nb201env.arrays import FloatArray
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.space import NUM_EDGES, NUM_OPS
 
 
@@ -72,7 +72,7 @@ def softmax(logits: FloatArray) -> FloatArray:
     return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
 
 
-def score(chance: FloatArray, ops: FloatArray) -> FloatArray:
+def score(chance: FloatArray, ops: IntArray) -> FloatArray:
     """The gradient of log p(ops) in the logits: one-hot minus chance; float64 [edges, ops]."""
     return np.asarray(np.eye(NUM_OPS)[ops] - chance)
 

@@ -15,6 +15,7 @@ import nb201env  # noqa: F401  (registers the ids)
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.tables import open_table
 from tests.epoch_table import write_epoch_table
+from tests.official_data import official_folder, official_tables  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("NB201_REFERENCE", ROOT.parent / "shared" / "reference"))
@@ -102,4 +103,5 @@ def reference_sample() -> dict[int, Any]:
 def reference_csv() -> np.ndarray[Any, Any]:
     """Official 12-epoch training seconds on CIFAR-10, in official order; float64 [15625]."""
     path = reference("nb201_cifar10.csv")
-    return np.genfromtxt(path, delimiter=",", skip_header=1, usecols=5)
+    seconds: np.ndarray[Any, Any] = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=(5,))
+    return seconds

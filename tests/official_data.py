@@ -35,7 +35,8 @@ def seeds_of(index: int, epochs: int) -> dict[str, list[int]]:
 
 def accuracies(rng: np.random.Generator, count: int, images: int) -> list[float]:
     counts = rng.integers(0, images + 1, size=count)
-    return (counts * 100 / images * (1 + 1e-10 * rng.standard_normal(count))).clip(0, 100).tolist()
+    noisy = counts * 100 / images * (1 + 1e-10 * rng.standard_normal(count))
+    return list(noisy.clip(0, 100).tolist())
 
 
 def one_run(rng: np.random.Generator, index: int, task: str, seed: int, epochs: int, second: float) -> Any:

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nb201env import Architecture, DamagedTable, NotRecorded, Table, open_table
-from nb201env import container as container_module
 from nb201env.container import Container, write
 from nb201env.space import SIZE
 from nb201env.table import verify_file, write_table
@@ -225,7 +224,7 @@ def test_any_safetensors_reader_opens_a_table() -> None:
 
 
 def test_writing_is_deterministic_and_the_id_is_the_contents(tmp_path: Path) -> None:
-    arrays = {"b": np.arange(5, dtype=np.uint16), "a": np.ones((2, 3))}
+    arrays: dict[str, Any] = {"b": np.arange(5, dtype=np.uint16), "a": np.ones((2, 3))}
     first = write(tmp_path / "1", {"x": 1}, arrays)
     assert write(tmp_path / "2", {"x": 1}, dict(reversed(arrays.items()))) == first
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
@@ -301,6 +300,7 @@ def test_random_bytes_are_no_table(tmp_path: Path, content: bytes) -> None:
 
 def test_other_files_are_no_tables(tmp_path: Path) -> None:
     path = tmp_path / "other"
+    header: object
     for header in ({}, [], {"__metadata__": {}}, {"__metadata__": {"manifest": "{}"}}, 3):
         text = json.dumps(header).encode()
         path.write_bytes(len(text).to_bytes(8, "little") + text)
@@ -333,7 +333,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def full_disk(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(container_module.os, "fsync", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write(path, {"x": 2}, {"a": np.ones(3)})
     assert path.read_bytes() == before

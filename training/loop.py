@@ -148,7 +148,7 @@ def _train_epoch(
     for images, labels in batches(data, recipe, seed, epoch):
         losses, correct = _judge(model(images), labels)
         optimizer.zero_grad()
-        losses.mean(dim=1).sum().backward()  # type: ignore[no-untyped-call]
+        losses.mean(dim=1).sum().backward()
         optimizer.step()
         sums.append((correct, losses.detach().double().sum(dim=1)))
     return _total(sums, len(training_split(data, recipe).labels))

@@ -76,7 +76,7 @@ class ENAS(WeightSharing):
                     baseline += (1 - self.baseline_decay) * (reward - baseline)
                     loss = loss - drawn.log_chance[i] * (reward - baseline) / self.aggregate
                 adam.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 nn.utils.clip_grad_norm_(controller.parameters(), self.controller_clip)
                 adam.step()
             yield partial(self._derive, lab, controller, epoch)

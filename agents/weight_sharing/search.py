@@ -211,7 +211,7 @@ class Lab:
     def descend(self, batch: Batch, forward: Forward) -> None:
         """One step of the weights."""
         self.sgd.zero_grad()
-        cross_entropy(batch, forward).backward()  # type: ignore[no-untyped-call]
+        cross_entropy(batch, forward).backward()
         if self.settings.clip:
             torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.settings.clip)
         self.sgd.step()

@@ -151,6 +151,7 @@ def test_the_model_beats_uniform_proposals(epoch_table: str) -> None:
 
 
 def test_mistakes() -> None:
-    for wrong in ({"eta": 1}, {"num_samples": 0}, {"min_points": 6}):
+    mistakes: list[dict[str, Any]] = [{"eta": 1}, {"num_samples": 0}, {"min_points": 6}]
+    for wrong in mistakes:
         with pytest.raises(ValueError, match="eta must be at least 2"):
             make_agent("bohb", **wrong)

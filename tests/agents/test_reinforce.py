@@ -95,6 +95,7 @@ def test_it_climbs() -> None:
 
 
 def test_mistakes() -> None:
-    for wrong in ({"learning_rate": 0.0}, {"momentum": 1.0}):
+    mistakes: list[dict[str, Any]] = [{"learning_rate": 0.0}, {"momentum": 1.0}]
+    for wrong in mistakes:
         with pytest.raises(ValueError, match="learning_rate must be above 0 and momentum in"):
             make_agent("reinforce", **wrong)

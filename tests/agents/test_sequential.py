@@ -41,13 +41,13 @@ def searched(
 @pytest.fixture(scope="module")
 def hill() -> np.ndarray[Any, Any]:
     """How many edges agree with the target: every local optimum is the global one; float [15625]."""
-    return (all_ops() == TARGET.ops).mean(axis=1)
+    return np.asarray((all_ops() == TARGET.ops).mean(axis=1))
 
 
 @pytest.fixture(scope="module")
 def noise() -> np.ndarray[Any, Any]:
     """Independent random rewards, a landscape of many local optima; float [15625]."""
-    return np.random.default_rng(0).random(SIZE)
+    return np.asarray(np.random.default_rng(0).random(SIZE))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ def images(train: int, test: int) -> Arrays:
 
 
 def write_images(path: Path, train: int = 256, test: int = 64) -> Path:
-    np.savez(path, **images(train, test))
+    arrays: dict[str, Any] = images(train, test)
+    np.savez(path, **arrays)
     return path
 
 

@@ -32,7 +32,7 @@ def check_command(*wrong: str, problem: str = "it is wrong") -> Callable[..., li
 
 
 def rows_command(lease: Lease, what: Rows, wanted: list[str], *_: float) -> list[str]:
-    lines = [json.dumps(row(*label.split(":"))) for label in wanted]
+    lines = [json.dumps(row(name, count)) for name, count in (label.split(":") for label in wanted)]
     return shell(" && ".join(f"echo '{line}' >> {lease.work / what.file}" for line in lines))
 
 

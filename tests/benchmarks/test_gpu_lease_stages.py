@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ ALL = ("check", "rows", "profile", "validate", "build")
 
 
 @pytest.fixture
-def lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
+def lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lease:
     """One with a minute, in which every command is a script that says it is done."""
     for name in ("TRITON_CACHE_DIR", "PYTHONUNBUFFERED"):
         monkeypatch.setenv(name, "")  # which a lease sets
@@ -183,7 +182,12 @@ def test_a_bench_that_crashes_leaves_its_rows_and_the_next_ones(
     assert text.startswith("not measured: stacked:64 of official-12; SIGSEGV")
     assert len(read_lines(lease.work / "rows-small-12.jsonl")) == 1
     asked: list[list[str]] = []
-    monkeypatch.setattr(commands, "rows", lambda _, __, wanted, *more: asked.append(wanted) or shell("true"))
+
+    def rows(lease: Lease, what: Rows, wanted: list[str], *more: float) -> list[str]:
+        asked.append(wanted)
+        return shell("true")
+
+    monkeypatch.setattr(commands, "rows", rows)
     stages.rows(lease, 30)
     assert asked == [["stacked:64"]]
 
@@ -238,7 +242,12 @@ def test_no_shard_of_a_validation_is_begun_that_would_be_lost(
     lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     until: list[float] = []
-    monkeypatch.setattr(commands, "validate", lambda *a: until.append(a[-1]) or validate_command(*a))
+
+    def validate(*a: Any) -> list[str]:
+        until.append(a[-1])
+        return validate_command(*a)
+
+    monkeypatch.setattr(commands, "validate", validate)
     append(lease.work / "rows-smoke-2.jsonl", **row("stacked", 2, 1800))  # 2 s each, 2 in a shard
     stages.check(lease, 30)
     stages.validate(lease, 30)
@@ -291,7 +300,12 @@ def test_the_next_shard_takes_as_long_as_the_last_and_the_first_what_the_rows_sa
     lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected: list[float] = []
-    monkeypatch.setattr(commands, "build", lambda *a: expected.append(a[4]) or shell("true"))
+
+    def build(*a: Any) -> list[str]:
+        expected.append(a[4])
+        return shell("true")
+
+    monkeypatch.setattr(commands, "build", build)
     stages.check(lease, 30)
     stages.build(lease, 30)
     append(lease.work / "rows-smoke-2.jsonl", **row("stacked, torch", 2, 1800))
@@ -322,8 +336,8 @@ def test_rows_of_the_same_card_and_sources_are_not_measured_again(
     report = lease.builds / "reports" / "earlier"
     report.mkdir(parents=True)
     (report / "machine.json").write_text(json.dumps(lease.about | {"started": "2025"}))
-    for label in MINIATURE.rows[0].rows:
-        append(report / "rows-official-12.jsonl", **row(*label.split(":")))
+    for name, count in (label.split(":") for label in MINIATURE.rows[0].rows):
+        append(report / "rows-official-12.jsonl", **row(name, count))
     run_stages(lease, ["rows"])
     assert outcome(lease, "rows")[0] == "kept"
     (lease.work / "rows-official-12.jsonl").unlink()

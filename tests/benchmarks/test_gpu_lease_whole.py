@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import lease_miniature
+from benchmarks.checkout import ROOT
 from tests.benchmarks.lease_miniature import collect, copy_checkout, prepare, run
 
 ABSENT = ("gymnasium", "numba", "sklearn", "fsspec", "scipy", "xgboost", "stable_baselines3")
@@ -65,4 +65,4 @@ def test_a_clean_copy_has_nothing_that_git_ignores(tmp_path: Path) -> None:
     assert (tmp_path / "training" / "network.py").is_file()
     assert not (tmp_path / ".venv").exists()
     assert not (tmp_path / ".git").exists()
-    assert tmp_path != lease_miniature.ROOT
+    assert tmp_path != ROOT

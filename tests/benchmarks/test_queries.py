@@ -12,6 +12,7 @@ from benchmarks.studies import queries
 from nb201env import open_table
 from nb201env.agents.searches.runner import Search
 from nb201env.agents.searches.trajectory import read as read_trajectory
+from nb201env.envs.registration import OFFICIAL
 from nb201env.space import SIZE
 
 SHORT = queries.Contender("evolution", "regularized_evolution", cap=300, seeds=2)
@@ -107,7 +108,7 @@ def test_the_page_is_what_the_data_say(tmp_path: Path) -> None:
     queries.draw(entries, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
     for entry in entries:
-        assert entry["table"] == open_table(queries.OFFICIAL[entry["env"]]).id
+        assert entry["table"] == open_table(OFFICIAL[entry["env"]]).id
         contender = next(c for c in queries.CONTENDERS if c.label == entry["label"])
         key = queries.key(contender, entry["env"], 0)
         assert entry["hyperparameters"] == key["hyperparameters"], (

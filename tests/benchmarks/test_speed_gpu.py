@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from benchmarks.speed import gpu, gpu_rows
 from benchmarks.speed.gpu import run
 from benchmarks.speed.gpu_rows import FULL, Name, Row, Work, failed, identity, measure, one, prepare
+from nb201env.training.gpu.capture import Lane
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
@@ -119,7 +121,7 @@ def test_a_row_also_survives_what_an_epoch_brings(monkeypatch: pytest.MonkeyPatc
     work = Work(lambda n: done.append(f"train {n}"), lambda: done.append("rest"), look)
     monkeypatch.setattr(gpu_rows, "make", lambda *_: work)
     monkeypatch.setattr(gpu_rows, "bandwidth", lambda _: 1e9)
-    monkeypatch.setattr(gpu_rows.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
     data, recipe = prepare("cpu", "official-12")
     row = measure(Name.of("stacked:64"), "official-12", data, recipe, 5)
     assert done == ["train 1", "rest", "look 8", "train 5", "look 32"]
@@ -131,13 +133,13 @@ def test_a_rest_is_a_batch_of_its_own_size(monkeypatch: pytest.MonkeyPatch) -> N
     data, recipe = prepare("cpu", "small-12")
     assert (recipe.name, gpu_rows.SHAPES["small-12"]) == ("small-12", 16)
     sizes: list[int] = []
-    real = gpu_rows.Lane.train
+    real = Lane.train
 
     def train(self: Any, images: torch.Tensor, labels: torch.Tensor) -> None:
         sizes.append(len(labels))
         real(self, images, labels)
 
-    monkeypatch.setattr(gpu_rows.Lane, "train", train)
+    monkeypatch.setattr(Lane, "train", train)
     measure(Name.of("graphs:1"), "small-12", data, replace(recipe, width=2), 2)
     assert sizes == [8, 5, 8, 8]
 

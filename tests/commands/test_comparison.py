@@ -59,7 +59,8 @@ def test_missing_architectures_are_left_out() -> None:
     a, b = np.full(SIZE, np.nan), np.full(SIZE, np.nan)
     a[:10], b[5:15] = np.arange(10) / 10, np.arange(10) / 10
     found = compare(a, b)
-    assert (found.architectures, found.kendall, found.spearman) == (5, 1.0, pytest.approx(1.0))
+    assert (found.architectures, found.kendall) == (5, 1.0)
+    assert found.spearman == pytest.approx(1.0)
     assert (found.regret_a, found.regret_b) == (0, 0)
     assert found.mean_difference == pytest.approx(-0.5)
     with pytest.raises(ValueError, match="1 architectures in common"):

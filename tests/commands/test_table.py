@@ -13,10 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from nb201env import Table, open_table
+from nb201env.architecture import official_strings
 from nb201env.cli import build, main
 from nb201env.space import SIZE
 from nb201env.tables import embedded
-from tests.official_data import NAME, official_strings, write_tar
+from tests.official_data import NAME, write_tar
 
 BEST = "official:6111"
 ASK = ["--split", "valid", "--epochs", "200"]

@@ -154,7 +154,7 @@ def test_metrics_and_costs_of_an_architecture(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("limits", [{}, {"flop_max": 40.0}, {"param_max": 0.3}])
-def test_find_best(pair: Pair, limits: dict[str, float]) -> None:
+def test_find_best(pair: Pair, limits: dict[str, Any]) -> None:
     for dataset, metric in [("cifar10", "valid"), ("cifar10", "test"), ("cifar10", "train"),
                             ("cifar100", "valid"), ("cifar100", "test"), ("ImageNet16-120", "x-test"),
                             ("cifar10-valid", "x-valid"), ("cifar100", "ori-test")]:  # fmt: skip

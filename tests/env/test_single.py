@@ -292,7 +292,7 @@ def test_rendering() -> None:
     after = env.render()
     assert isinstance(before, np.ndarray)
     assert isinstance(after, np.ndarray)
-    assert (before.shape, before.dtype) == ((200, 360, 3), np.uint8)
+    assert (before.shape, before.dtype) == ((200, 360, 3), np.dtype(np.uint8))
     assert (before != after).any()
     env = gym.make("NB201-cifar10-v0", render_mode="ansi", actions="pick")
     env.reset(seed=0)

@@ -110,7 +110,7 @@ def test_copies_that_are_reset_later_have_keys_of_their_own() -> None:
 
 
 def test_reset_without_seed_continues_the_search() -> None:
-    env = gym.make_vec("NB201-cifar10-v0", num_envs=2, actions="pick")
+    env: Any = gym.make_vec("NB201-cifar10-v0", num_envs=2, actions="pick")
     env.reset(seed=0)
     env.step(env.action_space.sample())
     _, info = env.reset()
@@ -167,7 +167,7 @@ def test_stepping_before_a_reset() -> None:
 
 
 def test_bad_resets() -> None:
-    env = gym.make_vec("NB201-cifar10-v0", num_envs=2)
+    env: Any = gym.make_vec("NB201-cifar10-v0", num_envs=2)
     with pytest.raises(ValueError, match="one seed per copy"):
         env.reset(seed=[1, 2, 3])
     with pytest.raises(ValueError, match="reset_mask must be bool"):

@@ -137,7 +137,9 @@ def test_a_column_without_a_seed_is_a_mean(tmp_path: Path) -> None:
         f"arch,acc,sec\n{BEST},94.37,100\n",
         {"acc": "test_accuracy@200", "sec": "train_seconds@200"},
     )
-    assert table.query(BEST, split="test", epochs=200, run="mean") == (pytest.approx(0.9437), 100.0)
+    accuracy, seconds = table.query(BEST, split="test", epochs=200, run="mean")
+    assert accuracy == pytest.approx(0.9437)
+    assert seconds == 100.0
     assert table.seeds == ()
     with pytest.raises(NotRecorded, match="no run 777"):
         table.query(BEST, split="test", epochs=200, run=777)

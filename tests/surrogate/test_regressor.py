@@ -27,7 +27,9 @@ from tests.surrogate.conftest import SMALL
 
 # With an encoding, X must be op numbers, which the checks' random matrices are not: so the checks
 # run without one, which takes any features.
-@parametrize_with_checks([SurrogateRegressor(encoding=None, target="identity", n_members=3, n_estimators=30)])
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
+    [SurrogateRegressor(encoding=None, target="identity", n_members=3, n_estimators=30)]
+)
 @pytest.mark.filterwarnings("ignore:Skipping check")
 def test_scikit_learns_checks(estimator: SurrogateRegressor, check: object) -> None:
     check(estimator)  # type: ignore[operator]

@@ -162,7 +162,7 @@ def test_the_shipped_environment_steps_through_predictions() -> None:
     env = gym.make(SURROGATE_ID, actions="pick")
     env.reset(seed=0)
     ops = [3, 3, 3, 1, 3, 2]
-    runs = {round(env.step(np.array(ops))[1], 9) for _ in range(30) if env.reset()}
+    runs = {round(float(env.step(np.array(ops))[1]), 9) for _ in range(30) if env.reset()}
     assert runs == {
         round(table.query(ops, split="valid", epochs=200, run=seed).accuracy, 9) for seed in table.seeds
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -51,7 +53,7 @@ def test_dead_edges_have_weights_but_are_not_computed() -> None:
         Network(Architecture((NONE, NONE, NONE, SKIP, NONE, NONE)), TINY)
     )
     called = []
-    network.stages[0][0].edges[0].register_forward_hook(lambda *_: called.append(1))
+    network.get_submodule("stages.0.0.edges.0").register_forward_hook(lambda *_: called.append(1))
     network(torch.zeros(2, 1, 8, 8))
     assert not called
 
@@ -84,6 +86,7 @@ def test_dead_edges_do_not_change_the_output() -> None:
     network = initial_network(Architecture((CONV3X3, NONE, NONE, POOL, NONE, NONE)), TINY, seed=1)
     images = torch.randn(4, 1, 8, 8)
     before = network(images)
+    cells: Any
     for cells in network.stages:
         cells[0].edges[0][1].weight.data.fill_(7.0)
     assert torch.equal(before, network(images))
@@ -107,7 +110,8 @@ def same_weights(source: Network, target: Network) -> None:
     target.load_state_dict(state, strict=False)
     edges = names(source)
     for key, to in names(target).items():
-        for ours, theirs in zip(source.stages, target.stages, strict=True):
+        stages: Any = zip(source.stages, target.stages, strict=True)
+        for ours, theirs in stages:
             for a, b in zip(ours, theirs, strict=True):
                 b.edges[to].load_state_dict(a.edges[edges[key]].state_dict())
 

@@ -64,7 +64,7 @@ class Lane:
         # replaying if it works beside others. cuBLAS keeps a workspace per stream, whose address is in
         # the graph. Lanes with one stream between them would write into each other's, and the end of
         # one lane's graphs would take it from under the other's.
-        self.stream: torch.cuda.Stream | None = torch.cuda.Stream(device) if on_gpu else None  # type: ignore[no-untyped-call]
+        self.stream: torch.cuda.Stream | None = torch.cuda.Stream(device) if on_gpu else None
         self._aside = self.stream if own_stream else None
         self._pool = torch.cuda.graph_pool_handle() if on_gpu else None
         self.rate = torch.tensor(recipe.learning_rate, device=device)
@@ -148,7 +148,7 @@ class Lane:
         self.loss += (losses.detach() * weight).double().sum(dim=1)
         if training:
             self.optimizer.zero_grad()
-            losses.mean(dim=1).sum().backward()  # type: ignore[no-untyped-call]
+            losses.mean(dim=1).sum().backward()
             self.optimizer.step()
 
     def _record(self, wanted: Step, images: Tensor) -> None:

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -290,7 +289,7 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 @pytest.fixture
-def victim(copy: Path) -> Iterator[Path]:
+def victim(copy: Path) -> Path:
     return copy / ENVS[0] / "random_search-3.jsonl"
 
 

@@ -113,7 +113,7 @@ def test_the_single_file_network_is_the_librarys() -> None:
     from nb201env.agents.rl.ppo import encode, network
 
     before = torch.get_rng_state()
-    made = network(64, 5, 0.01, torch.Generator().manual_seed(0))
+    made: Any = network(64, 5, 0.01, torch.Generator().manual_seed(0))
     assert torch.equal(before, torch.get_rng_state()), "the global generator is left alone"
     hidden, out = made[0].weight.detach(), made[2].weight.detach()
     torch.testing.assert_close(hidden.T @ hidden, 2 * torch.eye(36), atol=1e-5, rtol=0)

@@ -75,16 +75,14 @@ def test_same_seed_same_file_whoever_else_draws(name: str, tmp_path: Path) -> No
 def test_the_last_architecture_does_not_depend_on_the_budget_or_the_way_to_act(
     name: str, tmp_path: Path
 ) -> None:
+    ways: list[dict[str, Any]] = [
+        {"budget_queries": 1},
+        {"budget_queries": 2, "actions": "pick"},
+        {"budget_queries": 5, "repeats": "free"},
+        {"budget_queries": None, "budget_seconds": 7000.0},
+    ]
     found = [
-        architectures(recorded(tiny(name), tmp_path / str(i), **kwargs))
-        for i, kwargs in enumerate(
-            (
-                {"budget_queries": 1},
-                {"budget_queries": 2, "actions": "pick"},
-                {"budget_queries": 5, "repeats": "free"},
-                {"budget_queries": None, "budget_seconds": 7000.0},
-            )
-        )
+        architectures(recorded(tiny(name), tmp_path / str(i), **kwargs)) for i, kwargs in enumerate(ways)
     ]
     assert [len(one) for one in found[:3]] == [1, 2, 5]
     assert len(found[3]) > 1
@@ -235,7 +233,7 @@ def test_the_best_candidate_is_found() -> None:
     """Weights that know the digits' answer for one architecture alone."""
     lab = Lab(WeightSharing(**TINY | {"flip": False, "pad": 0}), load_task("digits"), seed=0)
     candidates = [Architecture.from_index(i) for i in (5, 50, 500, 5000)]
-    lab.accuracy = lambda architecture, _: float(architecture.index == 500)  # type: ignore[method-assign]
+    lab.accuracy = lambda architecture, batch: float(architecture.index == 500)  # type: ignore[method-assign]
     assert lab.best_of(candidates).index == 500
 
 

@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from torch import Tensor, nn  # noqa: E402
+import torch
+from torch import Tensor, nn
 
-from nb201env.agents.weight_sharing.darts import mixed_product, unrolled_gradient  # noqa: E402
-from nb201env.agents.weight_sharing.enas import Controller, initial_controller  # noqa: E402
-from nb201env.agents.weight_sharing.gdas import gumbel_sample  # noqa: E402
-from nb201env.agents.weight_sharing.gradient import strongest  # noqa: E402
-from nb201env.agents.weight_sharing.search import Lab  # noqa: E402
-from nb201env.architecture import Architecture  # noqa: E402
-from nb201env.space import SKIP  # noqa: E402
-from nb201env.training.images.tasks import load_task  # noqa: E402
-from tests.agents.weight_sharing.test_weight_sharing import tiny  # noqa: E402
+from nb201env.agents.weight_sharing.darts import mixed_product, unrolled_gradient
+from nb201env.agents.weight_sharing.enas import Controller, initial_controller
+from nb201env.agents.weight_sharing.gdas import gumbel_sample
+from nb201env.agents.weight_sharing.gradient import strongest
+from nb201env.agents.weight_sharing.search import Lab
+from nb201env.architecture import Architecture
+from nb201env.space import SKIP
+from nb201env.training.images.tasks import load_task
+from tests.agents.weight_sharing.test_weight_sharing import tiny
 
 # -- DARTS -----------------------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ def test_a_controller_learns_what_is_rewarded() -> None:
     lab = Lab(agent, load_task("digits"), seed=0)
     shares = []
 
-    def accuracy(architecture: Architecture, _: Any) -> float:
+    def accuracy(architecture: Architecture, batch: Any) -> float:
         shares.append(sum(op == 3 for op in architecture.ops) / 6)
         return shares[-1]
 

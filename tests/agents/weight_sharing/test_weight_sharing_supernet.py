@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from torch import Tensor, nn  # noqa: E402
+import torch
+from torch import Tensor, nn
 
-from nb201env.agents.weight_sharing.supernet import (  # noqa: E402
+from nb201env.agents.weight_sharing.supernet import (
     BATCH_STATISTICS,
     LEAVING,
     PLACE,
@@ -18,9 +21,9 @@ from nb201env.agents.weight_sharing.supernet import (  # noqa: E402
     Supernet,
     initial_supernet,
 )
-from nb201env.architecture import Architecture  # noqa: E402
-from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_OPS, SKIP  # noqa: E402
-from nb201env.training.network import Network, Skeleton, make_op  # noqa: E402
+from nb201env.architecture import Architecture
+from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_OPS, SKIP
+from nb201env.training.network import Network, Skeleton, make_op
 
 torch.set_num_threads(1)
 SKELETON = Skeleton(width=3, cells=2, classes=10, image_size=8, channels=1)
@@ -50,6 +53,7 @@ def plain_twin(supernet: Supernet, architecture: Architecture) -> Network:
     plain = Network(architecture, SKELETON)
     outside = {k: v for k, v in supernet.frame.state_dict().items() if not k.startswith("stages")}
     state = plain.state_dict() | outside
+    cells: Any
     for stage, cells in enumerate(supernet.frame.stages):
         for place, cell in enumerate(cells):
             for edge, op in enumerate(architecture.ops):
@@ -105,12 +109,12 @@ def test_a_path_trains_like_the_plain_network() -> None:
     x, labels = images(), torch.arange(6)
     for model in (lambda: plain(x), lambda: supernet.path(x, architecture)):
         nn.functional.cross_entropy(model(), labels).backward()
-    fan = supernet.frame.stages[0][0].fans[0]
+    fan: Any = supernet.frame.get_submodule("stages.0.0.fans.0")
     ours = fan.convs[str(CONV3X3)].weight.grad
     assert ours is not None
     for place, edge in enumerate(LEAVING[0]):
         if architecture.ops[edge] == CONV3X3:
-            theirs = plain.stages[0][0].edges[edge][1].weight.grad
+            theirs = plain.get_submodule(f"stages.0.0.edges.{edge}.1").weight.grad
             torch.testing.assert_close(ours[3 * place : 3 * place + 3], theirs, rtol=1e-3, atol=1e-6)
         else:
             assert not ours[3 * place : 3 * place + 3].any()
@@ -125,9 +129,9 @@ def plain_mixture(cell: SuperCell, x: Tensor, weights: Tensor) -> Tensor:
             if to != target:
                 continue
             for op in range(NUM_OPS):
-                module = make_op(op, x.shape[1]).train()
+                module: Any = make_op(op, x.shape[1]).train()
                 if op in (CONV1X1, CONV3X3):
-                    fan = cell.fans[source]
+                    fan: Any = cell.fans[source]
                     start = PLACE[edge] * fan.width
                     module[1].weight.data = fan.convs[str(op)].weight.data[start : start + fan.width]
                 value = torch.zeros_like(x) if op == NONE else module(nodes[source])

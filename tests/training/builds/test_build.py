@@ -57,6 +57,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 @pytest.fixture(scope="module")
 def table(undisturbed: Folder) -> Table:
+    assert undisturbed.store.folder is not None
     return merge(undisturbed, undisturbed.store.folder / "table.safetensors", DATA)
 
 
@@ -268,6 +269,7 @@ def test_a_shard_of_another_recipe(tmp_path: Path) -> None:
      ({"data": "0" * 64}, "data"), ({"trainer": "plain"}, "trainer"), ({"only": ()}, "only")],
 )  # fmt: skip
 def test_a_folder_of_another_build(undisturbed: Folder, changes: dict[str, Any], said: str) -> None:
+    assert undisturbed.store.folder is not None
     with pytest.raises(ForeignShard, match=f"another build: {said} .*another --out"):
         Folder.create(undisturbed.store.folder, small_plan(**changes))
 
@@ -297,6 +299,7 @@ def test_nothing_built_yet(tmp_path: Path) -> None:
         merge(folder, tmp_path / "t.safetensors", DATA)
     with pytest.raises(FileNotFoundError, match="not a build's folder"):
         Folder.open(tmp_path / "b")
+    assert folder.store.folder is not None
     (folder.store.folder / "plan.json").write_text("{}")
     with pytest.raises(DamagedTable, match=r"plan\.json cannot be read"):
         Folder.open(folder.store.folder)

@@ -182,8 +182,13 @@ def test_the_program_of_a_shard_serves_it_again(monkeypatch: pytest.MonkeyPatch,
     """On a GPU it took seconds to make; here it is kept as there. Nothing of the first try is left in it."""
     made: list[Shape] = []
     real = Program.of
+
+    def of(shape: Shape, *rest: Any) -> Program:
+        made.append(shape)
+        return real(shape, *rest)
+
     monkeypatch.setattr(trainer_module, "_keep", trainer_module._kept.append)
-    monkeypatch.setattr(Program, "of", lambda shape, *rest: made.append(shape) or real(shape, *rest))
+    monkeypatch.setattr(Program, "of", of)
     try:
         logs, _, lost = train_masked(train_stacked, SHARD, DATA, BRIEF, 1)
     finally:

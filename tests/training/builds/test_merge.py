@@ -45,6 +45,7 @@ def test_a_table_of_some_of_the_seeds(undisturbed: Folder, table: Table, tmp_pat
 
 @pytest.mark.parametrize("seeds", [[5], [3, 5], []])
 def test_a_table_of_seeds_that_the_build_does_not_have(undisturbed: Folder, seeds: list[int]) -> None:
+    assert undisturbed.store.folder is not None
     with pytest.raises(ValueError, match=r"choose among the build's seeds, 3,4; got"):
         merge(undisturbed, undisturbed.store.folder / "none.safetensors", DATA, seeds=seeds)
 

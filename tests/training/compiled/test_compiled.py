@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +111,8 @@ def test_batch_norm(count: int) -> None:
     out = np.zeros_like(normal)
     kernels.normalise(normal, affine, running, scale, out)
     np.testing.assert_allclose(out.T, expected.detach(), rtol=1e-4, atol=1e-4)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     np.testing.assert_allclose(running[0], norm.running_mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(running[1], norm.running_var, rtol=1e-4)
     z_grad, norm_grad = np.empty_like(normal), np.empty_like(affine)
@@ -167,6 +168,7 @@ def test_classifying() -> None:
     )
     assert summed / 9 == pytest.approx(loss.item(), rel=1e-5)
     assert correct == (logits.argmax(1) == labels).sum()
+    assert logits.grad is not None
     np.testing.assert_allclose(grads.T, logits.grad, rtol=1e-4, atol=1e-6)
 
 
@@ -326,7 +328,7 @@ def test_whole_runs_agree_in_distribution() -> None:
     assert abs(difference.mean()) < 3 * difference.std() / np.sqrt(len(some)) + 0.002
 
 
-def _alone(network: Any) -> Callable[..., Any]:
+def _alone(network: Any) -> torch.nn.Module:
     from nb201env.training.loop import Alone
 
     return Alone(network)

@@ -150,9 +150,9 @@ def test_recorded_steps_are_the_steps(make: Callable[..., Any], recorded: None) 
         results.append((logs, model.state_dict()))
     (eager, weights), (replayed, same) = results
     assert_same(replayed, eager)
-    tolerance = {"rtol": 0.0, "atol": 0.0} if DEVICE == "cpu" else {"rtol": 1e-3, "atol": 1e-4}
+    rtol, atol = (0.0, 0.0) if DEVICE == "cpu" else (1e-3, 1e-4)
     for name, value in weights.items():
-        torch.testing.assert_close(same[name], value, msg=name, **tolerance)
+        torch.testing.assert_close(same[name], value, msg=name, rtol=rtol, atol=atol)
 
 
 def test_recording_changes_nothing(recorded: None) -> None:
@@ -277,7 +277,7 @@ def test_the_memory_of_a_lane_goes_with_it(cuda: Pretended, monkeypatch: pytest.
     monkeypatch.setattr(capture, "_record", lambda work, stream, pool: lambda: None)
     lane, model = stacked_lane()
     lane.train(*next(batches(DATA, RECIPE, 1, 0)))
-    alive = [weakref.ref(lane), weakref.ref(model)]
+    alive: list[weakref.ref[Any]] = [weakref.ref(lane), weakref.ref(model)]
     gc.disable()
     try:
         del lane, model
@@ -335,7 +335,8 @@ def test_an_error_of_either_kind_alone_is_raised_as_it_is(graphs: type[Graph]) -
     with pytest.raises(torch.OutOfMemoryError, match="3 GiB") as found:
         capture._record(fail, None, None)
     assert not hasattr(found.value, "__notes__")
-    assert capture._record(lambda: None, None, None) == "replay"
+    replay: Any = capture._record(lambda: None, None, None)
+    assert replay == "replay"
     graphs.ends_badly = True
     with pytest.raises(RuntimeError, match="operation failed"):
         capture._record(lambda: None, None, None)

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from nb201env import Architecture
-from nb201env.space import CONV3X3, NUM_EDGES, NUM_OPS, POOL
+from nb201env.space import CONV3X3, EDGES, NUM_EDGES, NUM_OPS, POOL
 from nb201env.training.gpu import capture, torch_ops
 from nb201env.training.gpu.check import usable
-from nb201env.training.gpu.checks import blocks, networks
+from nb201env.training.gpu.checks import blocks
 from nb201env.training.gpu.checks.setting import TOLERANCES, architectures, exact
 from nb201env.training.gpu.stacked import Stacked
+from nb201env.training.loop import Alone
 from nb201env.training.network import AveragePool
 from tests.training.gpu.common import DEVICE
 from tests.training.gpu.verdicts import verdict_on, wrong
@@ -126,7 +127,7 @@ def test_a_weight_gradient_that_is_off_on_one_edge_alone(edge: int, monkeypatch:
         return real._term(x, op, convs, place, members)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(torch_ops, "_term", term)
-    source, target = blocks.EDGES[edge]
+    source, target = EDGES[edge]
     verdict = verdict_on("cells4x4")
     wrong(verdict, f"d_weight of edge {source}->{target}", f"nor_conv_3x3~{source}")
     assert verdict["error"] == pytest.approx(0.1, rel=0.2)
@@ -255,7 +256,7 @@ def test_a_shortcut_without_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_graphs_are_held_to_the_plain_network_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault that recorded and other steps share."""
-    monkeypatch.setattr(networks.Alone, "forward", lambda self, images: self.network(images.flip(-1))[None])
+    monkeypatch.setattr(Alone, "forward", lambda self, images: self.network(images.flip(-1))[None])
     verdict = verdict_on("graphs4x8", networks=2)
     assert not verdict["ok"]
     assert usable([verdict]) == ["plain"]

@@ -44,12 +44,13 @@ BUSY = [
 @pytest.fixture(autouse=True)
 def _unwritten_memory_is_not_a_number() -> Iterator[None]:
     """What a kernel leaves unwritten and another one reads makes every comparison fail."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
+    memory.fill_uninitialized_memory = True
     yield
     torch.use_deterministic_algorithms(before[0])
-    torch.utils.deterministic.fill_uninitialized_memory = before[1]
+    memory.fill_uninitialized_memory = before[1]
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_lone_convolutions(
             return out, [t for t in (x, addend) if t is not None and t.requires_grad]
 
         results.append(measured(run, convs))
-    agree(*results)
+    agree(results[0], results[1])
 
 
 def test_the_ways_to_cut_a_weight_gradient() -> None:
@@ -252,7 +253,7 @@ def test_zeros_of_either_sign_have_no_gradient() -> None:
         x[..., 0], x[..., 1, :2] = -0.0, 0.0
         x.requires_grad_()
         results.append(measured(lambda m=module, x=x, v=convs, k=codes: (m.cell(x, v, k), [x]), convs))  # type: ignore[misc]
-    agree(*results)
+    agree(results[0], results[1])
     gradient = results[0][1][0]
     assert (gradient[x <= 0] == 0).all()
     assert (gradient[x > 0] != 0).any()

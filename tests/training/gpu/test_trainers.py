@@ -62,6 +62,7 @@ def test_outputs_and_gradients(architectures: list[Architecture]) -> None:
     gradients = stacked_of(networks, TINY)  # a second one whose weights become the gradients
     with torch.no_grad():
         for ours, theirs in zip(gradients.parameters(), model.parameters(), strict=True):
+            assert theirs.grad is not None
             ours.copy_(theirs.grad)
     for network in networks:
         functional.cross_entropy(network(images), labels).backward()
@@ -86,8 +87,8 @@ def test_one_network_through_the_kernels() -> None:
         functional.cross_entropy(model(images).flatten(0, 1), labels.repeat(2)).backward()
     for (name, one), two in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(one.grad, two.grad, rtol=1e-3, atol=1e-5, msg=name)
-    for (name, one), two in zip(models[0].named_buffers(), models[1].buffers(), strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5, msg=name)
+    for (name, ours), theirs in zip(models[0].named_buffers(), models[1].buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5, msg=name)
     with torch.no_grad():
         evaluated = [model.eval()(images) for model in models]
     torch.testing.assert_close(*evaluated, rtol=1e-4, atol=1e-5)

@@ -73,7 +73,7 @@ def test_cifar10_from_its_original_files(cifar10: Path) -> None:
 
 
 def test_an_npz_does_as_well(cifar10: Path) -> None:
-    arrays = read_cifar10(cifar10)
+    arrays: dict[str, Any] = read_cifar10(cifar10)
     np.savez(cifar10 / "c.npz", **arrays)
     one, two = load_task("cifar10-valid", cifar10), load_task("cifar10-valid", cifar10 / "c.npz")
     assert one.digest == two.digest != load_task("cifar10", cifar10).digest
@@ -228,7 +228,8 @@ def test_a_cut_file(cifar10: Path) -> None:
 @pytest.mark.parametrize("wrong", ["text", "missing", "shape", "float"])
 def test_a_wrong_npz(wrong: str, tmp_path: Path) -> None:
     path, images = tmp_path / "c.npz", np.zeros((4, 32, 32, 3), np.uint8)
-    arrays = {"x_train": images, "y_train": np.zeros(4), "x_test": images, "y_test": np.zeros(4)}
+    arrays: dict[str, Any] = {"x_train": images, "y_train": np.zeros(4)}
+    arrays |= {"x_test": images, "y_test": np.zeros(4)}
     if wrong == "missing":
         del arrays["y_test"]
     elif wrong == "shape":

@@ -155,7 +155,7 @@ def _plain_steps(plain: Network, data: Data, recipe: Recipe) -> tuple[list[Tenso
     for step in range(2):
         loss = functional.cross_entropy(plain(images), labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if step == 0:
             found = _gradients(plain)
         optimizer.step()

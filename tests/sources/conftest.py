@@ -1,3 +1,0 @@
-from tests.official_data import official_folder, official_tables
-
-__all__ = ["official_folder", "official_tables"]
