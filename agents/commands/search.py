@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
+from nb201env import trajectory
 from nb201env.agents.registry import AGENTS, display_name
 from nb201env.agents.searches import outcome as curves
-from nb201env.agents.searches import trajectory
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, format_budget, parse_budget, parse_seeds, run_all
 

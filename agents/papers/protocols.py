@@ -21,12 +21,12 @@ from typing import Any
 from nb201env.agents.papers.published import DATASETS, Spread
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
-from nb201env.agents.searches.trajectory import read
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL
 from nb201env.sources.rows import import_rows
 from nb201env.tables import embedded, home, open_table, own
+from nb201env.trajectory import read
 
 
 @dataclass(frozen=True)

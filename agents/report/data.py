@@ -14,11 +14,10 @@ import numpy as np
 
 from nb201env.agents.registry import AGENTS, display_name
 from nb201env.agents.searches.recorder import replay
-from nb201env.agents.searches.trajectory import BadTrajectory, Trajectory, read
-from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.table import Table
 from nb201env.tables import open_table
+from nb201env.trajectory import BadTrajectory, Trajectory, read
 
 BUDGETS = ("budget_queries", "budget_seconds")
 

@@ -23,7 +23,7 @@ from nb201env.agents.papers.protocols import (
     spread,
 )
 from nb201env.agents.papers.published import DATASETS, PUBLISHED, SPLITS, published
-from nb201env.agents.searches.trajectory import read
+from nb201env.trajectory import read
 from tests.conftest import reference
 
 GOAL = 0.0015

@@ -21,8 +21,8 @@ from nb201env.agents.report.data import Bench, Finished, Landscape, load
 from nb201env.agents.report.summary import summarise
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
-from nb201env.agents.searches.trajectory import BadTrajectory, read
 from nb201env.table import Table
+from nb201env.trajectory import BadTrajectory, read
 from tests.agents.conftest import ENVS, LIGHT
 
 runner = CliRunner()
