@@ -1,4 +1,4 @@
-"""The tables and sentences of a report, once for Markdown and for the page."""
+"""The tables and sentences of a report, in words that Markdown and the page share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Grid:
     """A table of texts.
 
     Attributes:
-        title: What it shows.
+        title: What it shows; "" where the section's heading says it.
         columns: The headings; the first column names the row.
         rows: Texts.
         note: How to read it.
@@ -149,15 +149,6 @@ def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]
     )
 
 
-def commands(entries: Sequence[Entry]) -> Grid:
-    """The command that repeats each row's searches."""
-    return Grid(
-        "Commands",
-        ("agent", "seeds", "command"),
-        tuple((entry.label, format_seeds(entry.seeds), command(entry)) for entry in entries),
-    )
-
-
 def command(entry: Entry) -> str:
     """One command for all searches of an entry, if their own commands differ in the seed alone."""
     merged = set()
@@ -196,7 +187,7 @@ def sources(summary: Summary) -> Grid:
         rows.append((setting.name, budget_text(setting), str(searches), table.name,
                      str(table.manifest.get("kind", "measured")), recorded, table.id))  # fmt: skip
     return Grid(
-        "Tables",
+        "",
         ("environment", "budget", "searches", "table", "kind", "test accuracy", "id (sha256)"),
         tuple(rows),
     )
