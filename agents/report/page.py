@@ -257,8 +257,7 @@ def _costs(one: SettingSummary) -> Json:
     }
     found["seconds"] = hours | {"values": _packed(seconds.astype("<f4"))}
     if "latency_seconds" in table.columns:
-        latency = table.values("latency_seconds")
-        latency = 1e3 * np.nan_to_num(latency if latency.ndim == 1 else np.nanmean(latency, axis=1))
+        latency = 1e3 * np.nan_to_num(costs(table, "latency_seconds"))
         shown = {"name": "latency", "label": "latency (ms)", "unit": "ms", "digits": 2}
         found["latency"] = shown | {"values": _packed(latency.astype("<f4"))}
     return found

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from nb201env.comparison import kendall
 from nb201env.space import all_ops
 from nb201env.surrogate.features import FloatArray
-from nb201env.surrogate.metrics import kendall_tau, sparse_kendall_tau
+from nb201env.surrogate.metrics import sparse_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
 from nb201env.trajectory import Trajectory, read
@@ -89,7 +90,7 @@ def trajectory_fidelity(
         for kind in ("table", "surrogate")
     }
     names = sorted(agents)
-    tau = kendall_tau(*(np.array([final[kind][name] for name in names]) for kind in ("table", "surrogate")))
+    tau = kendall(*(np.array([final[kind][name] for name in names]) for kind in ("table", "surrogate")))
     return {
         "queries": queries,
         "agents": {name: agents[name] for name in names},
@@ -181,7 +182,7 @@ def leave_one_out(table: Table, searches: Searches, random_state: int = 0) -> li
 
 def _scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float]:
     return {
-        "kendall_tau": kendall_tau(truth, predicted),
+        "kendall_tau": kendall(truth, predicted),
         "sparse_kendall_tau": sparse_kendall_tau(truth, predicted),
         "r2": 1 - float(((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()),
     }
