@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nb201env.agents.papers.published import DATASETS, published
+from nb201env.agents.papers.published import DATASETS
 from nb201env.agents.searches.outcome import Outcome, Spread, outcome
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
@@ -72,7 +72,7 @@ class Sources:
     Attributes:
         search: By data set, the table of 12-epoch trainings that is searched on.
         valid: By data set, the table of 200-epoch trainings with the validation accuracy.
-        test: The same with the test accuracy.
+        test: By data set, the table of 200-epoch trainings with the test accuracy.
     """
 
     search: Mapping[str, str]
@@ -243,23 +243,8 @@ def _protocol(protocol: str | Protocol) -> Protocol:
     return PROTOCOLS[protocol]
 
 
-__all__ = [
-    "PROTOCOLS",
-    "Protocol",
-    "Sources",
-    "Spread",
-    "find_sources",
-    "found_accuracy",
-    "official_sources",
-    "reference_sources",
-    "run_protocol",
-    "searches",
-    "spread",
-]
-
-
 def plan_protocol(
-    protocol: str,
+    protocol: str | Protocol,
     agents: Sequence[str],
     seeds: Sequence[int],
     out: Path,
@@ -271,19 +256,17 @@ def plan_protocol(
         ValueError: As `plan`; also if there is no such protocol.
         FileNotFoundError: If no such table is at hand.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; the protocols are {', '.join(PROTOCOLS)}")
-    sources = find_sources()
-    at_hand = [dataset for dataset in PROTOCOLS[protocol].seconds if dataset in sources.search]
+    rules, sources = _protocol(protocol), find_sources()
+    at_hand = [dataset for dataset in rules.seconds if dataset in sources.search]
     if not at_hand:
         raise FileNotFoundError(
-            f"protocol {protocol} searches tables of 12-epoch trainings, such as "
+            f"protocol {rules.name} searches tables of 12-epoch trainings, such as "
             f"{official_sources().search['cifar10']}, and {home()} has none: import the official files "
             "(nb201 table import)"
         )
     planned: list[Search] = []
     for dataset in at_hand:
-        first = searches(protocol, agents[0], seeds[:1], sources, out, dataset=dataset)[0]
+        first = searches(rules, agents[0], seeds[:1], sources, out, dataset=dataset)[0]
         arguments = first.budget, out, agent_kwargs, first.env_kwargs
         planned += plan(agents, [first.env_id], seeds, *arguments)
     return planned
