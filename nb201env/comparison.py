@@ -149,6 +149,6 @@ def costs(table: Table, name: str) -> FloatArray:
     if name in table.columns:
         values = table.values(name)
         return values if values.ndim == 1 else np.asarray(np.nanmean(values, axis=1))
-    if name in cost.CLOSED_FORMS and table.dataset in cost.DATASETS:
+    if name in cost.CLOSED_FORMS and table.dataset in DATASETS:
         return cost.CLOSED_FORMS[name](np.arange(SIZE), table.dataset).astype(np.float64)
     raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")

@@ -22,9 +22,9 @@ from nb201env.agents.papers.published import DATASETS
 from nb201env.agents.searches.outcome import Outcome, Spread, outcome
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
+from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL
 from nb201env.sources.rows import import_rows
-from nb201env.table import FloatArray
 from nb201env.tables import embedded, home, open_table, own
 from nb201env.trajectory import read
 

@@ -14,9 +14,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nb201env.agents.searches.outcome import Spread
-
 from nb201env import official
+from nb201env.agents.searches.outcome import Spread
 
 DATASETS = tuple(official.DATASETS)
 SPLITS = ("valid", "test")

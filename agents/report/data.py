@@ -14,8 +14,8 @@ import numpy as np
 from nb201env.agents.registry import AGENTS, display_name
 from nb201env.agents.searches.outcome import Landscape, Outcome, outcome
 from nb201env.agents.searches.recorder import replay
+from nb201env.arrays import FloatArray
 from nb201env.envs.registration import SURROGATES, TABLES
-from nb201env.table import FloatArray
 from nb201env.trajectory import BadTrajectory, read
 
 BUDGETS = ("budget_queries", "budget_seconds")

@@ -15,8 +15,7 @@ from nb201env.agents.random_search import expected_best
 from nb201env.agents.report import statistics as st
 from nb201env.agents.report.data import Bench, Entry, Setting
 from nb201env.agents.searches.outcome import Outcome
-from nb201env.space import IntArray
-from nb201env.table import FloatArray
+from nb201env.arrays import FloatArray, IntArray
 
 TARGETS: tuple[tuple[str, float], ...] = (
     ("the optimum", 0.0),

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.architecture import Architecture
-from nb201env.space import IntArray
-from nb201env.table import FloatArray, Table
+from nb201env.arrays import FloatArray, IntArray
+from nb201env.table import Table
 from nb201env.tables import open_table
 from nb201env.trajectory import BadTrajectory, Trajectory
 

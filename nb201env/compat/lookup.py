@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nb201env import comparison
+from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.compat.results import ArchResults
 from nb201env.compat.traps import Info
 from nb201env.official import TASKS

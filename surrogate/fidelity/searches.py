@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
 from nb201env.space import all_ops
-from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.metrics import sparse_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table

@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
 from nb201env.comparison import kendall
-from nb201env.space import SIZE, IntArray, all_ops
+from nb201env.space import SIZE, all_ops
 from nb201env.surrogate import boosting
 from nb201env.surrogate.fidelity.protocol import random_split
 from nb201env.surrogate.fidelity.report import LEVELS

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nb201env.architecture import Architecture
-from nb201env.space import SIZE, IntArray
+from nb201env.arrays import FloatArray, IntArray
+from nb201env.space import SIZE
 from nb201env.surrogate.fidelity.searches import (
     _ranges,
     leave_one_out,
@@ -17,7 +18,7 @@ from nb201env.surrogate.fidelity.searches import (
     regret_curves,
     trajectory_fidelity,
 )
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from nb201env.tables import open_table
 from nb201env.trajectory import FORMAT, VERSION, BadTrajectory, Trajectory
 
