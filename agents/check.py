@@ -35,7 +35,7 @@ import numpy as np
 
 from nb201env.agents.contract import Agent, Env
 from nb201env.agents.searches.recorder import record, replay
-from nb201env.agents.searches.trajectory import read
+from nb201env.trajectory import read
 
 IDLE = 1000
 """Steps and resets after the search is over before an agent counts as one that does not notice."""

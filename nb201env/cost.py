@@ -42,6 +42,10 @@ def macs(index: npt.ArrayLike, dataset: str) -> IntArray:
     return np.asarray(_skeleton_macs(spec) + one * n1 + 9 * one * n3)
 
 
+CLOSED_FORMS = {"params": params, "macs": macs}
+"""The costs that need no table, by the name of a table's column."""
+
+
 def _dataset(name: str) -> Dataset:
     if name not in DATASETS:
         raise ValueError(f"no cost model for data set {name!r}; known: {', '.join(DATASETS)}")

@@ -45,9 +45,7 @@ def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
     if kind in COUNTS:
         return recorded_costs(table, kind) / 1e6, f"{COUNTS[kind]} (millions)"
     column = "latency_seconds" if kind == "latency" else kind
-    values = table.values(column)
-    if values.ndim == 2:
-        values = np.nanmean(values, axis=1)
+    values = recorded_costs(table, column)
     if column.endswith("_seconds"):
         return values * 1e3, f"{column.removesuffix('_seconds').replace('_', ' ')} (ms)"
     return values, column.replace("_", " ")

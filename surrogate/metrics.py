@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 from nb201env.arrays import FloatArray, IntArray
+from nb201env.comparison import kendall, spearman
 
 SPARSE_STEP = 0.001
 """Sparse Kendall tau rounds to 0.1 percentage points first (Yu et al., "How to train your
@@ -17,17 +18,9 @@ LEVELS = (0.5, 0.8, 0.95)
 """The probabilities of the intervals whose coverage is reported."""
 
 
-def kendall_tau(truth: FloatArray, predicted: FloatArray) -> float:
-    """Kendall's tau-b, in [-1, 1]; 0 if either is constant or there is nothing to compare."""
-    if len(truth) < 2:
-        return 0.0
-    tau = float(stats.kendalltau(truth, predicted).statistic)
-    return 0.0 if np.isnan(tau) else tau
-
-
 def sparse_kendall_tau(truth: FloatArray, predicted: FloatArray) -> float:
-    """Kendall's tau-b after rounding both to `SPARSE_STEP`."""
-    return kendall_tau(np.round(truth / SPARSE_STEP), np.round(predicted / SPARSE_STEP))
+    """Kendall's tau-b after rounding both to `SPARSE_STEP`; NaN if one is constant then."""
+    return kendall(np.round(truth / SPARSE_STEP), np.round(predicted / SPARSE_STEP))
 
 
 def best(values: FloatArray, count: int) -> IntArray:
@@ -36,9 +29,9 @@ def best(values: FloatArray, count: int) -> IntArray:
 
 
 def top_kendall_tau(truth: FloatArray, predicted: FloatArray, part: float = TOP) -> float:
-    """Kendall's tau-b among the truly best part."""
+    """Kendall's tau-b among the truly best part; NaN if one side is constant there."""
     top = best(truth, max(2, int(len(truth) * part)))
-    return kendall_tau(truth[top], predicted[top])
+    return kendall(truth[top], predicted[top])
 
 
 def precision_at(truth: FloatArray, predicted: FloatArray, k: int) -> float:
@@ -60,14 +53,14 @@ def scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float]:
         predicted: Predicted accuracies, float64 [n].
 
     Returns:
-        Scores by name; "mae" and "regret_of_best" are fractions, the others have no unit.
+        Scores by name; "mae" and "regret_of_best" are fractions, the others have no unit. Rank
+        correlations are NaN if one side is constant.
     """
     residual = truth - predicted
     total = float(((truth - truth.mean()) ** 2).sum())
-    constant = bool(np.ptp(truth) == 0 or np.ptp(predicted) == 0)
     return {
-        "kendall_tau": kendall_tau(truth, predicted),
-        "spearman": 0.0 if constant else float(stats.spearmanr(truth, predicted).statistic),
+        "kendall_tau": kendall(truth, predicted),
+        "spearman": spearman(truth, predicted),
         "sparse_kendall_tau": sparse_kendall_tau(truth, predicted),
         "top_kendall_tau": top_kendall_tau(truth, predicted),
         "r2": 1.0 - float((residual**2).sum()) / total if total else 0.0,
@@ -91,7 +84,7 @@ def calibration(truth: FloatArray, predicted: FloatArray, deviation: FloatArray)
     """
     z = np.abs(truth - predicted) / deviation
     constant = bool(np.ptp(deviation) == 0)
-    rank = 0.0 if constant else float(stats.spearmanr(np.abs(truth - predicted), deviation).statistic)
+    rank = 0.0 if constant else spearman(np.abs(truth - predicted), deviation)
     covered = {f"coverage_{level * 100:.0f}": float((z <= stats.norm.ppf((1 + level) / 2)).mean())
                for level in LEVELS}  # fmt: skip
     return covered | {"rms_z": float(np.sqrt(np.mean(z**2))), "error_rank": rank}

@@ -145,12 +145,15 @@ def fit_surrogate(
 
 
 def held_out_scores(surrogate: Surrogate, table: Table) -> dict[str, float]:
-    """Scores on the table's architectures that were not trained on; empty if there are none."""
+    """Scores on the table's architectures that were not trained on; without those that are not defined."""
     truth = table.accuracy(split=surrogate.split, epochs=surrogate.epochs[-1], run="mean")
     held_out = ~np.isnan(truth)
     held_out[surrogate.architectures] = False
     rest = np.flatnonzero(held_out)
-    return scores(truth[rest], surrogate.predict(rest)[0]) if len(rest) > 1 else {}
+    if len(rest) < 2:
+        return {}
+    found = scores(truth[rest], surrogate.predict(rest)[0])
+    return {name: score for name, score in found.items() if not np.isnan(score)}
 
 
 def _checked(architectures: npt.ArrayLike) -> IntArray:

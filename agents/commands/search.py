@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
+from nb201env import trajectory
 from nb201env.agents.registry import AGENTS, display_name
 from nb201env.agents.searches import outcome as curves
-from nb201env.agents.searches import trajectory
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, format_budget, parse_budget, parse_seeds, run_all
 
@@ -164,14 +164,9 @@ def print_outcomes(found: dict[str, list[trajectory.Trajectory]], title: str) ->
             display_name(name),
             f"{np.mean([r.queries for r in results]):,.0f}",
             f"{np.mean([r.gpu_hours for r in results]):,.0f}",
-            _spread([r.accuracy for r in results]),
-            _spread([r.regret for r in results]),
+            curves.spread_text([r.accuracy for r in results]),
+            curves.spread_text([r.regret for r in results]),
         )
         winners.append(f"  {display_name(name):22}  {100 * best.accuracy:.2f} %  {best.architecture}")
     Console().print(table)
     typer.echo("\n".join(["best architecture found by", *winners]))
-
-
-def _spread(fractions: list[float]) -> str:
-    percent = 100 * np.array(fractions)
-    return f"{percent.mean():.2f} ± {percent.std():.2f}" if len(percent) > 1 else f"{percent[0]:.2f}"

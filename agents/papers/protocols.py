@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nb201env.agents.papers.published import DATASETS, Spread
+from nb201env.agents.papers.published import DATASETS
+from nb201env.agents.searches.outcome import Outcome, Spread, outcome
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
-from nb201env.agents.searches.trajectory import read
-from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL
 from nb201env.sources.rows import import_rows
 from nb201env.tables import embedded, home, open_table, own
+from nb201env.trajectory import read
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Sources:
     Attributes:
         search: By data set, the table of 12-epoch trainings that is searched on.
         valid: By data set, the table of 200-epoch trainings with the validation accuracy.
-        test: The same with the test accuracy.
+        test: By data set, the table of 200-epoch trainings with the test accuracy.
     """
 
     search: Mapping[str, str]
@@ -144,23 +144,6 @@ def find_sources() -> Sources:
     )
 
 
-@dataclass(frozen=True)
-class Found:
-    """What one search of a protocol found.
-
-    Attributes:
-        seed: The search's.
-        architecture: The best of what it asked, by the accuracy that it was answered.
-        queries: How many it asked.
-        clock: Simulated seconds spent.
-    """
-
-    seed: int
-    architecture: Architecture
-    queries: int
-    clock: float
-
-
 def searches(
     protocol: str | Protocol,
     agent: str,
@@ -206,7 +189,7 @@ def run_protocol(
     agent_kwargs: Mapping[str, Any] | None = None,
     jobs: int = 1,
     folder: str | os.PathLike[str] | None = None,
-) -> list[Found]:
+) -> list[Outcome]:
     """Search as a paper did.
 
     Args:
@@ -235,23 +218,21 @@ def run_protocol(
         )
         if failures := run_all(plan, jobs, lambda *_: None):
             raise RuntimeError(f"{len(failures)} searches failed, the first: {failures[0].reason}")
-        return [found(search) for search in plan]
+        return [outcome(read(search.path)) for search in plan]
 
 
-def found(search: Search) -> Found:
-    """What a finished search found, from its trajectory."""
-    trajectory = read(search.path)
-    architecture = Architecture.from_index(int(trajectory.incumbents()[-1]))
-    return Found(search.seed, architecture, len(trajectory.queries), float(trajectory.clock[-1]))
-
-
-def spread(outcomes: Sequence[Found], dataset: str, split: str, sources: Sources) -> Spread | None:
-    """Mean and standard deviation of the finds' 200-epoch accuracy; None where no table has it."""
+def found_accuracy(
+    outcomes: Sequence[Outcome], dataset: str, split: str, sources: Sources
+) -> FloatArray | None:
+    """The finds' 200-epoch accuracy, fractions, float64 [searches]; None where no table has it."""
     accuracy = sources.accuracy(dataset, split)
-    if accuracy is None:
-        return None
-    values = accuracy[[outcome.architecture.index for outcome in outcomes]]
-    return Spread(float(values.mean()), float(values.std()))
+    return None if accuracy is None else accuracy[[found.chosen for found in outcomes]]
+
+
+def spread(outcomes: Sequence[Outcome], dataset: str, split: str, sources: Sources) -> Spread | None:
+    """Mean and standard deviation of the finds' 200-epoch accuracy; None where no table has it."""
+    accuracy = found_accuracy(outcomes, dataset, split, sources)
+    return None if accuracy is None else Spread.of(accuracy)
 
 
 def _protocol(protocol: str | Protocol) -> Protocol:
@@ -262,24 +243,8 @@ def _protocol(protocol: str | Protocol) -> Protocol:
     return PROTOCOLS[protocol]
 
 
-__all__ = [
-    "PROTOCOLS",
-    "Found",
-    "Protocol",
-    "Sources",
-    "Spread",
-    "find_sources",
-    "found",
-    "official_sources",
-    "reference_sources",
-    "run_protocol",
-    "searches",
-    "spread",
-]
-
-
 def plan_protocol(
-    protocol: str,
+    protocol: str | Protocol,
     agents: Sequence[str],
     seeds: Sequence[int],
     out: Path,
@@ -291,19 +256,17 @@ def plan_protocol(
         ValueError: As `plan`; also if there is no such protocol.
         FileNotFoundError: If no such table is at hand.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; the protocols are {', '.join(PROTOCOLS)}")
-    sources = find_sources()
-    at_hand = [dataset for dataset in PROTOCOLS[protocol].seconds if dataset in sources.search]
+    rules, sources = _protocol(protocol), find_sources()
+    at_hand = [dataset for dataset in rules.seconds if dataset in sources.search]
     if not at_hand:
         raise FileNotFoundError(
-            f"protocol {protocol} searches tables of 12-epoch trainings, such as "
+            f"protocol {rules.name} searches tables of 12-epoch trainings, such as "
             f"{official_sources().search['cifar10']}, and {home()} has none: import the official files "
             "(nb201 table import)"
         )
     planned: list[Search] = []
     for dataset in at_hand:
-        first = searches(protocol, agents[0], seeds[:1], sources, out, dataset=dataset)[0]
+        first = searches(rules, agents[0], seeds[:1], sources, out, dataset=dataset)[0]
         arguments = first.budget, out, agent_kwargs, first.env_kwargs
         planned += plan(agents, [first.env_id], seeds, *arguments)
     return planned

@@ -13,22 +13,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from nb201env import official
+from nb201env.agents.searches.outcome import Spread
 
 DATASETS = tuple(official.DATASETS)
 SPLITS = ("valid", "test")
-
-
-class Spread(NamedTuple):
-    """Mean and standard deviation over searches, fractions."""
-
-    mean: float
-    deviation: float
-
-    def __str__(self) -> str:
-        return f"{100 * self.mean:.2f} ± {100 * self.deviation:.2f}"
 
 
 @dataclass(frozen=True)

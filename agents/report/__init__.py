@@ -2,8 +2,8 @@
 
     nb201 report runs/bench --out report
 
-`data` reads trajectories and the tables they name, `statistics` and `summary` compute, `tables` and
-`papers` word the numbers once for `markdown` and `page`; `csv_files` and `figures` write the rest, and
-`write` calls them all.
-The same trajectories give the same bytes.
+`data` reads trajectories and the tables they name; `statistics` and `summary` compute; `tables`
+words the numbers, and `papers` sets the published ones beside ours; `document` puts all that in
+order, and `markdown` and `page` render it; `csv_files` and `figures` write the rest, `write` all
+files. The same trajectories give the same bytes.
 """

@@ -10,8 +10,6 @@ import numpy as np
 
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, Curve, Profile, SettingSummary, Summary, needed
-from nb201env.architecture import Architecture
-from nb201env.space import official_index_of
 
 Row = Sequence[object]
 
@@ -41,13 +39,11 @@ def _searches(summary: Summary) -> Iterator[Row]:
         landscape = one.setting.landscape
         for entry in (agent.entry for agent in one.agents):
             for search in entry.searches:
-                chosen = search.chosen
-                test = np.nan if landscape.test is None else float(landscape.test[chosen])
                 yield (
                     one.setting.name, entry.label, search.seed, search.queries, float(search.clock[-1]),
-                    100 * float(landscape.valid[chosen]), 100 * test, 100 * float(search.regret[-1]),
-                    int(landscape.rank[chosen]), int(official_index_of(chosen)),
-                    Architecture.from_index(chosen), *needed(search), landscape.table.id,
+                    100 * search.accuracy, 100 * search.test_accuracy, 100 * search.regret,
+                    int(landscape.rank[search.chosen]), search.architecture.official_index,
+                    search.architecture, *needed(search), landscape.table.id,
                 )  # fmt: skip
 
 

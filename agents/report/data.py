@@ -6,113 +6,19 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nb201env.agents.registry import AGENTS, display_name
+from nb201env.agents.searches.outcome import Landscape, Outcome, outcome
 from nb201env.agents.searches.recorder import replay
-from nb201env.agents.searches.trajectory import BadTrajectory, Trajectory, read
-from nb201env.arrays import BoolArray, FloatArray, IntArray
+from nb201env.arrays import FloatArray
 from nb201env.envs.registration import SURROGATES, TABLES
-from nb201env.table import Table
-from nb201env.tables import open_table
+from nb201env.trajectory import BadTrajectory, read
 
 BUDGETS = ("budget_queries", "budget_seconds")
-
-
-@dataclass(frozen=True)
-class Landscape:
-    """A table as a report sees it.
-
-    Attributes:
-        table: The table.
-        valid: Mean validation accuracy over runs at the schedule's end, a fraction; float64 [15625].
-        test: Likewise test accuracy; None where the table does not record it.
-        optimum: The best of `valid`.
-    """
-
-    table: Table
-    valid: FloatArray
-    test: FloatArray | None
-    optimum: float
-
-    @classmethod
-    def of(cls, table: Table) -> Landscape:
-        """Read what is needed of a table."""
-        valid = table.accuracy(split="valid", epochs=table.epochs, run="mean")
-        recorded = "test_accuracy" in table.columns and table.epochs in table.recorded_epochs("test_accuracy")
-        test = table.accuracy(split="test", epochs=table.epochs, run="mean") if recorded else None
-        return cls(table, valid, test, float(np.nanmax(valid)))
-
-    @cached_property
-    def rank(self) -> IntArray:
-        """Every architecture's place by `valid`, 1 the best, equals alike; int64 [15625]."""
-        held = np.sort(self.valid[~np.isnan(self.valid)])
-        return np.asarray(len(held) - np.searchsorted(held, self.valid, side="right") + 1)
-
-    @property
-    def typical(self) -> float:
-        """The median architecture's `valid`: where the scale of `Finished.gap_left` begins."""
-        return float(np.nanmedian(self.valid))
-
-
-@dataclass(frozen=True)
-class Finished:
-    """One finished search.
-
-    Attributes:
-        path: Its file.
-        header: The file's first line.
-        landscape: The table it searched.
-        index: The architecture of every query; int64 [queries].
-        clock: Simulated seconds spent after every query; float64 [queries].
-        incumbents: The best so far by what the search saw, after every query; int64 [queries].
-        whole: Whether a query was of the whole training, and not of its first epochs; bool [queries].
-    """
-
-    path: Path
-    header: dict[str, Any]
-    landscape: Landscape
-    index: IntArray
-    clock: FloatArray
-    incumbents: IntArray
-    whole: BoolArray
-
-    @property
-    def seed(self) -> int:
-        """The search's seed."""
-        return int(self.header["seed"])
-
-    @property
-    def queries(self) -> int:
-        """How many it asked."""
-        return len(self.index)
-
-    @property
-    def chosen(self) -> int:
-        """The final incumbent's index."""
-        return int(self.incumbents[-1])
-
-    @cached_property
-    def asked_regret(self) -> FloatArray:
-        """The optimum minus the mean accuracy of every architecture asked for; float64 [queries].
-
-        Infinite where the query was of a part of the training.
-        """
-        return np.where(self.whole, self.landscape.optimum - self.landscape.valid[self.index], np.inf)
-
-    @cached_property
-    def regret(self) -> FloatArray:
-        """The optimum minus the incumbent's mean accuracy, after every query; float64 [queries]."""
-        return self.landscape.optimum - self.landscape.valid[self.incumbents]
-
-    @property
-    def gap_left(self) -> float:
-        """The final regret as a share of the median architecture's: comparable between tables."""
-        return float(self.regret[-1] / (self.landscape.optimum - self.landscape.typical))
 
 
 @dataclass(frozen=True)
@@ -127,7 +33,7 @@ class Entry:
 
     agent: str
     label: str
-    searches: tuple[Finished, ...]
+    searches: tuple[Outcome, ...]
 
     @property
     def seeds(self) -> list[int]:
@@ -136,9 +42,7 @@ class Entry:
 
     def finals(self, of: str = "regret") -> FloatArray:
         """Per search, float64 [searches]: "regret" (a fraction), or "gap_left"."""
-        if of == "gap_left":
-            return np.array([search.gap_left for search in self.searches])
-        return np.array([search.regret[-1] for search in self.searches])
+        return np.array([search.gap_left if of == "gap_left" else search.regret for search in self.searches])
 
 
 @dataclass(frozen=True)
@@ -177,7 +81,7 @@ class Bench:
     replayed: bool
 
     @property
-    def searches(self) -> list[Finished]:
+    def searches(self) -> list[Outcome]:
         """All searches."""
         return [s for setting in self.settings for entry in setting.entries for s in entry.searches]
 
@@ -214,8 +118,7 @@ def load_files(files: Sequence[Path], *, unfinished: Sequence[str] = (), check: 
         unfinished: Names of those that were cut short.
         check: Also replay every trajectory against its table.
     """
-    landscapes: dict[str, Landscape] = {}
-    searches = [_read(path, landscapes, check) for path in files]
+    searches = [_read(path, check) for path in files]
     hashes = sorted((search.header["agent"], search.seed, _sha256(search.path)) for search in searches)
     digest = hashlib.sha256("\n".join(sha for _, _, sha in hashes).encode()).hexdigest()
     return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check)
@@ -227,34 +130,14 @@ def _files(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.rglob(pattern), key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _read(path: Path, landscapes: dict[str, Landscape], check: bool) -> Finished:
+def _read(path: Path, check: bool) -> Outcome:
     trajectory = read(path)
     if not trajectory.complete:
         raise BadTrajectory(f"{path}: cut short; run its search again: {trajectory.header.get('command')}")
-    if not trajectory.queries:
-        raise BadTrajectory(f"{path}: this search asked nothing: its budget does not cover one query")
-    landscape = _landscape(path, trajectory, landscapes)
-    try:
-        index, incumbents = trajectory.index, trajectory.incumbents()
-    except ValueError as error:
-        raise BadTrajectory(f"{path}: {error}") from None
+    found = outcome(trajectory)
     if check and (differences := replay(trajectory)):
         raise BadTrajectory(f"{path}: does not replay: {differences[0]}")
-    whole = np.array(["epochs" not in query for query in trajectory.queries])
-    return Finished(path, trajectory.header, landscape, index, trajectory.clock, incumbents, whole)
-
-
-def _landscape(path: Path, trajectory: Trajectory, landscapes: dict[str, Landscape]) -> Landscape:
-    recorded = trajectory.header["table"]
-    if recorded["id"] not in landscapes:
-        table = open_table(trajectory.header["env"]["kwargs"]["table"])
-        if table.id != recorded["id"]:
-            raise ValueError(
-                f"{path}: searched the table {recorded['name']} with id {recorded['id'][:12]}; the one "
-                f"here has id {table.id[:12]}"
-            )
-        landscapes[recorded["id"]] = Landscape.of(table)
-    return landscapes[recorded["id"]]
+    return found
 
 
 def _sha256(path: Path) -> str:
@@ -264,8 +147,8 @@ def _sha256(path: Path) -> str:
 # -- settings and entries --------------------------------------------------------------------
 
 
-def _settings(searches: Sequence[Finished]) -> list[Setting]:
-    groups: dict[str, list[Finished]] = {}
+def _settings(searches: Sequence[Outcome]) -> list[Setting]:
+    groups: dict[str, list[Outcome]] = {}
     for search in searches:
         env = search.header["env"]
         kwargs = {key: value for key, value in env["kwargs"].items() if key not in BUDGETS}
@@ -282,8 +165,8 @@ def _settings(searches: Sequence[Finished]) -> list[Setting]:
     return sorted(made, key=lambda setting: (_place(setting.env["id"], [*TABLES, *SURROGATES]), setting.name))
 
 
-def _one_budget(group: Sequence[Finished]) -> dict[str, Any]:
-    budgets: dict[str, Finished] = {}
+def _one_budget(group: Sequence[Outcome]) -> dict[str, Any]:
+    budgets: dict[str, Outcome] = {}
     for search in group:
         budgets.setdefault(_key(_budget(search)), search)
     if len(budgets) > 1:
@@ -295,13 +178,13 @@ def _one_budget(group: Sequence[Finished]) -> dict[str, Any]:
     return _budget(group[0])
 
 
-def _budget(search: Finished) -> dict[str, Any]:
+def _budget(search: Outcome) -> dict[str, Any]:
     kwargs = search.header["env"]["kwargs"]
     return {key: kwargs[key] for key in BUDGETS if kwargs.get(key) is not None}
 
 
-def _entries(group: Sequence[Finished], labels: Mapping[str, str]) -> list[Entry]:
-    by_label: dict[str, dict[int, Finished]] = {}
+def _entries(group: Sequence[Outcome], labels: Mapping[str, str]) -> list[Entry]:
+    by_label: dict[str, dict[int, Outcome]] = {}
     for search in group:
         mine = by_label.setdefault(labels[_agent_key(search)], {})
         if search.seed in mine:
@@ -314,7 +197,7 @@ def _entries(group: Sequence[Finished], labels: Mapping[str, str]) -> list[Entry
     return sorted(found, key=lambda entry: (_place(entry.agent, list(AGENTS)), entry.agent, entry.label))
 
 
-def _labels(searches: Sequence[Finished]) -> dict[str, str]:
+def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
     """A label for every agent with its hyper-parameters; these only where they differ."""
     variants: dict[str, dict[str, dict[str, Any]]] = {}
     for search in searches:
@@ -330,7 +213,7 @@ def _labels(searches: Sequence[Finished]) -> dict[str, str]:
     return labels
 
 
-def _agent_key(search: Finished) -> str:
+def _agent_key(search: Outcome) -> str:
     return _key([search.header["agent"], search.header["hyperparameters"]])
 
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from nb201env import drawing
 from nb201env.agents.report import tables
+from nb201env.agents.report.document import Commands, Figure, Pair, Part, Section, document
 from nb201env.agents.report.figures import regret_floor
-from nb201env.agents.report.papers import beside
 from nb201env.agents.report.summary import (
     AgentSummary,
     Curve,
@@ -47,17 +47,14 @@ def page(summary: Summary, command: str) -> str:
         summary: The numbers.
         command: The command that writes the report.
     """
-    panels = [(f"environment-{i}", one.setting.name) for i, one in enumerate(summary.settings)]
-    sections = [_setting(name, one) for (name, _), one in zip(panels, summary.settings, strict=True)]
-    if summary.overall is not None:
-        panels.append(("all", "All environments"))
-        sections.append(_overall("all", summary.overall))
+    *panels, sources = document(summary, command)
+    panels.sort(key=lambda section: section.name == "all")  # opens with an environment, which has all charts
     parts = {
         "title": f"Benchmark report: {escape(tables.title(summary))}",
         "lead": escape(tables.title(summary)),
-        "tabs": "".join(_tab(name, text) for name, text in panels),
-        "sections": "\n".join(sections),
-        "provenance": _provenance(summary, command),
+        "tabs": "".join(_tab(section) for section in panels),
+        "sections": "\n".join(_panel(section) for section in panels),
+        "provenance": _footer(sources),
         "style": _file("page.css"),
         "script": _file("page.js"),
         "data": json.dumps(_data(summary), separators=(",", ":")).replace("</", "<\\/"),
@@ -72,70 +69,52 @@ def _file(name: str) -> str:
 # -- markup ----------------------------------------------------------------------------------
 
 
-def _tab(name: str, text: str) -> Markup:
+def _tab(section: Section) -> Markup:
+    name = section.name
     return (
         f'<button type="button" role="tab" id="tab-{name}" aria-controls="{name}" data-panel="{name}">'
-        f"{escape(text)}</button>"
+        f"{escape(section.heading)}</button>"
     )
 
 
-def _panel(name: str, *cards: Markup) -> Markup:
-    return f'<section role="tabpanel" id="{name}" aria-labelledby="tab-{name}">{"".join(cards)}</section>'
+def _panel(section: Section) -> Markup:
+    name = section.name
+    text = "".join(f'<p class="note">{escape(paragraph)}</p>' for paragraph in section.paragraphs)
+    parts = sorted(section.parts, key=lambda part: not (isinstance(part, Figure) and part.leads))
+    return (
+        f'<section role="tabpanel" id="{name}" aria-labelledby="tab-{name}">'
+        f"{text}{''.join(_part(part) for part in parts)}</section>"
+    )
 
 
-def _card(title: str, note: str, body: Markup) -> Markup:
+def _footer(section: Section) -> Markup:
+    text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in section.paragraphs)
+    return re.sub("`(.*?)`", r"<code>\1</code>", text) + "".join(_part(part) for part in section.parts)
+
+
+def _part(part: Part) -> Markup:
+    match part:
+        case Grid():
+            return _card(part.title, part.note, _table(part)) if part.title else _table(part)
+        case Figure():
+            return _card(part.title, part.note, "", f' data-chart="{part.chart}"')
+        case Pair():
+            return f'<div class="two">{_part(part.figure)}{_part(part.grid)}</div>'
+        case Commands():
+            return _commands(part)
+
+
+def _card(title: str, note: str, body: Markup, attributes: Markup = "") -> Markup:
     text = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f'<div class="card"><h2>{escape(title)}</h2>{text}{body}</div>'
+    return f'<div class="card"{attributes}><h2>{escape(title)}</h2>{text}{body}</div>'
 
 
-def _chart(kind: str, title: str, note: str) -> Markup:
-    return f'<div class="card" data-chart="{kind}"><h2>{title}</h2><p class="note">{note}</p></div>'
-
-
-def _setting(name: str, one: SettingSummary) -> Markup:
-    labels = [agent.entry.label for agent in one.agents]
-    return _panel(
-        name,
-        f'<p class="note">{escape(tables.about(one))}</p>',
-        _chart("regret", "Regret", _REGRET),
-        _table_card(tables.final(one)),
-        "" if (paper := beside(one.setting)) is None else _table_card(paper),
-        _table_card(tables.reach(one)),
-        '<div class="two">',
-        _chart("profile", "Performance profile", _PROFILE),
-        _table_card(tables.improvement(labels, one.improvement)),
-        "</div>",
-        _chart("space", "The space", _SPACE),
+def _commands(commands: Commands) -> Markup:
+    text = "".join(
+        f"<p>{escape(name)}</p>" + "".join(f"<code>{escape(line)}</code>" for line in lines)
+        for name, lines in commands.settings
     )
-
-
-_REGRET = (
-    "The optimum minus the incumbent's accuracy, both means over the table's runs. Move over the chart, or "
-    "focus it and use the arrow keys, to read values."
-)
-_PROFILE = (
-    "The share of searches that end with at most this regret; the band is the 95 % interval. The higher the "
-    "curve, the better."
-)
-_SPACE = (
-    "All 15,625 architectures. Coloured dots were asked for by a search of that agent, rings are the "
-    "architectures that its searches chose. Move over a dot to see its cell."
-)
-
-
-def _overall(name: str, over: Overall) -> Markup:
-    return _panel(
-        name,
-        _table_card(tables.overall(over)),
-        '<div class="two">',
-        _chart("profile", "Performance profile", f"{_PROFILE} The mean over environments."),
-        _table_card(tables.improvement(over.labels, over.improvement)),
-        "</div>",
-    )
-
-
-def _table_card(grid: Grid) -> Markup:
-    return _card(grid.title, grid.note, _table(grid))
+    return f"<details><summary>The commands of all searches</summary>{text}</details>"
 
 
 def _table(grid: Grid) -> Markup:
@@ -171,18 +150,6 @@ def _row(row: Sequence[str], number: Sequence[bool]) -> Markup:
 
 def _class(name: str) -> str:
     return f' class="{name}"' if name else ""
-
-
-def _provenance(summary: Summary, command: str) -> Markup:
-    lines = (escape(line) for line in tables.provenance(summary, command))
-    paragraphs = "".join(re.sub("`(.*?)`", r"<code>\1</code>", f"<p>{line}</p>") for line in lines)
-    commands = "".join(
-        f"<p>{escape(one.setting.name)}</p>"
-        + "".join(f"<code>{escape(tables.command(entry))}</code>" for entry in one.setting.entries)
-        for one in summary.settings
-    )
-    details = f"<details><summary>The commands of all searches</summary>{commands}</details>"
-    return paragraphs + _table(tables.sources(summary)) + details
 
 
 # -- data ------------------------------------------------------------------------------------
@@ -290,8 +257,7 @@ def _costs(one: SettingSummary) -> Json:
     }
     found["seconds"] = hours | {"values": _packed(seconds.astype("<f4"))}
     if "latency_seconds" in table.columns:
-        latency = table.values("latency_seconds")
-        latency = 1e3 * np.nan_to_num(latency if latency.ndim == 1 else np.nanmean(latency, axis=1))
+        latency = 1e3 * np.nan_to_num(costs(table, "latency_seconds"))
         shown = {"name": "latency", "label": "latency (ms)", "unit": "ms", "digits": 2}
         found["latency"] = shown | {"values": _packed(latency.astype("<f4"))}
     return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from nb201env.agents.papers.protocols import PROTOCOLS, Protocol, Sources, find_sources
+from nb201env.agents.papers.protocols import PROTOCOLS, Protocol, Sources, find_sources, found_accuracy
 from nb201env.agents.papers.published import SPLITS, published
 from nb201env.agents.report.data import Entry, Setting
-from nb201env.agents.report.tables import NOT_RECORDED, Grid, spread
+from nb201env.agents.report.tables import NOT_RECORDED, Grid
+from nb201env.agents.searches.outcome import spread_text
 from nb201env.tables import open_table
 
 
@@ -46,10 +47,8 @@ def beside(setting: Setting) -> Grid | None:
 
 
 def _ours(entry: Entry, sources: Sources, dataset: str, split: str) -> str:
-    accuracy = sources.accuracy(dataset, split)
-    return (
-        NOT_RECORDED if accuracy is None else spread(accuracy[[search.chosen for search in entry.searches]])
-    )
+    accuracy = found_accuracy(entry.searches, dataset, split, sources)
+    return NOT_RECORDED if accuracy is None else spread_text(accuracy)
 
 
 def _named(sources: Sources, datasets: tuple[str, ...]) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.report import statistics as st
-from nb201env.agents.report.data import Bench, Entry, Finished, Setting
+from nb201env.agents.report.data import Bench, Entry, Setting
+from nb201env.agents.searches.outcome import Outcome
 from nb201env.arrays import FloatArray, IntArray
 
 TARGETS: tuple[tuple[str, float], ...] = (
@@ -179,19 +180,19 @@ def _summarise_agent(entry: Entry, thresholds: FloatArray) -> AgentSummary:
 # -- curves ----------------------------------------------------------------------------------
 
 
-def _by_queries(searches: Sequence[Finished]) -> Curve:
+def _by_queries(searches: Sequence[Outcome]) -> Curve:
     """Up to the end of the shortest search."""
     grid = st.log_grid(min(search.queries for search in searches))
-    return _curve(grid.astype(np.float64), np.array([search.regret[grid - 1] for search in searches]))
+    return _curve(grid.astype(np.float64), np.array([search.regrets[grid - 1] for search in searches]))
 
 
-def _by_seconds(searches: Sequence[Finished]) -> Curve:
+def _by_seconds(searches: Sequence[Outcome]) -> Curve:
     """From when every search has its first answer to when the first of them ends."""
     start = max(float(search.clock[0]) for search in searches)
     end = max(min(float(search.clock[-1]) for search in searches), start)
     grid = np.geomspace(start, end, 160)
     grid[0], grid[-1] = start, end  # exactly: the last query may be what matters
-    rows = [search.regret[np.searchsorted(search.clock, grid, side="right") - 1] for search in searches]
+    rows = [search.regrets[np.searchsorted(search.clock, grid, side="right") - 1] for search in searches]
     return _curve(grid, np.array(rows))
 
 
@@ -216,19 +217,19 @@ def _expected(setting: Setting, longest: int) -> Curve | None:
 # -- queries to reach ------------------------------------------------------------------------
 
 
-def _reach(searches: Sequence[Finished], *, unique: bool) -> tuple[st.Reach, ...]:
+def _reach(searches: Sequence[Outcome], *, unique: bool) -> tuple[st.Reach, ...]:
     counts = [[_needed(search, within, unique) for search in searches] for _, within in TARGETS]
     return tuple(st.reach(np.array(row)) for row in counts)
 
 
-def _needed(search: Finished, within: float, unique: bool) -> float:
-    query = st.first_reached(search.asked_regret, within)
+def _needed(search: Outcome, within: float, unique: bool) -> float:
+    query = st.first_reached(search.asked_regrets, within)
     if not unique or query == np.inf:
         return query
     return float(len(np.unique(search.index[: int(query)])))
 
 
-def needed(search: Finished) -> list[float]:
+def needed(search: Outcome) -> list[float]:
     """The number of the query at which a search asked for an architecture of each target."""
     return [_needed(search, within, False) for _, within in TARGETS]
 

@@ -1,4 +1,4 @@
-"""The tables and sentences of a report, once for Markdown and for the page."""
+"""The tables and sentences of a report, in words that Markdown and the page share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
+from nb201env.agents.searches.outcome import spread_text
 from nb201env.agents.searches.runner import format_seeds
-from nb201env.arrays import FloatArray
 
 NOT_RECORDED = "not recorded"
 NONE = "–"
@@ -23,7 +23,7 @@ class Grid:
     """A table of texts.
 
     Attributes:
-        title: What it shows.
+        title: What it shows; "" where the section's heading says it.
         columns: The headings; the first column names the row.
         rows: Texts.
         note: How to read it.
@@ -45,12 +45,6 @@ def interval(estimate: Estimate, scale: float = 100, digits: int = 2, unit: str 
     value, low, high = (scale * x for x in estimate)
     text = number(value, digits) + unit
     return text if np.isnan(low) else f"{text} [{number(low, digits)}, {number(high, digits)}]"
-
-
-def spread(fractions: FloatArray) -> str:
-    """Mean ± standard deviation (of these searches, divided by their number) in per cent."""
-    percent = 100 * fractions
-    return f"{percent.mean():.2f} ± {percent.std():.2f}" if len(percent) > 1 else f"{percent[0]:.2f}"
 
 
 def budget_text(setting: Setting) -> str:
@@ -101,8 +95,8 @@ def _final_row(agent: AgentSummary) -> tuple[str, ...]:
         format_seeds(agent.entry.seeds),
         number(agent.queries, 0),
         number(agent.seconds / 3600, 1),
-        spread(agent.valid),
-        NOT_RECORDED if agent.test is None else spread(agent.test),
+        spread_text(agent.valid),
+        NOT_RECORDED if agent.test is None else spread_text(agent.test),
         interval(agent.iqm),
         f"{agent.rank:,.10g}",
     )
@@ -155,15 +149,6 @@ def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]
     )
 
 
-def commands(entries: Sequence[Entry]) -> Grid:
-    """The command that repeats each row's searches."""
-    return Grid(
-        "Commands",
-        ("agent", "seeds", "command"),
-        tuple((entry.label, format_seeds(entry.seeds), command(entry)) for entry in entries),
-    )
-
-
 def command(entry: Entry) -> str:
     """One command for all searches of an entry, if their own commands differ in the seed alone."""
     merged = set()
@@ -202,7 +187,7 @@ def sources(summary: Summary) -> Grid:
         rows.append((setting.name, budget_text(setting), str(searches), table.name,
                      str(table.manifest.get("kind", "measured")), recorded, table.id))  # fmt: skip
     return Grid(
-        "Tables",
+        "",
         ("environment", "budget", "searches", "table", "kind", "test accuracy", "id (sha256)"),
         tuple(rows),
     )

@@ -1,74 +1,182 @@
-"""What a search found, from its trajectory."""
+"""What a search found, from its trajectory and its table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from nb201env.agents.searches.trajectory import Trajectory
+import numpy as np
+import numpy.typing as npt
+
 from nb201env.architecture import Architecture
-from nb201env.arrays import FloatArray
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.table import Table
 from nb201env.tables import open_table
+from nb201env.trajectory import BadTrajectory, Trajectory
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one search found.
+class Landscape:
+    """A table as its searches are judged by.
 
     Attributes:
-        queries: How many it asked.
-        gpu_hours: Simulated, from the clock.
-        accuracy: The incumbent's mean validation accuracy over the table's runs, a fraction. (The
-            single run that made it the incumbent is a lucky one more often than not.)
-        regret: The table's optimum minus that.
-        architecture: The incumbent.
+        table: The table.
+        valid: Mean validation accuracy over runs at the schedule's end, a fraction; float64 [15625].
+        test: Likewise test accuracy; None where the table does not record it.
+        optimum: The best of `valid`.
     """
 
-    queries: int
-    gpu_hours: float
-    accuracy: float
-    regret: float
-    architecture: Architecture
+    table: Table
+    valid: FloatArray
+    test: FloatArray | None
+    optimum: float
+
+    @classmethod
+    def of(cls, table: Table) -> Landscape:
+        """Read what is needed of a table."""
+        valid = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+        recorded = "test_accuracy" in table.columns and table.epochs in table.recorded_epochs("test_accuracy")
+        test = table.accuracy(split="test", epochs=table.epochs, run="mean") if recorded else None
+        return cls(table, valid, test, float(np.nanmax(valid)))
+
+    @cached_property
+    def rank(self) -> IntArray:
+        """Every architecture's place by `valid`, 1 the best, equals alike; int64 [15625]."""
+        held = np.sort(self.valid[~np.isnan(self.valid)])
+        return np.asarray(len(held) - np.searchsorted(held, self.valid, side="right") + 1)
+
+    @property
+    def typical(self) -> float:
+        """The median architecture's `valid`: where the scale of `Outcome.gap_left` begins."""
+        return float(np.nanmedian(self.valid))
 
 
-def table_of(trajectory: Trajectory) -> Table:
-    """The table that a trajectory was recorded on.
+_landscape = lru_cache(maxsize=16)(Landscape.of)
 
-    Raises:
-        ValueError: If the table of that name is another one now.
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one search asked and found.
+
+    The incumbent is chosen by what the search saw, often single runs. What it is worth is judged by
+    means over the table's runs: the run that made it the incumbent is a lucky one more often than not.
+
+    Attributes:
+        path: The trajectory's file.
+        header: The file's first line.
+        landscape: The table it searched.
+        index: The architecture of every query; int64 [queries].
+        clock: Simulated seconds spent after every query; float64 [queries].
+        incumbents: The best so far by what the search saw, after every query; int64 [queries].
+        whole: Whether a query was of the whole training, and not of its first epochs; bool [queries].
     """
-    table = open_table(trajectory.header["env"]["kwargs"]["table"])
-    if table.id != trajectory.header["table"]["id"]:
-        raise ValueError(f"the table {table.name} has changed since this trajectory was recorded")
-    return table
+
+    path: Path
+    header: dict[str, Any]
+    landscape: Landscape
+    index: IntArray
+    clock: FloatArray
+    incumbents: IntArray
+    whole: npt.NDArray[np.bool_]
+
+    @property
+    def seed(self) -> int:
+        """The search's seed."""
+        return int(self.header["seed"])
+
+    @property
+    def queries(self) -> int:
+        """How many it asked."""
+        return len(self.index)
+
+    @property
+    def gpu_hours(self) -> float:
+        """Simulated, from the clock."""
+        return float(self.clock[-1]) / 3600
+
+    @property
+    def chosen(self) -> int:
+        """The final incumbent's lexicographic index."""
+        return int(self.incumbents[-1])
+
+    @property
+    def architecture(self) -> Architecture:
+        """The final incumbent."""
+        return Architecture.from_index(self.chosen)
+
+    @property
+    def accuracy(self) -> float:
+        """The final incumbent's mean validation accuracy, a fraction."""
+        return float(self.landscape.valid[self.chosen])
+
+    @property
+    def test_accuracy(self) -> float:
+        """The final incumbent's mean test accuracy, a fraction; NaN where the table does not record it."""
+        test = self.landscape.test
+        return float("nan") if test is None else float(test[self.chosen])
+
+    @property
+    def regret(self) -> float:
+        """The table's optimum minus `accuracy`."""
+        return float(self.regrets[-1])
+
+    @cached_property
+    def regrets(self) -> FloatArray:
+        """The optimum minus the incumbent's mean accuracy, after every query; float64 [queries]."""
+        return self.landscape.optimum - self.landscape.valid[self.incumbents]
+
+    @cached_property
+    def asked_regrets(self) -> FloatArray:
+        """The optimum minus the mean accuracy of every architecture asked for; float64 [queries].
+
+        Infinite where the query was of a part of the training.
+        """
+        return np.where(self.whole, self.landscape.optimum - self.landscape.valid[self.index], np.inf)
+
+    @property
+    def gap_left(self) -> float:
+        """The final regret as a share of the median architecture's: comparable between tables."""
+        return self.regret / (self.landscape.optimum - self.landscape.typical)
 
 
 def outcome(trajectory: Trajectory) -> Outcome:
     """What one search found.
 
     Raises:
-        ValueError: If it asked no query.
+        BadTrajectory: If it has no query, or one of no architecture.
+        ValueError: If the table it names has another id now.
+        FileNotFoundError: If there is no table of that name.
     """
     if not trajectory.queries:
-        raise ValueError("this search asked no query: its budget does not cover one")
-    incumbent = int(trajectory.incumbents()[-1])
-    regret = regret_by_query(trajectory)
-    table = table_of(trajectory)
-    return Outcome(
-        queries=len(trajectory.queries),
-        gpu_hours=float(trajectory.clock[-1]) / 3600,
-        accuracy=_optimum(table) - float(regret[-1]),
-        regret=float(regret[-1]),
-        architecture=Architecture.from_index(incumbent),
-    )
+        raise BadTrajectory(
+            f"{trajectory.path}: this search asked nothing: its budget does not cover one query"
+        )
+    table = open_table(trajectory.header["env"]["kwargs"]["table"])
+    trajectory.check_table(table)
+    whole = np.array(["epochs" not in query for query in trajectory.queries])
+    return Outcome(trajectory.path, trajectory.header, _landscape(table), trajectory.index, trajectory.clock,
+                   trajectory.incumbents(), whole)  # fmt: skip
 
 
-def regret_by_query(trajectory: Trajectory) -> FloatArray:
-    """The incumbent's regret after every query, a fraction; float64 [queries]."""
-    table = table_of(trajectory)
-    mean = table.accuracy(split="valid", epochs=table.epochs, run="mean")
-    return _optimum(table) - mean[trajectory.incumbents()]
+class Spread(NamedTuple):
+    """Mean and standard deviation over searches (divided by their number), fractions."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, fractions: npt.ArrayLike) -> Spread:
+        """That of one value per search, fractions [searches]."""
+        values = np.asarray(fractions, dtype=np.float64)
+        return cls(float(values.mean()), float(values.std()))
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:.2f} ± {100 * self.deviation:.2f}"
 
 
-def _optimum(table: Table) -> float:
-    return table.optimum(split="valid", epochs=table.epochs)[1]
+def spread_text(fractions: npt.ArrayLike) -> str:
+    """Mean ± standard deviation in per cent of fractions [searches]; of one search, its value alone."""
+    values = np.asarray(fractions, dtype=np.float64)
+    return str(Spread.of(values)) if len(values) > 1 else f"{100 * values[0]:.2f}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nb201env.agents.searches import trajectory
+from nb201env import trajectory
 from nb201env.agents.searches.runner import Search
 
 IDENTITY = ("agent", "hyperparameters", "seed", "env", "table")

@@ -16,10 +16,10 @@ from gymnasium.envs.registration import EnvSpec
 
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env.agents.contract import Agent, Env
-from nb201env.agents.searches.trajectory import Cost, Trajectory, Writer, write_cost
 from nb201env.architecture import Architecture
 from nb201env.envs.single import NB201Env
 from nb201env.envs.vector import NB201VectorEnv, vectorized
+from nb201env.trajectory import Cost, Trajectory, Writer, write_cost
 
 if TYPE_CHECKING:
     _VectorWrapper = gym.vector.VectorWrapper[Any, Any, Any]

@@ -27,6 +27,7 @@ from nb201env.agents.papers.protocols import PROTOCOLS
 from nb201env.agents.papers.published import published
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.registry import display_name
+from nb201env.agents.searches.outcome import Spread, spread_text
 from nb201env.agents.searches.runner import Search
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import SURROGATES, TABLES
@@ -126,11 +127,10 @@ def baselines_part(env_id: str, table: Table) -> str:
     shown = [agent for agent in COMPARED if agent in results[env_id]]
     for agent in shown:
         rows = results[env_id][agent]["rows"]
-        accuracy, regret = (100 * np.array([row[key] for row in rows]) for key in ("accuracy", "regret"))
+        accuracy, regret = (spread_text([row[key] for row in rows]) for key in ("accuracy", "regret"))
         hours = np.mean([row["gpu_hours"] for row in rows])
         lines.append(
-            f"| {display_name(agent)} | {accuracy.mean():.2f} ± {accuracy.std():.2f} "
-            f"| {regret.mean():.2f} ± {regret.std():.2f} | {hours:,.{0 if hours >= 10 else 2}f} |"
+            f"| {display_name(agent)} | {accuracy} | {regret} | {hours:,.{0 if hours >= 10 else 2}f} |"
         )
     return "\n".join([*lines, "", f"The command: `{command(env_id, shown)}`."])
 
@@ -206,7 +206,7 @@ def rl_part() -> str:
 
 
 def _spread(cell: list[float] | None) -> str:
-    return f"{100 * cell[0]:.2f} ± {100 * cell[1]:.2f}" if cell else "not available"
+    return str(Spread(*cell)) if cell else "not available"
 
 
 def _difference(cell: dict[str, list[float] | None]) -> str:

@@ -21,7 +21,6 @@ from typing import Any
 from benchmarks.checkout import ROOT
 from nb201env.agents.papers.protocols import (
     PROTOCOLS,
-    Found,
     Sources,
     reference_sources,
     run_protocol,
@@ -29,6 +28,7 @@ from nb201env.agents.papers.protocols import (
 )
 from nb201env.agents.papers.published import SPLITS, published
 from nb201env.agents.registry import display_name
+from nb201env.agents.searches.outcome import Outcome
 from nb201env.agents.searches.runner import parse_seeds
 
 CSV = Path(os.environ.get("NB201_REFERENCE", ROOT.parent / "shared" / "reference")) / "nb201_cifar10.csv"
@@ -52,7 +52,7 @@ def measure(protocol: str, seeds: list[int], jobs: int, sources: Sources) -> dic
     return rows
 
 
-def row(protocol: str, agent: str, outcomes: list[Found], sources: Sources) -> dict[str, Any]:
+def row(protocol: str, agent: str, outcomes: list[Outcome], sources: Sources) -> dict[str, Any]:
     """One agent's accuracies (None where no table holds them) and the published ones."""
     theirs = published(protocol, agent)
     cells = {}

@@ -26,7 +26,6 @@ from benchmarks.studies.environments import with_generated_part
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.registry import display_name, make_agent
 from nb201env.agents.searches.runner import Search, parse_seeds
-from nb201env.agents.searches.trajectory import read, read_cost
 from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS
 from nb201env.architecture import Architecture
 from nb201env.space import OPS, SKIP, sample
@@ -35,6 +34,7 @@ from nb201env.tables import open_table
 from nb201env.training.images.tasks import load_task
 from nb201env.training.recipe import find_recipe
 from nb201env.training.trainers import find_trainer
+from nb201env.trajectory import read, read_cost
 
 DOCS = ROOT / "docs"
 DATA, PAGE = DOCS / "data" / "weight-sharing.json", DOCS / "weight-sharing.md"

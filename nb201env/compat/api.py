@@ -13,7 +13,7 @@ from nb201env.architecture import Architecture, official_strings
 from nb201env.arrays import FloatArray
 from nb201env.classes import unique_string
 from nb201env.compat import traps
-from nb201env.compat.lookup import all_splits, costs, known, mean_of_held, remap, runs_held, sorted_rows
+from nb201env.compat.lookup import all_splits, known, mean_of_held, millions, remap, runs_held, sorted_rows
 from nb201env.compat.results import ArchResults, ResultsCount, percent
 from nb201env.compat.text import describe
 from nb201env.compat.traps import UNSET, Info, Trap, Unset, trap
@@ -268,7 +268,7 @@ class NATStopology:
         accuracy = runs if runs.ndim == 1 else mean_of_held(runs)
         for limit, cost_column in ((flop_max, "macs"), (param_max, "params")):
             if limit is not None:
-                accuracy = np.where(costs(table, cost_column)[order] > limit, np.nan, accuracy)
+                accuracy = np.where(millions(table, cost_column)[order] > limit, np.nan, accuracy)
         if np.isnan(accuracy).all():
             return -1, float("nan")
         best = int(np.nanargmax(accuracy))

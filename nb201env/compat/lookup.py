@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nb201env import cost
+from nb201env import comparison
 from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.compat.results import ArchResults
 from nb201env.compat.traps import Info
@@ -76,14 +76,14 @@ def mean_of_held(runs: FloatArray) -> FloatArray:
     return np.asarray(total / np.where(count, count, np.nan))
 
 
-def costs(table: Table, column: str) -> FloatArray:
-    """Parameters or multiply-accumulates in millions, by lexicographic index; float64 [15625]."""
-    if column not in table.columns:
-        closed = {"params": cost.params, "macs": cost.macs}[column]
-        return np.asarray(closed(np.arange(SIZE), table.dataset) / 1e6)
+def millions(table: Table, column: str) -> FloatArray:
+    """Parameters or multiply-accumulates in millions, by lexicographic index; float64 [15625].
+
+    Where an architecture's runs disagree, the run of seed 888 counts, as officially.
+    """
+    if column not in table.columns or table.values(column).ndim == 1:
+        return comparison.costs(table, column) / 1e6
     values = table.values(column) / 1e6
-    if values.ndim == 1:
-        return np.asarray(values)
     agree = np.nanmax(values, axis=1) - np.nanmin(values, axis=1) < 1e-5
     right = values[:, table.seeds.index(888)] if 888 in table.seeds else mean_of_held(values)
     return np.where(agree, mean_of_held(values), right)

@@ -46,12 +46,12 @@ class ResultsCount:
     @property
     def params(self) -> float:
         """Trainable parameters in millions."""
-        return self._cost("params", cost.params)
+        return self._cost("params")
 
     @property
     def flop(self) -> float:
         """Multiply-accumulates in millions."""
-        return self._cost("macs", cost.macs)
+        return self._cost("macs")
 
     @property
     def latency(self) -> list[float] | None:
@@ -222,10 +222,10 @@ class ResultsCount:
             for epoch, number in self._by_epoch(f"{split}_{metric}").items()
         }
 
-    def _cost(self, column: str, closed_form: Callable[[int, str], Any]) -> float:
+    def _cost(self, column: str) -> float:
         """In millions; from the closed form, which equals the official files, if not recorded."""
         if column not in self._table.columns:
-            return float(closed_form(self._architecture.index, self._table.dataset)) / 1e6
+            return float(cost.CLOSED_FORMS[column](self._architecture.index, self._table.dataset)) / 1e6
         return float(self._of_run(column)) / 1e6
 
 

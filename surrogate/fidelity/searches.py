@@ -1,14 +1,12 @@
 """Searches on surrogate and table: trajectory fidelity, and leave-one-out by agent.
 
-The searches are read from trajectory files (JSON lines: a header, then one query per line), as
-``nb201 search`` writes them; so the agents are not imported here, and any agent's files will do.
+The searches are read from trajectory files, as ``nb201 search`` writes them; so the agents are not
+imported here, and any agent's files will do.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nb201env.architecture import index_of
-from nb201env.arrays import FloatArray, IntArray
+from nb201env.arrays import FloatArray
+from nb201env.comparison import kendall
 from nb201env.space import all_ops
-from nb201env.surrogate.metrics import kendall_tau, sparse_kendall_tau
+from nb201env.surrogate.metrics import sparse_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
+from nb201env.trajectory import Trajectory, read
 
 BAND = (0.05, 0.95)
 """The seed-to-seed band: these quantiles over the table's searches, query by query."""
@@ -29,86 +28,41 @@ CLEAR = 0.05
 """Two agents differ clearly if the Mann-Whitney test of their final regrets has a lower p value."""
 
 
-@dataclass(frozen=True)
-class Visits:
-    """What one search asked, in order.
-
-    Attributes:
-        agent: The agent's name.
-        table_id: The id of the table it was answered from.
-        command: The command that runs it again.
-        index: Lexicographic indices, int64 [queries].
-        accuracy: The answers, fractions, float64 [queries].
-    """
-
-    agent: str
-    table_id: str
-    command: str
-    index: IntArray
-    accuracy: FloatArray
-
-    @classmethod
-    def read(cls, path: Path) -> Visits:
-        """Read a trajectory file.
-
-        Raises:
-            ValueError: If it is none, or of a search that was cut short.
-        """
-        try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            header, queries, end = lines[0], lines[1:-1], lines[-1]
-            if "end" not in end:
-                raise ValueError("no end")
-            return cls(
-                agent=header["agent"],
-                table_id=header["table"]["id"],
-                command=header["command"],
-                index=np.array([index_of(query["architecture"]) for query in queries], dtype=np.int64),
-                accuracy=np.array([query["accuracy"] for query in queries], dtype=np.float64),
-            )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise ValueError(
-                f"{path}: not the trajectory of a finished search; run the search again"
-            ) from error
-
-
-Searches = Mapping[str, Sequence[Visits]]
+Searches = Mapping[str, Sequence[Trajectory]]
 """Searches by agent."""
 
 
-def read_searches(folder: Path, table: Table) -> dict[str, list[Visits]]:
-    """All trajectories in a folder, by agent.
+def read_searches(folder: Path, table: Table) -> dict[str, list[Trajectory]]:
+    """All trajectories in a folder, by agent, in order of their files' names.
 
     Raises:
-        ValueError: If there is none, or one was answered from another table.
+        ValueError: If there is none, one is damaged or was cut short, or was answered from another table.
     """
-    found: dict[str, list[Visits]] = {}
+    found: dict[str, list[Trajectory]] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        visits = Visits.read(path)
-        if visits.table_id != table.id:
-            raise ValueError(f"{path}: answered from table {visits.table_id[:12]}, not from {table!r}")
-        found.setdefault(visits.agent, []).append(visits)  # in order of names, the same on both sides
+        search = read(path)
+        if not search.complete:
+            raise ValueError(f"{path}: not the trajectory of a finished search; run the search again")
+        search.check_table(table)
+        found.setdefault(search.header["agent"], []).append(search)
     if not found:
         raise ValueError(f"{folder}: no trajectories (*.jsonl); nb201 search --out writes them")
     return found
 
 
-def regret_curves(table: Table, searches: Sequence[Visits], queries: int) -> FloatArray:
+def regret_curves(table: Table, searches: Sequence[Trajectory], queries: int) -> FloatArray:
     """The incumbents' regret by the table's means, float64 [searches, queries], fractions.
 
     The incumbent is chosen by what the search saw, single runs; its regret is that of its mean.
+
+    Raises:
+        ValueError: If a search has fewer queries.
     """
     means = table.accuracy(split="valid", epochs=table.epochs, run="mean")
-    curves = []
     for search in searches:
-        seen = search.accuracy[:queries]
-        if len(seen) < queries:
-            raise ValueError(f"a search of {search.agent} has {len(seen)} queries; {queries} are needed")
-        leader = np.maximum.accumulate(
-            np.where(seen > np.r_[-np.inf, np.maximum.accumulate(seen)[:-1]], np.arange(queries), 0)
-        )
-        curves.append(np.nanmax(means) - means[search.index[:queries]][leader])
-    return np.array(curves)
+        if len(search.queries) < queries:
+            raise ValueError(f"{search.path}: {len(search.queries)} queries; {queries} are needed")
+    return np.array([np.nanmax(means) - means[search.incumbents()[:queries]] for search in searches])
 
 
 def trajectory_fidelity(
@@ -136,7 +90,7 @@ def trajectory_fidelity(
         for kind in ("table", "surrogate")
     }
     names = sorted(agents)
-    tau = kendall_tau(*(np.array([final[kind][name] for name in names]) for kind in ("table", "surrogate")))
+    tau = kendall(*(np.array([final[kind][name] for name in names]) for kind in ("table", "surrogate")))
     return {
         "queries": queries,
         "agents": {name: agents[name] for name in names},
@@ -160,7 +114,7 @@ def _clear_pairs(
 
 
 def _one_agent(
-    table: Table, surrogate: Table, real: Sequence[Visits], imagined: Sequence[Visits], queries: int
+    table: Table, surrogate: Table, real: Sequence[Trajectory], imagined: Sequence[Trajectory], queries: int
 ) -> dict[str, Any]:
     on_table = regret_curves(table, real, queries)
     on_surrogate = regret_curves(surrogate, imagined, queries)
@@ -228,7 +182,7 @@ def leave_one_out(table: Table, searches: Searches, random_state: int = 0) -> li
 
 def _scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float]:
     return {
-        "kendall_tau": kendall_tau(truth, predicted),
+        "kendall_tau": kendall(truth, predicted),
         "sparse_kendall_tau": sparse_kendall_tau(truth, predicted),
         "r2": 1 - float(((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()),
     }

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nb201env.comparison import kendall
 from nb201env.space import all_ops
 from nb201env.surrogate.fidelity.protocol import random_split
-from nb201env.surrogate.metrics import kendall_tau, top_kendall_tau
+from nb201env.surrogate.metrics import top_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
 
@@ -48,7 +49,7 @@ def transfer_row(
             predictions[name] = model.fit(all_ops()[train], truth[train]).predict(all_ops()[rest])
         for name in names:
             pair = (truth[rest], predictions[name])
-            found[name].append((kendall_tau(*pair), top_kendall_tau(*pair)))
+            found[name].append((kendall(*pair), top_kendall_tau(*pair)))
     means = {name: np.mean(found[name], axis=0) for name in names}
     return {
         "from": source.name,

@@ -15,11 +15,11 @@ from nb201env.agents import make_agent
 from nb201env.agents.contract import Proposals
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.searches.recorder import Recorder, agent_seed, record, replay
-from nb201env.agents.searches.trajectory import read
 from nb201env.architecture import index_of
 from nb201env.classes import canonical_classes, representatives
 from nb201env.extras import MissingExtra
 from nb201env.space import SIZE
+from nb201env.trajectory import read
 
 pytest.importorskip("xgboost")
 from sklearn.gaussian_process import GaussianProcessRegressor

@@ -14,6 +14,7 @@ from nb201env.agents.searches.runner import Search
 from nb201env.agents.searches.trajectory import read as read_trajectory
 from nb201env.envs.registration import OFFICIAL
 from nb201env.space import SIZE
+from nb201env.trajectory import read as read_trajectory
 
 SHORT = queries.Contender("evolution", "regularized_evolution", cap=300, seeds=2)
 

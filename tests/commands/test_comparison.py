@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nb201env.comparison import compare, kendall, pareto, spearman
+from nb201env import cost, open_table
+from nb201env.comparison import compare, costs, kendall, pareto, spearman
 from nb201env.space import SIZE
+from nb201env.table import NotRecorded, write_table
 
 SCORES = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=40)
 
@@ -66,3 +70,35 @@ def test_missing_architectures_are_left_out() -> None:
     with pytest.raises(ValueError, match="1 architectures in common"):
         compare(a, np.where(np.arange(SIZE) == 3, 0.5, np.nan))
     assert np.isnan(spearman(np.ones(4), np.arange(4.0)))
+
+
+def test_kendall_of_thousands_counts_every_pair() -> None:
+    """More than one round of merging, with ties, and orders that agree or reverse exactly."""
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    for levels in (3, 50, 10**6):
+        a, b = rng.integers(0, levels, (2, 3001)).astype(float)
+        assert kendall(a, b) == pytest.approx(stats.kendalltau(a, b).statistic, abs=1e-14)
+        assert (kendall(a, a), kendall(a, -a)) == (1, -1)
+    assert np.isnan(kendall(np.ones(1), np.ones(1)))
+
+
+def test_costs_are_the_tables_own_or_the_closed_form(tmp_path: Path) -> None:
+    official = open_table("cifar10-valid-200")
+    np.testing.assert_array_equal(costs(official, "params"), cost.params(np.arange(SIZE), "cifar10"))
+    with pytest.raises(NotRecorded, match="does not record 'energy'; it has"):
+        costs(official, "energy")
+    manifest = {
+        "name": "timed", "task": {"name": "toy", "dataset": "toy"}, "schedule": {"epochs": 1},
+        "seeds": [1, 2], "provenance": {}, "licence": "none", "columns": {"valid_accuracy": {"epochs": [1]}},
+    }  # fmt: skip
+    latency = np.tile([1.0, 3.0], (SIZE, 1))
+    latency[5, 1] = np.nan
+    columns = {"valid_accuracy": np.full((SIZE, 2, 1), 0.5), "latency_seconds": latency}
+    manifest["columns"] |= {"latency_seconds": {}}
+    timed = write_table(tmp_path / "timed.safetensors", manifest, columns)
+    mean = costs(timed, "latency_seconds")
+    assert mean.shape == (SIZE,)
+    assert (mean[4], mean[5]) == (2, 1), "the mean over the runs there are"
+    with pytest.raises(NotRecorded, match="does not record 'params'"):
+        costs(timed, "params")

@@ -151,7 +151,7 @@ def test_the_vector_form_is_the_same(epoch_table: str, variant: dict[str, Any], 
 def test_partial_queries_are_recorded_and_replayed(epoch_table: str, tmp_path: Path) -> None:
     from nb201env.agents.contract import query
     from nb201env.agents.searches.recorder import record, replay
-    from nb201env.agents.searches.trajectory import read
+    from nb201env.trajectory import read
 
     class Ladder:
         """Every architecture after 1, 4 and all epochs."""

@@ -12,8 +12,8 @@ import pytest
 
 from nb201env.agents.contract import Env, vectorized
 from nb201env.agents.searches.recorder import Recorder, record, replay
-from nb201env.agents.searches.trajectory import read
 from nb201env.space import decode
+from nb201env.trajectory import read
 
 KEYS = ("architecture", "run", "accuracy", "seconds", "clock")
 VARIANTS: list[dict[str, Any]] = [

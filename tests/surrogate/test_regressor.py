@@ -14,11 +14,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
+from nb201env.comparison import kendall
 from nb201env.space import SIZE, all_ops
 from nb201env.surrogate import boosting
 from nb201env.surrogate.fidelity.protocol import random_split
 from nb201env.surrogate.fidelity.report import LEVELS
-from nb201env.surrogate.metrics import calibration, kendall_tau, top_kendall_tau
+from nb201env.surrogate.metrics import calibration, top_kendall_tau
 from nb201env.surrogate.model import Surrogate
 from nb201env.surrogate.regressor import SurrogateRegressor, _folds
 from nb201env.tables import open_table
@@ -151,7 +152,7 @@ def test_kendall_tau_stays_above_the_must_values(truth: FloatArray, size: int) -
         train, rest = random_split(truth, size, number)
         model = SurrogateRegressor(random_state=number, n_jobs=2).fit(all_ops()[train], truth[train])
         predicted, deviation = model.predict(all_ops()[rest], return_std=True)
-        taus.append(kendall_tau(truth[rest], predicted))
+        taus.append(kendall(truth[rest], predicted))
         if size == 1563:
             assert top_kendall_tau(truth[rest], predicted) > 0.63
             honest = calibration(truth[rest], predicted, deviation)
@@ -167,7 +168,7 @@ def test_the_graph_encoding_beats_onehot(truth: FloatArray) -> None:
     for encoding in ("onehot", "canonical", "paths+graph"):
         model = SurrogateRegressor(encoding=encoding, random_state=0, n_members=4)
         predicted = model.fit(all_ops()[train], truth[train]).predict(all_ops()[rest])
-        taus.append(kendall_tau(truth[rest], predicted))
+        taus.append(kendall(truth[rest], predicted))
     assert taus[0] < taus[2] - 0.1
     assert taus[1] < taus[2] - 0.05
 
@@ -178,5 +179,5 @@ def test_a_known_data_set_helps(truth: FloatArray) -> None:
     for encoding in ("paths+graph", "paths+graph+transfer:cifar100-200:valid:200"):
         model = SurrogateRegressor(encoding=encoding, random_state=0)
         predicted = model.fit(all_ops()[train], truth[train]).predict(all_ops()[rest])
-        taus.append(kendall_tau(truth[rest], predicted))
+        taus.append(kendall(truth[rest], predicted))
     assert taus[1] > taus[0] + 0.03

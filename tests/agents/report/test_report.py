@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 
 from nb201env import Architecture, cli, open_table
 from nb201env.agents.report import tables
-from nb201env.agents.report.data import Bench, Finished, Landscape, load
+from nb201env.agents.report.data import Bench, load
 from nb201env.agents.report.summary import summarise
+from nb201env.agents.searches.outcome import Landscape, Outcome
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
-from nb201env.agents.searches.trajectory import BadTrajectory, read
 from nb201env.table import Table
+from nb201env.trajectory import BadTrajectory, read
 from tests.agents.conftest import ENVS, LIGHT
 
 runner = CliRunner()
@@ -117,7 +118,7 @@ def test_random_searchs_mean_curve_is_the_closed_form(tmp_path: Path) -> None:
     assert one.random is not None
     np.testing.assert_array_equal(one.random.x, agent.by_queries.x)
     grid = agent.by_queries.x.astype(int) - 1
-    error = np.array([s.regret[grid] for s in agent.entry.searches]).std(axis=0) / np.sqrt(300)
+    error = np.array([s.regrets[grid] for s in agent.entry.searches]).std(axis=0) / np.sqrt(300)
     assert (np.abs(agent.by_queries.mean - one.random.mean) < 4 * error).all()
 
 
@@ -128,9 +129,9 @@ def test_time_curves_are_steps(bench: Bench) -> None:
     valid[:4] = [0.5, 0.7, 0.8, 0.9]
     landscape = Landscape(table, valid, None, 0.9)
 
-    def search(index: list[int], clock: list[float]) -> Finished:
+    def search(index: list[int], clock: list[float]) -> Outcome:
         asked = np.array(index)
-        return Finished(Path("x"), {"seed": 0}, landscape, asked, np.array(clock), asked, asked >= 0)
+        return Outcome(Path("x"), {"seed": 0}, landscape, asked, np.array(clock), asked, asked >= 0)
 
     from nb201env.agents.report.summary import _by_seconds
 
@@ -147,7 +148,7 @@ def test_repeated_architectures_count_as_queries_but_not_as_different(bench: Ben
     landscape = bench.settings[0].landscape
     best = int(np.argmax(landscape.valid))
     index = np.array([5, 5, 5, 6, best, best])
-    one = Finished(Path("x"), {"seed": 0}, landscape, index, np.arange(6.0), index, index >= 0)
+    one = Outcome(Path("x"), {"seed": 0}, landscape, index, np.arange(6.0), index, index >= 0)
     assert [_needed(one, within, False) for _, within in TARGETS] == [5, 5, 5]
     assert [_needed(one, within, True) for _, within in TARGETS] == [3, 3, 3]
     partly = replace(one, whole=np.array([True] * 5 + [False]), index=np.array([5, 5, 5, 6, 7, best]))

@@ -13,8 +13,8 @@ from nb201env.agents.report.data import load
 from nb201env.agents.report.papers import beside
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all
-from nb201env.agents.searches.trajectory import read
 from nb201env.table import write_table
+from nb201env.trajectory import read
 from tests.agents.conftest import ENVS, LIGHT
 from tests.agents.report.test_report import report, runner
 

@@ -259,7 +259,7 @@ def test_regrets_are_those_of_the_recorded_search(tmp_path: Path) -> None:
     from benchmarks.studies.rl import STOPS, regrets
     from nb201env import open_table
     from nb201env.agents.searches.runner import Search
-    from nb201env.agents.searches.trajectory import read
+    from nb201env.trajectory import read
 
     found = regrets("random_search", {}, "NB201-digits-v0", [3])
     search = Search("random_search", "NB201-digits-v0", 3, {"budget_queries": STOPS[-1]}, tmp_path)

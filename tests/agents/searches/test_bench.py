@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from nb201env import cli
 from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.agents.searches.runner import Search, format_seeds, parse_seeds, run_all
-from nb201env.agents.searches.trajectory import BadTrajectory, read
+from nb201env.trajectory import BadTrajectory, read
 
 LIGHT = ["random_search", "regularized_evolution"]
 ENVS = ["NB201-cifar10-v0", "NB201-cifar100-v0"]

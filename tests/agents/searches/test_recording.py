@@ -22,8 +22,8 @@ from nb201env.agents.contract import Env, query
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, record, replay
 from nb201env.agents.searches.runner import Search, format_budget, parse_budget, parse_seeds, run_all
-from nb201env.agents.searches.trajectory import BadTrajectory, Trajectory, read
 from nb201env.space import sample
+from nb201env.trajectory import BadTrajectory, Trajectory, read
 
 LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
 NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost"}
@@ -86,7 +86,7 @@ def test_cheating_is_reported(tmp_path: Path) -> None:
     header, queries = trajectory.header, trajectory.queries
 
     def problems(header: dict[str, Any] = header, queries: list[Any] = queries) -> list[str]:
-        return replay(Trajectory(header, queries, True))
+        return replay(Trajectory(Path(), header, queries, True))
 
     assert problems() == []
     assert problems(header | {"seed": 1})
@@ -209,7 +209,7 @@ def test_incumbents() -> None:
     queries = [
         {"architecture": str(Architecture.from_index(i)), "accuracy": a} for i, a in enumerate(accuracies)
     ]
-    assert Trajectory({}, queries, True).incumbents().tolist() == [0, 0, 2, 2, 2, 5]
+    assert Trajectory(Path(), {}, queries, True).incumbents().tolist() == [0, 0, 2, 2, 2, 5]
 
 
 # -- the runner ------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from torch import Tensor  # noqa: E402
 
 from nb201env.agents import check_agent, make_agent  # noqa: E402
 from nb201env.agents.searches.recorder import record, replay  # noqa: E402
-from nb201env.agents.searches.trajectory import read, read_cost  # noqa: E402
 from nb201env.agents.weight_sharing.gradient import strongest  # noqa: E402
 from nb201env.agents.weight_sharing.rsps import connected  # noqa: E402
 from nb201env.agents.weight_sharing.search import Lab, WeightSharing, halves, rate  # noqa: E402
@@ -28,6 +27,7 @@ from nb201env.architecture import Architecture  # noqa: E402
 from nb201env.space import EDGES, NONE  # noqa: E402
 from nb201env.training.images.tasks import load_task  # noqa: E402
 from nb201env.training.threads import one_thread  # noqa: E402
+from nb201env.trajectory import read, read_cost  # noqa: E402
 
 torch.set_num_threads(1)
 NAMES = ("rsps", "darts_v1", "darts_v2", "gdas", "setn", "enas")

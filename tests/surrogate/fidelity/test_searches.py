@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.space import SIZE
 from nb201env.surrogate.fidelity.searches import (
-    Visits,
     _ranges,
     leave_one_out,
     read_searches,
@@ -20,9 +20,28 @@ from nb201env.surrogate.fidelity.searches import (
 )
 from nb201env.table import Table
 from nb201env.tables import open_table
+from nb201env.trajectory import FORMAT, VERSION, BadTrajectory, Trajectory
 
 
-def random_searches(table: Table, agent: str, count: int, queries: int, seed: int = 0) -> list[Visits]:
+def made_up(table: Table, agent: str, index: IntArray, accuracy: FloatArray) -> Trajectory:
+    header = {
+        "format": FORMAT, "version": VERSION, "agent": agent, "command": "made up",
+        "table": {"name": table.name, "id": table.id},
+    }  # fmt: skip
+    queries = [
+        {
+            "architecture": str(Architecture.from_index(i)),
+            "run": "777",
+            "accuracy": a,
+            "seconds": 1,
+            "clock": 1,
+        }
+        for i, a in zip(index.tolist(), accuracy.tolist(), strict=True)
+    ]
+    return Trajectory(Path(f"{agent}.jsonl"), header, queries, True)
+
+
+def random_searches(table: Table, agent: str, count: int, queries: int, seed: int = 0) -> list[Trajectory]:
     """Uniformly random queries; agent "good" asks among the best half only."""
     rng = np.random.default_rng(seed)
     means = table.accuracy(split="valid", epochs=200, run="mean")
@@ -31,17 +50,12 @@ def random_searches(table: Table, agent: str, count: int, queries: int, seed: in
     searches = []
     for _ in range(count):
         index = rng.choice(pool, queries)
-        searches.append(Visits(agent, table.id, "made up", index, runs[index]))
+        searches.append(made_up(table, agent, index, runs[index]))
     return searches
 
 
-def write_trajectory(path: Path, visits: Visits, *, end: bool = True) -> None:
-    header = {"agent": visits.agent, "table": {"id": visits.table_id}, "command": visits.command}
-    queries = [
-        {"architecture": str(Architecture.from_index(int(i))), "accuracy": float(a)}
-        for i, a in zip(visits.index, visits.accuracy, strict=True)
-    ]
-    lines = [header, *queries, *([{"end": "search over"}] if end else [])]
+def write_trajectory(path: Path, search: Trajectory, *, end: bool = True) -> None:
+    lines = [search.header, *search.queries, *([{"end": "search over"}] if end else [])]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -56,7 +70,7 @@ def test_trajectory_files_are_read(table: Table, tmp_path: Path) -> None:
     read = read_searches(tmp_path, table)["rnd"][0]
     np.testing.assert_array_equal(read.index, search.index)
     np.testing.assert_array_equal(read.accuracy, search.accuracy)
-    assert read.command == "made up"
+    assert read.header["command"] == "made up"
 
 
 def test_other_files_are_refused(table: Table, surrogate_table: Table, tmp_path: Path) -> None:
@@ -64,26 +78,26 @@ def test_other_files_are_refused(table: Table, surrogate_table: Table, tmp_path:
         read_searches(tmp_path, table)
     search = random_searches(table, "rnd", 1, 7)[0]
     write_trajectory(tmp_path / "rnd-0.jsonl", search)
-    with pytest.raises(ValueError, match="answered from table"):
+    with pytest.raises(ValueError, match="rnd-0.jsonl: searched the table cifar10-valid-200 with id"):
         read_searches(tmp_path, surrogate_table)
     write_trajectory(tmp_path / "rnd-0.jsonl", search, end=False)
     with pytest.raises(ValueError, match="not the trajectory of a finished search"):
         read_searches(tmp_path, table)
     (tmp_path / "rnd-0.jsonl").write_text("hello\n")
-    with pytest.raises(ValueError, match=r"rnd-0.jsonl: not the trajectory"):
+    with pytest.raises(BadTrajectory, match=r"rnd-0.jsonl, line 1: not JSON"):
         read_searches(tmp_path, table)
 
 
 def test_regret_follows_the_incumbent(table: Table) -> None:
     means = table.accuracy(split="valid", epochs=200, run="mean")
     best = int(np.argmax(means))
-    search = Visits("a", table.id, "", np.array([0, best, 5]), np.array([0.1, 0.92, 0.91]))
+    search = made_up(table, "a", np.array([0, best, 5]), np.array([0.1, 0.92, 0.91]))
     curve = regret_curves(table, [search], 3)[0]
     np.testing.assert_allclose(curve, [means[best] - means[0], 0, 0])
     # A lucky run of a worse architecture takes the lead, and the regret says what it is worth.
-    lucky = Visits("a", table.id, "", np.array([best, 0]), np.array([0.91, 0.93]))
+    lucky = made_up(table, "a", np.array([best, 0]), np.array([0.91, 0.93]))
     np.testing.assert_allclose(regret_curves(table, [lucky], 2)[0], [0, means[best] - means[0]])
-    with pytest.raises(ValueError, match="has 3 queries; 4 are needed"):
+    with pytest.raises(ValueError, match="3 queries; 4 are needed"):
         regret_curves(table, [search], 4)
 
 
@@ -102,7 +116,7 @@ def test_the_same_searches_are_inside_the_band(table: Table) -> None:
 def test_leaving_the_band_is_reported(table: Table) -> None:
     real = {"a": random_searches(table, "good", 10, 20)}
     worst = int(np.argmin(table.accuracy(split="valid", epochs=200, run="mean")))
-    bad = {"a": [Visits("a", table.id, "", np.full(20, worst), np.full(20, 0.1))] * 3}
+    bad = {"a": [made_up(table, "a", np.full(20, worst), np.full(20, 0.1))] * 3}
     one = trajectory_fidelity(table, table, real, bad, 20)["agents"]["a"]
     assert one["inside"] == 0
     assert one["outside"] == one["apart"] == [[1, 20]]

@@ -24,6 +24,7 @@ import numpy as np
 
 from nb201env.architecture import all_strings, index_of
 from nb201env.arrays import FloatArray, IntArray
+from nb201env.table import Table
 
 FORMAT, VERSION = "nb201-trajectory", 1
 
@@ -37,12 +38,14 @@ class Trajectory:
     """One search.
 
     Attributes:
+        path: Its file.
         header: The first line.
         queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward;
             and epochs, where the agent asked for those of a shorter training.
         complete: Whether the search ran to its end.
     """
 
+    path: Path
     header: dict[str, Any]
     queries: list[dict[str, Any]]
     complete: bool
@@ -52,12 +55,15 @@ class Trajectory:
         """The lexicographic index of every query's architecture; int64 [queries].
 
         Raises:
-            ValueError: If a query names no architecture.
+            BadTrajectory: If a query names no architecture.
         """
         known = _indices()
         asked = [q["architecture"] for q in self.queries]
-        # A name that is not known is parsed for the sake of the error's message.
-        return np.array([known[a] if a in known else index_of(a) for a in asked], dtype=np.int64)
+        try:
+            # A name that is not known is parsed for the sake of the error's message.
+            return np.array([known[a] if a in known else index_of(a) for a in asked], dtype=np.int64)
+        except ValueError as error:
+            raise BadTrajectory(f"{self.path}: {error}") from None
 
     @property
     def accuracy(self) -> FloatArray:
@@ -68,6 +74,19 @@ class Trajectory:
     def clock(self) -> FloatArray:
         """Simulated seconds spent after every query; float64 [queries]."""
         return np.array([q["clock"] for q in self.queries])
+
+    def check_table(self, table: Table) -> None:
+        """Check that `table` is the one that answered this search.
+
+        Raises:
+            ValueError: If its id is another one.
+        """
+        recorded = self.header["table"]
+        if table.id != recorded["id"]:
+            raise ValueError(
+                f"{self.path}: searched the table {recorded['name']} with id {recorded['id'][:12]}; the one "
+                f"here has id {table.id[:12]}"
+            )
 
     def incumbents(self) -> IntArray:
         """After every query, the index of the architecture whose accuracy was the best so far."""
@@ -158,7 +177,7 @@ def read(path: str | os.PathLike[str]) -> Trajectory:
     for number, query in enumerate(queries, start=2):
         if not {"architecture", "run", "accuracy", "seconds", "clock"} <= set(query):
             raise BadTrajectory(f"{path}, line {number}: not a query")
-    return Trajectory(lines[0], queries, complete)
+    return Trajectory(Path(path), lines[0], queries, complete)
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
