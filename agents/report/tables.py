@@ -11,8 +11,8 @@ import numpy as np
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
-from nb201env.agents.searches.runner import format_seeds
 from nb201env.arrays import FloatArray
+from nb201env.reading import format_seeds
 
 NOT_RECORDED = "not recorded"
 NONE = "–"
