@@ -128,7 +128,7 @@ def _explain(error: BaseException, trace: bool) -> int:
     if trace:
         traceback.print_exception(error)
     if isinstance(error, BrokenPipeError):  # nobody reads on, as in `nb201 ... | head`
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 1
     if isinstance(error, KeyboardInterrupt | Interrupted):
         typer.echo(str(error) or "stopped", err=True)

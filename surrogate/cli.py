@@ -138,9 +138,7 @@ def evaluate(
     searches: Annotated[
         str | None, typer.Option(help="A surrogate's table to compare searches on, against its own table.")
     ] = None,
-    agent: Annotated[
-        list[str], typer.Option(help="Agents for --searches, repeated or with commas.")
-    ] = _AGENTS,
+    agent: Annotated[list[str], typer.Option(help="Agents for --searches, with commas.")] = _AGENTS,
     seeds: Annotated[str, typer.Option(help="Seeds of these searches: 4, 0-9 or 0,3,7-9.")] = "0-19",
     queries: Annotated[int, typer.Option(min=1, help="Budget of a search.")] = 200,
     json: Json = False,

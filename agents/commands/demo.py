@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from nb201env.agents.commands.search import execute, finish, outcomes_by_agent, print_outcomes
+from nb201env.agents.commands.search import print_outcomes, run
 from nb201env.agents.report.data import load_files
 from nb201env.agents.report.write import write
 from nb201env.agents.searches.runner import Search
@@ -38,9 +38,9 @@ def demo(
     plan = [Search(agent, ENV_ID, seed, rules, folder) for agent in AGENTS for seed in numbers]
     budget = format_budget(rules)
     typer.echo(f"{len(plan)} searches on {ENV_ID}, budget {budget}")
-    finish(execute(plan, min(jobs, len(plan))))
+    found = run(plan, min(jobs, len(plan)))
     title = f"{ENV_ID}, budget {budget}: mean ± standard deviation of {len(numbers)} searches"
-    print_outcomes(outcomes_by_agent(plan), title)
+    print_outcomes(found, title)
     pages = out / "demo-report"
     write(load_files([search.path for search in plan]), pages, f"nb201 demo --budget {budget} "
           f"--seeds {seeds} --out {out}")  # fmt: skip

@@ -129,13 +129,16 @@ def finish(failures: Sequence[Failure]) -> None:
 def show(searches: Sequence[Search], failures: Sequence[Failure], *, as_json: bool) -> None:
     """Print what the searches found that did not fail: a table per environment, or JSON."""
     failed = {failure.search.path for failure in failures}
-    done = [search for search in searches if search.path not in failed]
+    rows: list[dict[str, Any]] = []
+    for env in dict.fromkeys(search.env_id for search in searches):
+        mine = [search for search in searches if search.env_id == env and search.path not in failed]
+        found = outcomes_by_agent(mine)
+        if as_json:
+            rows += [{"env": env} | row for row in as_rows(found)]
+        elif found:
+            print_outcomes(found, f"{env}, budget {format_budget(mine[0].budget)}")
     if as_json:
-        print_json(as_rows(done))
-        return
-    for env in dict.fromkeys(search.env_id for search in done):
-        mine = [search for search in done if search.env_id == env]
-        print_outcomes(outcomes_by_agent(mine), f"{env}, budget {format_budget(mine[0].budget)}")
+        print_json(rows)
 
 
 def outcomes_by_agent(searches: Sequence[Search]) -> dict[str, list[trajectory.Trajectory]]:
@@ -146,24 +149,29 @@ def outcomes_by_agent(searches: Sequence[Search]) -> dict[str, list[trajectory.T
     return found
 
 
-def as_rows(searches: Sequence[Search]) -> list[dict[str, Any]]:
-    """One row per finished search; accuracy and regret as fractions, time in GPU hours."""
+def run(searches: Sequence[Search], jobs: int) -> dict[str, list[trajectory.Trajectory]]:
+    """Run searches, all of which must finish; trajectories by agent."""
+    finish(execute(searches, jobs))
+    return outcomes_by_agent(searches)
+
+
+def as_rows(found: dict[str, list[trajectory.Trajectory]]) -> list[dict[str, Any]]:
+    """One row per search; accuracy and regret as fractions, time in GPU hours."""
     rows = []
-    for search in searches:
-        result = curves.outcome(trajectory.read(search.path))
-        rows.append(
-            {
-                "env": search.env_id,
-                "agent": search.agent,
-                "seed": search.seed,
-                "queries": result.queries,
-                "gpu_hours": result.gpu_hours,
-                "accuracy": result.accuracy,
-                "regret": result.regret,
-                "architecture": str(result.architecture),
-                "file": str(search.path),
-            }
-        )
+    for name, runs in found.items():
+        for one in runs:
+            result = curves.outcome(one)
+            rows.append(
+                {
+                    "agent": name,
+                    "seed": one.header["seed"],
+                    "queries": result.queries,
+                    "gpu_hours": result.gpu_hours,
+                    "accuracy": result.accuracy,
+                    "regret": result.regret,
+                    "architecture": str(result.architecture),
+                }
+            )
     return rows
 
 

@@ -66,6 +66,6 @@ class Group(typer.Typer):
             help=help, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
         )
 
-    def command(self, name: str | None = None, **settings: Any) -> Callable[[_Function], _Function]:  # type: ignore[override]
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[_Function], _Function]:
         """Declare a function as a command of the group."""
         return super().command(name, cls=Command, **settings)
