@@ -9,12 +9,15 @@ command needs beyond the core it asks `nb201env.extras.require` for.
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+import traceback
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
+
+from nb201env.commands.common import Group
+from nb201env.output import Interrupted, print_error
 
 GROUP = "nb201.commands"
 
@@ -45,7 +48,7 @@ class _Commands(TyperGroup):
 
 def _command(what: Any, name: str, **settings: Any) -> Any:
     """A function or a group, as typer's own command."""
-    outer = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    outer = Group("")
     outer.callback()(lambda: None)
     if isinstance(what, typer.Typer):
         outer.add_typer(what, name=name)
@@ -81,20 +84,73 @@ def build() -> typer.Typer:
         help="Architecture search on NAS-Bench-201 tables.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
     )
-    app.callback()(lambda: None)
+    app.callback()(_program)
     return app
 
 
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=lambda wanted: _version(wanted),
+                     help="Print the version and exit."),
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an error comes from; stands anywhere.")
+    ] = False,
+) -> None:  # fmt: skip
+    """Options of the program itself; `main` reads --traceback before it hands over."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nb201env {version('nb201env')}")
+        raise typer.Exit
+
+
 def main() -> None:
-    """Run the program; a mistake in its use ends in one line on stderr and exit code 2."""
+    """Run the program.
+
+    Exit codes: 2 for a mistake in its use, 1 for a finding or a failure, 130 after Ctrl-C. Errors
+    are one line on stderr; --traceback, anywhere on the command line, shows where they come from.
+    """
+    trace = "--traceback" in sys.argv[1:]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--traceback"]
     try:
-        build()()
-    except _mistakes() as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+        code = build()(prog_name="nb201", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:
+        code = _explain(error, trace)
+    sys.exit(code)
+
+
+def _explain(error: BaseException, trace: bool) -> int:
+    """Print one line about an error; the exit code."""
+    if trace:
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):  # nobody reads on, as in `nb201 ... | head`
+        sys.stdout = None
+        return 1
+    if isinstance(error, KeyboardInterrupt | Interrupted):
+        typer.echo(str(error) or "stopped", err=True)
+        return 130
+    if hasattr(error, "format_message"):  # typer's own: a wrong option, a missing argument
+        return _explain_usage(error)
+    if isinstance(error, _mistakes()):
+        print_error(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        return 2
+    rest = "" if trace else "; run it with --traceback for the rest"
+    print_error(f"unexpected {type(error).__name__}: {error}{rest}")
+    return 1
+
+
+def _explain_usage(error: Any) -> int:
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
+        typer.echo(message, err=True)
+    else:
+        context = getattr(error, "ctx", None)
+        print_error(message.rstrip(".") + (f"; see {context.command_path} --help" if context else ""))
+    return int(error.exit_code)
 
 
 def _mistakes() -> tuple[type[Exception], ...]:

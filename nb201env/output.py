@@ -1,33 +1,52 @@
-"""How commands read architectures and show results: tables for people, JSON for programs."""
+"""What commands print: tables for people, JSON for programs, progress on a terminal, errors in one line."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import typer
+from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table as Grid
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from nb201env.architecture import Architecture
-from nb201env.table import Run, Table
+from nb201env.table import Table
+
+
+class Interrupted(Exception):
+    """Ctrl-C in a command that can be resumed; the message says how."""
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """For what a command may be stopped in and goes on with when it is run again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; run the same command again to resume") from None
+
+
+def command_line() -> str:
+    """The command that is running, as one would type it."""
+    return shlex.join(["nb201", *sys.argv[1:]])
+
+
+def print_error(message: object) -> None:
+    """Write one line to stderr: "error: " and the message as it is."""
+    line = " ".join(str(message).split("\n"))
+    typer.echo(f"{typer.style('error:', fg='red')} {line}", err=True)
 
 
 def print_json(value: Any) -> None:
     """Write a value as JSON; numbers that are not finite become null."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
@@ -43,57 +62,82 @@ def _plain(value: Any) -> Any:
 
 
 def print_grid(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """Write a small table; columns of numbers are right-aligned."""
+    """Write a small table; columns of numbers are right-aligned; without headings if all are empty.
+
+    Nothing is folded or cut: on a narrow terminal a line runs over its edge, so that an architecture
+    can be copied whole.
+    """
     rows = [[str(cell) for cell in row] for row in rows]
-    grid = Grid(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column, heading in enumerate(headings):
-        number = bool(rows) and all(re.fullmatch(r"[-+]?[\d.,]+( .?)?|-|", row[column]) for row in rows)
-        grid.add_column(heading, justify="right" if number else "left", overflow="fold")
+    heads = [heading.split("\n") for heading in headings]
+    height = max(map(len, heads)) if any(headings) else 0
+    top = [[head[line] if line < len(head) else "" for head in heads] for line in range(height)]
+    widths = [max(map(cell_len, column)) for column in zip(*top, *rows, strict=True)]
+    right = [bool(rows) and all(map(_is_number, column)) for column in zip(*rows, strict=True)]
+    right = right or [False] * len(widths)
+    if title:
+        typer.secho(title, bold=True)
+    for line in top:
+        typer.secho(_line(line, widths, right), bold=True)
     for row in rows:
-        grid.add_row(*row)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 240).print(grid, markup=False)
+        typer.echo(_line(row, widths, right))
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?[\d.,]+( ± [\d.,]+| .)?|-|", cell))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    gaps = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
+    padded = (gap + cell if side else cell + gap for cell, gap, side in zip(cells, gaps, right, strict=True))
+    return "  ".join(padded).rstrip()
 
 
 @contextmanager
-def progress_bar(what: str, unit: str = "architectures") -> Iterator[Any]:
-    """A progress bar on stderr, if that is a terminal; yields the function to call with (done, total)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+def progress_bars(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Progress bars on stderr, if that is a terminal, with these columns between bar and time."""
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), *columns, TimeElapsedColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        yield progress
 
 
-def read_architecture(text: str) -> Architecture:
-    """An official string, ``official:6111`` or ``index:4711``.
+@contextmanager
+def progress_bar(what: str, unit: str = "architectures") -> Iterator[Callable[..., None]]:
+    """One progress bar on stderr, if that is a terminal.
 
-    Raises:
-        ValueError: For anything else; a bare number is ambiguous.
+    Yields:
+        The function to call with how much is done, how much there is, and optionally a note.
     """
-    kind, _, number = text.partition(":")
-    if number.isdecimal() and kind == "official":
-        return Architecture.from_official_index(int(number))
-    if number.isdecimal() and kind == "index":
-        return Architecture.from_index(int(number))
-    if text.isdecimal():
-        raise ValueError(f"{text} could be two architectures: write official:{text} (its row in the official "
-                         f"files) or index:{text} (lexicographic)")  # fmt: skip
-    return Architecture.parse(text)
+    counts = TextColumn(f"{{task.completed:,.0f}}/{{task.fields[of]}} {unit}", markup=False)
+    with progress_bars(counts, TextColumn("{task.fields[note]}", markup=False)) as progress:
+        task = progress.add_task(what, total=None, of="?", note="")
 
+        def update(done: int, total: int, note: str = "") -> None:
+            progress.update(task, completed=done, total=total, of=f"{total:,}", note=note)
 
-def read_run(text: str) -> Run:
-    """A seed, or "mean"."""
-    if text == "mean":
-        return "mean"
-    if not text.isdecimal():
-        raise ValueError(f"--run is a seed or 'mean'; got {text!r}")
-    return int(text)
+        yield update
 
 
 def percent(fraction: float) -> str:
     """An accuracy as people read it."""
     return f"{100 * fraction:.2f}"
+
+
+def spread(fractions: Sequence[float]) -> str:
+    """Accuracies or regrets as mean ± standard deviation in percent; one alone without a deviation."""
+    values = 100 * np.array(fractions)
+    return f"{values.mean():.2f} ± {values.std():.2f}" if len(values) > 1 else f"{values[0]:.2f}"
+
+
+def names(architecture: Architecture) -> dict[str, Any]:
+    """An architecture's three names, for JSON."""
+    return {
+        "architecture": str(architecture),
+        "index": architecture.index,
+        "official_index": architecture.official_index,
+    }
 
 
 def summary(table: Table) -> dict[str, Any]:

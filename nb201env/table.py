@@ -13,7 +13,7 @@ split's, seed's or epoch's value; and no argument that changes a number has a de
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -284,7 +284,7 @@ class Table:
         recorded = spec.get("epochs")
         if recorded and epochs not in recorded:
             raise NotRecorded(
-                f"{self.name} does not record {column!r} at epochs={epochs}; recorded: {_ranges(recorded)}"
+                f"{self.name} does not record {column!r} at epochs={epochs}; recorded: {ranges(recorded)}"
             )
         if raw.ndim == 3 and recorded:
             at = recorded.index(epochs)
@@ -369,9 +369,10 @@ def verify_file(path: str | os.PathLike[str]) -> list[str]:
         return [str(error)]
 
 
-def _ranges(epochs: list[int]) -> str:
-    contiguous = len(epochs) > 2 and epochs == list(range(epochs[0], epochs[-1] + 1))
-    return f"{epochs[0]}..{epochs[-1]}" if contiguous else ", ".join(map(str, epochs))
+def ranges(epochs: Sequence[int]) -> str:
+    """Epochs as text: "1..200" if none is left out between the first and the last, else all of them."""
+    whole = len(epochs) > 2 and list(epochs) == list(range(epochs[0], epochs[-1] + 1))
+    return f"{epochs[0]}..{epochs[-1]}" if whole else ", ".join(map(str, epochs))
 
 
 __all__ = [
@@ -382,6 +383,7 @@ __all__ = [
     "Result",
     "Run",
     "Table",
+    "ranges",
     "verify_file",
     "write_table",
 ]

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
 from nb201env.arrays import IntArray
+from nb201env.commands.common import ARCHITECTURE, Group, Json
 from nb201env.extras import require
+from nb201env.output import command_line, names, print_json, resumable
+from nb201env.reading import parse_seeds, read_architecture, read_architecture_file, read_names, read_numbers
 from nb201env.surrogate import check_extra
 
 if TYPE_CHECKING:
     from nb201env.table import Table
 
-app = typer.Typer(
-    help="Predict a table from a part of one, and measure how well.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = Group("Predict a table from a part of one, and measure how well.")
 
+_AGENTS = ["random_search", "regularized_evolution", "ppo", "a2c"]
 _TableName = Annotated[str, typer.Option("--table", help="Name or path of a table.")]
 _Split = Annotated[str, typer.Option(help='The split whose accuracy to predict, such as "valid".')]
 _Seed = Annotated[int, typer.Option(min=0, help="For everything random.")]
-_Jobs = Annotated[int, typer.Option(min=1, help="Threads; changes nothing but the time.")]
+_Threads = Annotated[int, typer.Option(min=1, help="Threads; the results do not depend on it.")]
 
 
 @app.command()
@@ -38,17 +36,22 @@ def fit(
     size: Annotated[
         int | None, typer.Option(min=2, help="How many random architectures to train on.")
     ] = None,
-    indices: Annotated[
-        Path | None, typer.Option(help="Or a file of lexicographic indices, one per line.")
+    architectures: Annotated[
+        Path | None,
+        typer.Option(help="Or a file of them, one per line: official:6111, index:4711 or a string."),
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encodings joined by '+'.")] = "paths+graph",
     seed: _Seed = 0,
     table_out: Annotated[
         Path | None, typer.Option(help="Also write the predictions of the whole space, as a table file.")
     ] = None,
-    jobs: _Jobs = 1,
+    threads: _Threads = 1,
+    json: Json = False,
 ) -> None:
-    """Fit a surrogate on a part of a table and save it."""
+    """Fit a surrogate on a part of a table and save it.
+
+    Example: nb201 surrogate fit --table cifar100-200 --split valid --epochs 200 --size 500 --out model
+    """
     check_extra()
     from nb201env.surrogate.model import fit_surrogate
     from nb201env.surrogate.storage import save
@@ -56,50 +59,64 @@ def fit(
     from nb201env.tables import open_table
 
     source = open_table(table)
-    train = _architectures(source, split, max(epochs), size, indices, seed)
+    train = _architectures(source, split, max(epochs), size, architectures, seed)
     surrogate = fit_surrogate(
-        source, train, split=split, epochs=epochs, random_state=seed, n_jobs=jobs,
+        source, train, split=split, epochs=epochs, random_state=seed, n_jobs=threads,
         settings={"encoding": encoding},
     )  # fmt: skip
     model_id = save(surrogate, out)
-    typer.echo(f"{out}: model {model_id[:12]}, trained on {len(train):,} architectures of {source.name}")
-    for name, value in surrogate.manifest["held_out_scores"].items():
-        typer.echo(f"  {name.replace('_', ' '):20} {value:.4f}")
+    scores, written = surrogate.manifest["held_out_scores"], None
     if table_out is not None:
-        provenance = {"model_id": model_id, "command": _command()}
+        provenance = {"model_id": model_id, "command": command_line()}
         name = table_out.stem if table_out.stem.endswith("-surrogate") else None
         written = materialise(surrogate, table_out, name=name, seed=seed, provenance=provenance)
+    if json:
+        found = {"out": str(out), "id": model_id, "architectures": len(train), "held_out_scores": scores}
+        print_json(found | ({"table": str(table_out), "table_id": written.id} if written else {}))
+        return
+    typer.echo(f"{out}: model {model_id[:12]}, trained on {len(train):,} architectures of {source.name}")
+    for name, value in scores.items():
+        typer.echo(f"  {name.replace('_', ' '):20} {value:.4f}")
+    if written is not None:
         typer.echo(f"{table_out}: table {written.name} {written.id[:12]}")
 
 
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model file that `fit` wrote.")],
-    architectures: Annotated[
-        list[str] | None, typer.Argument(help="Lexicographic indices or official strings.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the whole space to this CSV file.")] = None,
+    architectures: Annotated[list[str] | None, typer.Argument(help=ARCHITECTURE)] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the whole space to this CSV file.")] = None,
+    json: Json = False,
 ) -> None:
-    """Predict architectures, or with --csv the whole space."""
+    """Predict architectures, or with --out the whole space.
+
+    Example: nb201 surrogate predict model official:6111 index:4711
+    """
+    if not architectures and out is None:
+        raise ValueError("name architectures to predict, or a CSV file with --out")
+    chosen = [read_architecture(text) for text in architectures or []]
     check_extra()
-    from nb201env.architecture import all_strings, index_of
+    from nb201env.architecture import all_strings
     from nb201env.space import SIZE
     from nb201env.surrogate.storage import load
 
-    if not architectures and csv is None:
-        raise ValueError("name architectures to predict, or a file with --csv")
     surrogate = load(model)
-    if csv is not None:
+    if out is not None:
         accuracy, deviation = surrogate.predict(np.arange(SIZE))
         lines = ["index,architecture,accuracy,deviation"]
         rows = zip(range(SIZE), all_strings(), accuracy, deviation, strict=True)
         lines += [f"{i},{text},{mean:.6f},{spread:.6f}" for i, text, mean, spread in rows]
-        csv.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        typer.echo(f"{csv}: {SIZE:,} predictions, accuracies as fractions")
-    for text in architectures or []:
-        index = index_of(int(text) if text.lstrip("-").isdigit() else text)
-        accuracy, deviation = surrogate.predict(np.array([index]))
-        typer.echo(f"{index:6}  {100 * accuracy[0]:6.2f} % ± {100 * deviation[0]:.2f}  (predicted)")
+        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if not json:
+            typer.echo(f"{out}: {SIZE:,} predictions, accuracies as fractions")
+    found = []
+    for one in chosen:
+        ((mean,), (spread,)) = surrogate.predict(np.array([one.index]))
+        found.append(names(one) | {"accuracy": mean, "deviation": spread})
+        if not json:
+            typer.echo(f"{one}  {100 * mean:6.2f} % ± {100 * spread:.2f}  (predicted)")
+    if json:
+        print_json({"predictions": found} | ({"out": str(out)} if out else {}))
 
 
 @app.command()
@@ -113,37 +130,43 @@ def evaluate(
     sizes: Annotated[
         str, typer.Option(help="Training sizes, joined by commas.")
     ] = "20,78,156,469,781,1563,3125,7812",
-    splits: Annotated[int, typer.Option(min=1, help="Random splits.")] = 10,
-    models: Annotated[str, typer.Option(help="Models, joined by commas, or 'all'.")] = "all",
-    transfer_splits: Annotated[int, typer.Option(min=0, help="Random splits for transfer; 0: none.")] = 3,
+    draws: Annotated[int, typer.Option(min=1, help="Random draws of the training architectures.")] = 10,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Models, repeated or with commas; by default all.")
+    ] = None,
+    transfer_draws: Annotated[int, typer.Option(min=0, help="Random draws for transfer; 0: none.")] = 3,
     searches: Annotated[
         str | None, typer.Option(help="A surrogate's table to compare searches on, against its own table.")
     ] = None,
-    agents: Annotated[
-        str, typer.Option(help="Agents for --searches.")
-    ] = "random_search,regularized_evolution,ppo,a2c",
-    seeds: Annotated[int, typer.Option(min=1, help="Searches per agent.")] = 20,
+    agent: Annotated[list[str], typer.Option(help="Agents for --searches, with commas.")] = _AGENTS,
+    seeds: Annotated[str, typer.Option(help="Seeds of these searches: 4, 0-9 or 0,3,7-9.")] = "0-19",
     queries: Annotated[int, typer.Option(min=1, help="Budget of a search.")] = 200,
+    json: Json = False,
 ) -> None:
     """Measure the fidelity of surrogates and baselines and write the report.
 
     What was measured before is kept in the folder and not measured again, so an evaluation can be
     stopped and started.
+
+    Example: nb201 surrogate evaluate --table cifar100-200 --split valid --epochs 200 --draws 2
     """
     check_extra()
     require("matplotlib", "plots")
     from nb201env.surrogate.fidelity import baselines
     from nb201env.surrogate.fidelity.evaluate import Plan, SearchPlan, evaluate
 
-    chosen = baselines.NAMES if models == "all" else tuple(models.split(","))
-    for name in chosen:
-        baselines.model(name, 0)
+    chosen = tuple(read_names(model, "model", baselines.NAMES)) if model else baselines.NAMES
+    numbers, agents = tuple(parse_seeds(seeds)), tuple(",".join(agent).split(","))
     plan = Plan(
-        tables=tuple(table), split=split, epochs=epochs, out=out, sizes=_whole_numbers(sizes), splits=splits,
-        models=chosen, transfer_splits=transfer_splits, command=_command(),
-        searches=SearchPlan(searches, tuple(agents.split(",")), seeds, queries) if searches else None,
+        tables=tuple(table), split=split, epochs=epochs, out=out, sizes=read_numbers(sizes, "--sizes"),
+        splits=draws, models=chosen, transfer_splits=transfer_draws, command=command_line(),
+        searches=SearchPlan(searches, agents, numbers, queries) if searches else None,
     )  # fmt: skip
-    summary = evaluate(plan, say=lambda text: typer.echo(text, err=True))
+    with resumable():
+        summary = evaluate(plan, say=lambda text: typer.echo(text, err=True))
+    if json:
+        print_json(summary)
+        return
     for one in summary["tables"]:
         for size, scores in one["models"].get(baselines.SURROGATE, {}).items():
             typer.echo(
@@ -154,29 +177,15 @@ def evaluate(
 
 
 def _architectures(
-    table: Table, split: str, epochs: int, size: int | None, indices: Path | None, seed: int
+    table: Table, split: str, epochs: int, size: int | None, file: Path | None, seed: int
 ) -> IntArray:
     from nb201env.surrogate.fidelity.protocol import random_split
 
-    if (size is None) == (indices is None):
-        raise ValueError("say either --size (random architectures) or --indices (a file), not both or none")
-    if indices is None:
+    if (size is None) == (file is None):
+        raise ValueError(
+            "say either --size (random architectures) or --architectures (a file), not both or none"
+        )
+    if file is None:
         truth = table.accuracy(split=split, epochs=epochs, run="mean")
         return random_split(truth, size or 0, seed)[0]
-    try:
-        return np.array([int(line) for line in indices.read_text(encoding="utf-8").split()], dtype=np.int64)
-    except ValueError as error:
-        raise ValueError(f"{indices}: one lexicographic index per line; {error}") from error
-
-
-def _whole_numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError as error:
-        raise ValueError(f"--sizes takes whole numbers joined by commas; got {text!r}") from error
-
-
-def _command() -> str:
-    """The command that is running, as one would type it."""
-    words: list[Any] = ["nb201", *sys.argv[1:]]
-    return shlex.join(map(str, words))
+    return np.array([one.index for one in read_architecture_file(file)], dtype=np.int64)

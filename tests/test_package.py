@@ -167,7 +167,7 @@ def test_the_demo_prints_and_draws(tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     pytest.importorskip("matplotlib")
     result = runner.invoke(
-        cli.build(), ["demo", "--queries", "30", "--searches", "2", "--jobs", "1", "--out", str(tmp_path)]
+        cli.build(), ["demo", "--budget", "30", "--seeds", "0-1", "--jobs", "1", "--out", str(tmp_path)]
     )
     assert result.exit_code == 0, result.output
     for words in (

@@ -7,17 +7,22 @@ from typing import Annotated
 
 import typer
 
-from nb201env.agents.commands.search import execute, finish, json_object, outcomes_by_agent, print_outcomes
+from nb201env.agents.commands.search import ENVS, Agents, execute, finish, read_agents, read_envs, show
 from nb201env.agents.papers.protocols import plan_protocol
-from nb201env.agents.registry import AGENTS
 from nb201env.agents.searches.plan import plan, unfinished
-from nb201env.agents.searches.runner import format_budget, parse_budget, parse_seeds
+from nb201env.commands.common import Address, Engine, Jobs, Json, Seeds, cluster_address
+from nb201env.envs.registration import TABLES
+from nb201env.output import resumable
+from nb201env.reading import parse_budget, parse_seeds, read_object
 
 
 def bench(
-    agents: Annotated[str, typer.Option(help=f"Agents, separated by commas: {', '.join(AGENTS)}.")],
-    envs: Annotated[str | None, typer.Option(help="Environment ids, separated by commas.")] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds of the searches: 4, 0-9 or 0,3,7-9.")] = "0-9",
+    agent: Agents,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Environments, repeated or with commas: {', '.join(TABLES)}, …"),
+    ] = None,
+    seeds: Seeds = "0-9",
     budget: Annotated[str | None, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = None,
     protocol: Annotated[
         str | None, typer.Option(help="A paper's: nb201 or nats; sets environments and budgets.")
@@ -27,29 +32,31 @@ def bench(
     ),
     agent_kwargs: Annotated[str, typer.Option(help='Hyper-parameters by agent, JSON: {"ppo": {…}}.')] = "{}",
     env_kwargs: Annotated[str, typer.Option(help="Further arguments of all environments, JSON.")] = "{}",
-    jobs: Annotated[int, typer.Option(min=1, help="Searches at a time; the results do not change.")] = 1,
-    engine: Annotated[str, typer.Option(help="local (this machine's processes) or ray.")] = "local",
-    address: Annotated[str, typer.Option(help="Of the cluster: local, auto, ray://host:10001.")] = "local",
+    jobs: Jobs = 1,
+    engine: Engine = "local",
+    address: Address = "local",
+    json: Json = False,
 ) -> None:
-    """Run every agent on every environment with every seed; run it again to go on after a stop."""
-    if engine not in ("local", "ray"):
-        raise ValueError(f"unknown engine {engine!r}; the engines are local, ray")
-    settings, further = json_object(agent_kwargs, "--agent-kwargs"), json_object(env_kwargs, "--env-kwargs")
+    """Run every agent on every environment with every seed; run it again to resume after a stop.
+
+    Example: nb201 bench --agent random_search,ppo --seeds 0-9 --budget 300
+    """
+    cluster = cluster_address(engine, address)
+    settings, further = read_object(agent_kwargs, "--agent-kwargs"), read_object(env_kwargs, "--env-kwargs")
+    agents, numbers = read_agents(agent), parse_seeds(seeds)
     if protocol is None:
-        ids = (envs or "NB201-cifar10-v0").split(",")
-        rules = parse_budget(budget or "500")
-        searches = plan(agents.split(","), ids, parse_seeds(seeds), rules, out, settings, further)
-    elif envs or budget or further:
-        raise ValueError("--protocol sets environments and budgets: leave out --envs, --budget, --env-kwargs")
+        envs, rules = read_envs(env or ENVS), parse_budget(budget or "500")
+        searches = plan(agents, envs, numbers, rules, out, settings, further)
+    elif env or budget or further:
+        raise ValueError("--protocol sets environments and budgets: leave out --env, --budget, --env-kwargs")
     else:
-        searches = plan_protocol(protocol, agents.split(","), parse_seeds(seeds), out, settings)
+        searches = plan_protocol(protocol, agents, numbers, out, settings)
     todo = unfinished(searches)
-    typer.echo(f"{len(searches)} searches, {len(searches) - len(todo)} of them finished before")
-    failures = execute(todo, jobs, address if engine == "ray" else None)
-    failed = {failure.search.path for failure in failures}
-    for env in dict.fromkeys(search.env_id for search in searches):
-        mine = [search for search in searches if search.env_id == env and search.path not in failed]
-        if mine:
-            print_outcomes(outcomes_by_agent(mine), f"{env}, budget {format_budget(mine[0].budget)}")
+    if not json:
+        typer.echo(f"{len(searches)} searches, {len(searches) - len(todo)} of them finished before")
+    with resumable():
+        failures = execute(todo, jobs, cluster)
+    show(searches, failures, as_json=json)
     finish(failures)
-    typer.echo(f"write the report with: nb201 report {out}")
+    if not json:
+        typer.echo(f"write the report with: nb201 report {out}")

@@ -13,6 +13,9 @@ from nb201env.agents.commands.search import print_outcomes, run
 from nb201env.agents.report.data import load_files
 from nb201env.agents.report.write import write
 from nb201env.agents.searches.runner import Search
+from nb201env.commands.common import CORES, Jobs, Seeds
+from nb201env.extras import require
+from nb201env.reading import format_budget, parse_budget, parse_seeds
 
 ENV_ID = "NB201-cifar10-v0"
 AGENTS = ("random_search", "regularized_evolution", "ppo")
@@ -20,25 +23,27 @@ AGENTS = ("random_search", "regularized_evolution", "ppo")
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for trajectories and report.")] = Path("runs"),
-    queries: Annotated[int, typer.Option(min=1, help="Queries per search.")] = 1000,
-    searches: Annotated[int, typer.Option(min=1, help="Searches per agent, with seeds 0, 1, …")] = 10,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    budget: Annotated[str, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = "1000",
+    seeds: Seeds = "0-9",
+    jobs: Jobs = CORES,
 ) -> None:
-    """Compare random search, regularized evolution and PPO on the real CIFAR-10 numbers."""
+    """Compare random search, regularized evolution and PPO on the real CIFAR-10 numbers.
+
+    Example: nb201 demo --budget 300 --seeds 0-4
+    """
     started = time.monotonic()
-    folder = out / "demo"
-    plan = [
-        Search(agent, ENV_ID, seed, {"budget_queries": queries}, folder)
-        for agent in AGENTS
-        for seed in range(searches)
-    ]
-    typer.echo(f"{len(plan)} searches of {queries:,} queries each on {ENV_ID}")
+    require("stable_baselines3", "agents")
+    require("matplotlib", "plots")
+    folder, numbers, rules = out / "demo", parse_seeds(seeds), parse_budget(budget)
+    plan = [Search(agent, ENV_ID, seed, rules, folder) for agent in AGENTS for seed in numbers]
+    budget = format_budget(rules)
+    typer.echo(f"{len(plan)} searches on {ENV_ID}, budget {budget}")
     found = run(plan, min(jobs, len(plan)))
-    title = f"{ENV_ID}: mean ± standard deviation of {searches} searches of {queries:,} queries"
+    title = f"{ENV_ID}, budget {budget}: mean ± standard deviation of {len(numbers)} searches"
     print_outcomes(found, title)
     pages = out / "demo-report"
-    write(load_files([search.path for search in plan]), pages, f"nb201 demo --queries {queries} "
-          f"--searches {searches} --out {out}")  # fmt: skip
+    write(load_files([search.path for search in plan]), pages, f"nb201 demo --budget {budget} "
+          f"--seeds {seeds} --out {out}")  # fmt: skip
     typer.echo(
         f"regret curves: {pages / 'regret-0.png'}; all about these searches: {pages / 'report.html'}; "
         f"trajectories: {folder}{os.sep} (check one with: nb201 replay {plan[-1].path})\n"

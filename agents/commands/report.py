@@ -10,20 +10,35 @@ import typer
 
 from nb201env.agents.report.data import load
 from nb201env.agents.report.write import write
+from nb201env.commands.common import Json
+from nb201env.extras import require
+from nb201env.output import print_json
 
 
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Folders with trajectories.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     replay: Annotated[bool, typer.Option("--replay", help="Replay every trajectory first.")] = False,
-    figures: Annotated[bool, typer.Option(help="Also draw figures (needs the extra plots).")] = True,
+    figures: Annotated[
+        bool, typer.Option("--figures/--no-figures", help="Draw figures too (needs the extra plots).")
+    ] = True,
+    json: Json = False,
 ) -> None:
-    """Compare agents: Markdown, CSV, figures and one HTML page, from trajectories alone."""
+    """Compare agents: Markdown, CSV, figures and one HTML page, from trajectories alone.
+
+    Example: nb201 report runs/bench --out runs/report --replay
+    """
+    if figures:
+        require("matplotlib", "plots")
     words = ["nb201", "report", *map(str, folders), "--out", str(out)]
     command = shlex.join(words + ["--replay"] * replay + ["--no-figures"] * (not figures))
     bench = load(folders, check=replay)
     write(bench, out, command, figures=figures)
-    for name in ("report.html", "report.md"):
-        typer.echo(out / name)
+    pages = [out / name for name in ("report.html", "report.md")]
+    if json:
+        print_json({"out": str(out), "pages": pages, "unfinished": list(bench.unfinished)})
+        return
+    for page in pages:
+        typer.echo(page)
     if bench.unfinished:
         typer.echo(f"left out, because cut short: {', '.join(bench.unfinished)}", err=True)

@@ -2,97 +2,107 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table as RichTable
+from rich.progress import TextColumn
 
 from nb201env import trajectory
 from nb201env.agents.registry import AGENTS, display_name
 from nb201env.agents.searches import outcome as curves
 from nb201env.agents.searches.recorder import replay as replay_trajectory
-from nb201env.agents.searches.runner import Failure, Search, format_budget, parse_budget, parse_seeds, run_all
+from nb201env.agents.searches.runner import Failure, Search, run_all
+from nb201env.commands.common import Jobs, Json, Seeds
+from nb201env.envs.registration import SURROGATES, TABLES
+from nb201env.output import print_grid, print_json, progress_bars
+from nb201env.reading import format_budget, parse_budget, parse_seeds, read_names, read_object
+
+Agents = Annotated[
+    list[str], typer.Option("--agent", help=f"Agents, repeated or with commas: {', '.join(AGENTS)}.")
+]
+Envs = Annotated[
+    list[str], typer.Option("--env", help=f"Environments, repeated or with commas: {', '.join(TABLES)}, …")
+]
+
+ENVS = ["NB201-cifar10-v0"]
 
 
 def search(
-    agent: Annotated[list[str], typer.Option(help=f"An agent; repeat for several: {', '.join(AGENTS)}.")],
-    env: Annotated[str, typer.Option(help="The environment's id.")] = "NB201-cifar10-v0",
+    agent: Agents,
+    env: Envs = ENVS,
     budget: Annotated[str, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = "500",
-    seeds: Annotated[str, typer.Option(help="Seeds of the searches: 4, 0-9 or 0,3,7-9.")] = "0",
-    out: Annotated[Path, typer.Option(help="Folder for the trajectories.")] = Path("runs"),
+    seeds: Seeds = "0",
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the trajectories; one folder per environment if there are several."),
+    ] = Path("runs"),
     agent_kwargs: Annotated[str, typer.Option(help="Hyper-parameters of the agent, JSON.")] = "{}",
     env_kwargs: Annotated[str, typer.Option(help="Further arguments of the environment, JSON.")] = "{}",
-    jobs: Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")] = 1,
-    json_: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON.")] = False,
+    jobs: Jobs = 1,
+    json: Json = False,
 ) -> None:
-    """Run searches, write a trajectory for each, and print what they found."""
+    """Run searches, write a trajectory for each, and print what they found.
+
+    Example: nb201 search --agent random_search,ppo --seeds 0-4 --budget 300
+    """
+    envs, rules = read_envs(env), parse_budget(budget)
     searches = [
         Search(
-            name, env, seed, parse_budget(budget), out,
-            json_object(agent_kwargs, "--agent-kwargs"), json_object(env_kwargs, "--env-kwargs"),
+            name, where, seed, rules, out / where if len(envs) > 1 else out,
+            read_object(agent_kwargs, "--agent-kwargs"), read_object(env_kwargs, "--env-kwargs"),
         )
-        for name in agent for seed in parse_seeds(seeds)
+        for where in envs for name in read_agents(agent) for seed in parse_seeds(seeds)
     ]  # fmt: skip
-    for first in {search.agent: search for search in reversed(searches)}.values():
+    for first in {(search.agent, search.env_id): search for search in reversed(searches)}.values():
         first.header()  # a mistake in what was asked for shows before anything runs
     failures = execute(searches, jobs)
-    failed = {failure.search.path for failure in failures}
-    found = outcomes_by_agent([search for search in searches if search.path not in failed])
-    if json_:
-        typer.echo(json.dumps(as_rows(found), indent=1))
-    elif found:
-        print_outcomes(found, f"{env}, budget {format_budget(parse_budget(budget))}")
+    show(searches, failures, as_json=json)
+    if not json and len(failures) < len(searches):
         typer.echo(f"trajectories: {out}{os.sep}")
     finish(failures)
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Trajectory files.")],
+    files: Annotated[list[Path], typer.Argument(help="Trajectory files.")], json: Json = False
 ) -> None:
-    """Replay trajectories against their tables and report every difference."""
-    failed = False
+    """Replay trajectories against their tables and report every difference; exit code 1 if there is one.
+
+    Example: nb201 replay runs/ppo-0.jsonl
+    """
+    found = []
     for file in files:
         loaded = trajectory.read(file)
         problems = replay_trajectory(loaded)
         if not loaded.complete:
             problems.append("the file has no end: its search was cut short")
-        failed |= bool(problems)
-        for problem in problems:
-            typer.echo(f"{file}: {problem}")
-        if not problems:
-            typer.echo(f"{file}: {len(loaded.queries)} queries, no difference")
-    if failed:
+        found.append({"file": str(file), "queries": len(loaded.queries), "problems": problems})
+        if not json:
+            for problem in problems or [f"{len(loaded.queries)} queries, no difference"]:
+                typer.echo(f"{file}: {problem}")
+    if json:
+        print_json(found)
+    if any(one["problems"] for one in found):
         raise typer.Exit(1)
 
 
-def json_object(text: str, option: str) -> dict[str, Any]:
-    """Read an option that holds a JSON object.
+def read_agents(texts: Iterable[str]) -> list[str]:
+    """The agents that ``--agent`` names."""
+    return read_names(texts, "agent", AGENTS)
 
-    Raises:
-        ValueError: If it is not one.
-    """
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ValueError(f"{option} takes a JSON object, such as '{{\"population\": 20}}'; got {text!r}")
-    return value
+
+def read_envs(texts: Iterable[str]) -> list[str]:
+    """The environments that ``--env`` names."""
+    return read_names(texts, "environment", TABLES | SURROGATES)
 
 
 def execute(searches: Sequence[Search], jobs: int, address: str | None = None) -> list[Failure]:
     """Run searches with a progress bar per agent and environment; see `runner.run_all`."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[asked]} queries"),
-               TimeElapsedColumn())  # fmt: skip
     several = len({search.env_id for search in searches}) > 1
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bars(TextColumn("{task.fields[asked]} queries")) as progress:
         bars = {}
         for key in dict.fromkeys((search.agent, search.env_id) for search in searches):
             budgets = [s.budget.get("budget_queries", 0) for s in searches if (s.agent, s.env_id) == key]
@@ -114,6 +124,21 @@ def finish(failures: Sequence[Failure]) -> None:
     if failures:
         typer.echo(f"{len(failures)} searches failed; the others are finished", err=True)
         raise typer.Exit(1)
+
+
+def show(searches: Sequence[Search], failures: Sequence[Failure], *, as_json: bool) -> None:
+    """Print what the searches found that did not fail: a table per environment, or JSON."""
+    failed = {failure.search.path for failure in failures}
+    rows: list[dict[str, Any]] = []
+    for env in dict.fromkeys(search.env_id for search in searches):
+        mine = [search for search in searches if search.env_id == env and search.path not in failed]
+        found = outcomes_by_agent(mine)
+        if as_json:
+            rows += [{"env": env} | row for row in as_rows(found)]
+        elif found:
+            print_outcomes(found, f"{env}, budget {format_budget(mine[0].budget)}")
+    if as_json:
+        print_json(rows)
 
 
 def outcomes_by_agent(searches: Sequence[Search]) -> dict[str, list[trajectory.Trajectory]]:
@@ -152,21 +177,26 @@ def as_rows(found: dict[str, list[trajectory.Trajectory]]) -> list[dict[str, Any
 
 def print_outcomes(found: dict[str, list[trajectory.Trajectory]], title: str) -> None:
     """Print a table with one row per agent: means over its searches, and the best cell of all."""
-    table = RichTable(title=title, title_justify="left", title_style="bold")
-    table.add_column("agent", no_wrap=True)
-    for heading in ("queries", "simulated\nGPU hours", "best validation\naccuracy (%)", "regret\n(points)"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    winners = []
+    rows, winners = [], []
     for name, runs in found.items():
         results = [curves.outcome(one) for one in runs]
         best = min(results, key=lambda result: result.regret)
-        table.add_row(
-            display_name(name),
-            f"{np.mean([r.queries for r in results]):,.0f}",
-            f"{np.mean([r.gpu_hours for r in results]):,.0f}",
-            curves.spread_text([r.accuracy for r in results]),
-            curves.spread_text([r.regret for r in results]),
+        rows.append(
+            (
+                display_name(name),
+                f"{np.mean([r.queries for r in results]):,.0f}",
+                f"{np.mean([r.gpu_hours for r in results]):,.0f}",
+                curves.spread_text([r.accuracy for r in results]),
+                curves.spread_text([r.regret for r in results]),
+            )
         )
-        winners.append(f"  {display_name(name):22}  {100 * best.accuracy:.2f} %  {best.architecture}")
-    Console().print(table)
-    typer.echo("\n".join(["best architecture found by", *winners]))
+        winners.append((f"  {display_name(name)}", f"{100 * best.accuracy:.2f} %", best.architecture))
+    headings = (
+        "agent",
+        "queries",
+        "simulated\nGPU hours",
+        "best validation\naccuracy (%)",
+        "regret\n(points)",
+    )
+    print_grid(headings, rows, title)
+    print_grid(("", "", ""), winners, "best architecture found by")

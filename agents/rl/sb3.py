@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,9 @@ class OnPolicy:
     tensorboard: str | None = None
 
     algorithm = ""
+
+    def __post_init__(self) -> None:
+        _library(self.algorithm)
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
@@ -122,12 +126,19 @@ class DQN:
     novelty: float = 0.2
     tensorboard: str | None = None
 
+    def __post_init__(self) -> None:
+        _library("DQN")
+
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
         settings = asdict(self)
         # The library wants a share of a run whose length we do not know: see NEVER.
         settings["exploration_fraction"] = settings.pop("exploration_steps") / NEVER
         learn("DQN", env, seed, settings)
+
+
+def _library(algorithm: str) -> ModuleType:
+    return require("sb3_contrib" if algorithm == "MaskablePPO" else "stable_baselines3", "agents")
 
 
 def learn(algorithm: str, env: Env, seed: int, settings: dict[str, Any]) -> None:
@@ -142,7 +153,7 @@ def learn(algorithm: str, env: Env, seed: int, settings: dict[str, Any]) -> None
     Raises:
         MissingExtra: If stable-baselines3 is not installed, or TensorBoard though it is asked for.
     """
-    library = require("sb3_contrib" if algorithm == "MaskablePPO" else "stable_baselines3", "agents")
+    library = _library(algorithm)
     settings = dict(settings)
     policy = {"net_arch": list(settings.pop("net_arch"))}
     shaping = Shaping(settings.pop("sharpness"), settings.pop("novelty"))

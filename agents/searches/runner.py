@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,8 +19,8 @@ from nb201env.agents.contract import Agent, Env
 from nb201env.agents.registry import make_agent
 from nb201env.agents.searches.recorder import header, record
 from nb201env.files import appearing
+from nb201env.reading import Budget, format_budget
 
-Budget = dict[str, Any]
 OnProgress = Callable[["Search", int], None]
 
 
@@ -79,55 +78,6 @@ class Search:
     def _make(self) -> tuple[Agent, Env]:
         env = gym.make(self.env_id, **self.env_kwargs, **self.budget)
         return make_agent(self.agent, **self.agent_kwargs), env
-
-
-def parse_budget(text: str) -> Budget:
-    """Read "500" (queries) or "12000s" (simulated seconds).
-
-    Raises:
-        ValueError: If it is neither, or not above 0.
-    """
-    try:
-        budget: Budget = (
-            {"budget_seconds": float(text[:-1])} if text.endswith("s") else {"budget_queries": int(text)}
-        )
-    except ValueError:
-        budget = {}
-    if not budget or not min(budget.values()) > 0:
-        raise ValueError(f"a budget is a number of queries (500) or simulated seconds (12000s); got {text!r}")
-    return budget
-
-
-def format_budget(budget: Budget) -> str:
-    """The text that `parse_budget` reads."""
-    return f"{budget['budget_seconds']:g}s" if "budget_seconds" in budget else str(budget["budget_queries"])
-
-
-def format_seeds(seeds: Sequence[int]) -> str:
-    """The shortest text that `parse_seeds` reads as these seeds, in rising order."""
-    parts: list[list[int]] = []
-    for seed in sorted(set(seeds)):
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1][1:] = [seed]
-        else:
-            parts.append([seed])
-    return ",".join("-".join(map(str, part)) for part in parts)
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Read "4", "0-9" or "0,3,7-9".
-
-    Raises:
-        ValueError: If it is none of these.
-    """
-    seeds: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
-        some = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
-        if not some:
-            raise ValueError(f"seeds look like 4, 0-9 or 0,3,7-9; got {text!r}")
-        seeds += some
-    return seeds
 
 
 class Failure(NamedTuple):

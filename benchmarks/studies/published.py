@@ -29,7 +29,7 @@ from nb201env.agents.papers.protocols import (
 from nb201env.agents.papers.published import SPLITS, published
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.outcome import Outcome
-from nb201env.agents.searches.runner import parse_seeds
+from nb201env.reading import parse_seeds
 
 CSV = Path(os.environ.get("NB201_REFERENCE", ROOT.parent / "shared" / "reference")) / "nb201_cifar10.csv"
 RESULTS = ROOT / "docs" / "data" / "published.json"

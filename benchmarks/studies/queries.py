@@ -27,11 +27,11 @@ from benchmarks.checkout import ROOT
 from nb201env.agents.registry import make_agent
 from nb201env.agents.report.figures import COLOURS
 from nb201env.agents.searches.recorder import Recorder, agent_seed
-from nb201env.agents.searches.runner import parse_seeds
 from nb201env.architecture import index_of
 from nb201env.classes import canonical_classes
 from nb201env.envs.registration import OFFICIAL
 from nb201env.extras import require
+from nb201env.reading import parse_seeds
 from nb201env.space import SIZE
 from nb201env.table import Table
 from nb201env.tables import open_table

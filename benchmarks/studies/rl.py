@@ -27,10 +27,10 @@ from benchmarks.checkout import ROOT
 from nb201env.agents import make_agent
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, agent_seed
-from nb201env.agents.searches.runner import parse_seeds
 from nb201env.architecture import index_of
 from nb201env.envs.registration import OFFICIAL, TABLES
 from nb201env.files import appearing
+from nb201env.reading import parse_seeds
 from nb201env.tables import open_table
 
 RESULTS = ROOT / "docs" / "data" / "rl.json"

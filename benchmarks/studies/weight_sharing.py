@@ -25,9 +25,10 @@ from benchmarks.checkout import ROOT
 from benchmarks.studies.environments import with_generated_part
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.registry import display_name, make_agent
-from nb201env.agents.searches.runner import Search, parse_seeds
+from nb201env.agents.searches.runner import Search
 from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS
 from nb201env.architecture import Architecture
+from nb201env.reading import parse_seeds
 from nb201env.space import OPS, SKIP, sample
 from nb201env.table import Table
 from nb201env.tables import open_table

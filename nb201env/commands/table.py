@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 
 from nb201env.architecture import Architecture
-from nb201env.output import (
-    percent,
-    print_grid,
-    print_json,
-    progress_bar,
-    read_architecture,
-    read_run,
-    summary,
-)
-from nb201env.table import Table, verify_file
+from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
+from nb201env.extras import require
+from nb201env.output import names, percent, print_grid, print_json, progress_bar, resumable, summary
+from nb201env.reading import check_name, read_architecture, read_architectures, read_run
+from nb201env.table import Table, ranges, verify_file
 from nb201env.tables import SUFFIX, embedded, embedded_file, find, home, open_table, own
 
-app = typer.Typer(
-    help="List, inspect, import, export, verify, query, compare and plot tables.", no_args_is_help=True
-)
+app = Group("List, inspect, import, export, verify, query, compare and plot tables.")
 
 Name = Annotated[str, typer.Argument(help="A table's name or path.")]
 Names = Annotated[list[str], typer.Argument(help="Tables by name or path.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-Split = Annotated[str, typer.Option(help="train, valid or test.")]
-Epochs = Annotated[int, typer.Option(help="Epochs completed.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the tables; by default NB201_HOME.")]
+KINDS = ("landscape", "histogram", "seeds", "ops", "ranks", "curves")
 
 
 @app.command("list")
 def list_tables(json: Json = False) -> None:
-    """List the tables that can be opened by name: your own, then the embedded ones."""
+    """List the tables that can be opened by name: your own, then the embedded ones.
+
+    Example: nb201 table list
+    """
     files = [home() / f"{name}{SUFFIX}" for name in own()] + [embedded_file(name) for name in embedded()]
     found = [summary(open_table(file)) for file in files]
     if json:
@@ -50,7 +45,10 @@ def list_tables(json: Json = False) -> None:
 
 @app.command()
 def info(table: Name, json: Json = False) -> None:
-    """What a table holds, where it comes from, and whose it is."""
+    """What a table holds, where it comes from, and whose it is.
+
+    Example: nb201 table info cifar10-valid-200
+    """
     opened = open_table(table)
     manifest = {key: value for key, value in opened.manifest.items() if key != "arrays"}
     if json:
@@ -66,33 +64,31 @@ def info(table: Name, json: Json = False) -> None:
         many = isinstance(value, list) and len(value) > 20
         print(f"provenance, {key}: {f'{len(value)} entries (see --json)' if many else value}")
     rows = [
-        [column, spec.get("unit", ""), _ranges(opened.recorded_epochs(column)), spec.get("what", "")]
+        [column, spec.get("unit", ""), ranges(opened.recorded_epochs(column)), spec.get("what", "")]
         for column, spec in manifest["columns"].items()
     ]
     print()
     print_grid(["column", "unit", "epochs", "what"], rows)
 
 
-def _ranges(epochs: tuple[int, ...]) -> str:
-    return "" if not epochs else str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]}..{epochs[-1]}"
-
-
 @app.command("import")
 def import_source(
     source: Annotated[Path, typer.Argument(help="An official folder, tar, .pickle.pbz2 or .pth file.")],
-    to: Annotated[Path | None, typer.Option(help="Folder for the tables; by default NB201_HOME.")] = None,
+    out: Out = None,
     prefix: Annotated[str, typer.Option(help="Put before the tables' names.")] = "official-",
-    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
+    jobs: Jobs = CORES,
     json: Json = False,
 ) -> None:
     """Import official files: one table per task and schedule.
 
-    An interrupted import goes on where it stopped when the same command is run again.
+    An interrupted import resumes where it stopped when the same command is run again.
+
+    Example: nb201 table import NATS-tss-v1_0-3ffb9-simple.tar
     """
     from nb201env.sources.importer import import_official
 
-    with progress_bar("importing") as progress:
-        tables = import_official(source, to or home(), prefix=prefix, workers=workers, progress=progress)
+    with resumable(), progress_bar("importing") as progress:
+        tables = import_official(source, out or home(), prefix=prefix, workers=jobs, progress=progress)
     _report(tables, json)
 
 
@@ -106,10 +102,14 @@ def import_rows_command(
     epochs: Annotated[int, typer.Option(help="The schedule's length.")],
     unit: Annotated[str, typer.Option(help="Of the file's accuracies: percent or fraction.")],
     task: Annotated[str | None, typer.Option(help="The task's name; by default the data set's.")] = None,
-    to: Annotated[Path | None, typer.Option(help="Folder for the table; by default NB201_HOME.")] = None,
+    out: Out = None,
     json: Json = False,
 ) -> None:
-    """Import a CSV or Parquet file through a column map."""
+    """Import a CSV or Parquet file through a column map.
+
+    Example: nb201 table import-rows r.csv --name mine --key arch --column acc=valid_accuracy@200
+    --dataset cifar10 --epochs 200 --unit percent
+    """
     from nb201env.sources.rows import import_rows
 
     if unit not in ("percent", "fraction"):
@@ -118,7 +118,7 @@ def import_rows_command(
     wrong = [text for text, (left, _, _) in zip(column, pairs, strict=True) if not left]
     if wrong:
         raise ValueError(f"--column reads like test_acc=test_accuracy@200; got {wrong[0]!r}")
-    path = _target(to, name)
+    path = _target(out, name)
     table = import_rows(source, path, key=key, columns={left: right for left, _, right in pairs}, name=name,
                         dataset=dataset, epochs=epochs, percent=unit == "percent", task=task)  # fmt: skip
     _report([table], json)
@@ -129,13 +129,16 @@ def import_devices(
     source: Annotated[Path, typer.Argument(help="HW-NAS-Bench-v1_0.pickle.")],
     table: Annotated[str, typer.Option(help="The table to add the devices' latency and energy to.")],
     name: Annotated[str, typer.Option(help="The new table's name.")],
-    to: Annotated[Path | None, typer.Option(help="Folder for the new table; by default NB201_HOME.")] = None,
+    out: Out = None,
     json: Json = False,
 ) -> None:
-    """Copy a table and add HW-NAS-Bench's latency and energy per device."""
+    """Copy a table and add HW-NAS-Bench's latency and energy per device.
+
+    Example: nb201 table import-devices HW-NAS-Bench-v1_0.pickle --table cifar10-valid-200 --name with-devices
+    """
     from nb201env.sources.hw import add_devices
 
-    _report([add_devices(open_table(table), source, _target(to, name), name)], json)
+    _report([add_devices(open_table(table), source, _target(out, name), name)], json)
 
 
 def _target(folder: Path | None, name: str) -> Path:
@@ -166,10 +169,13 @@ def _report(tables: list[Table], json: bool) -> None:
 def export(
     tables: Names,
     out: Annotated[Path, typer.Option(help="A .csv or .parquet file, or a folder in the NATS layout.")],
-    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
+    jobs: Jobs = CORES,
     json: Json = False,
 ) -> None:
-    """Export one table as CSV or Parquet, or any number of them as a folder that nats_bench opens."""
+    """Export one table as CSV or Parquet, or any number of them as a folder that nats_bench opens.
+
+    Example: nb201 table export cifar100-200 --out cifar100-200.csv
+    """
     from nb201env.sources.export import to_csv, to_nats, to_parquet
 
     opened = [open_table(name) for name in tables]
@@ -180,7 +186,7 @@ def export(
         count = 1
     else:
         with progress_bar("exporting") as progress:
-            count = to_nats(opened, out, workers=workers, progress=progress)
+            count = to_nats(opened, out, workers=jobs, progress=progress)
     if json:
         print_json({"out": str(out), "written": count})
     else:
@@ -189,7 +195,10 @@ def export(
 
 @app.command()
 def verify(tables: Names, json: Json = False) -> None:
-    """Read every byte of table files again and report what is wrong (exit code 1 if anything is)."""
+    """Read every byte of table files again and report what is wrong (exit code 1 if anything is).
+
+    Example: nb201 table verify cifar10-valid-200
+    """
     problems = {name: verify_file(find(name)) for name in tables}
     if json:
         print_json({"problems": problems, "ok": not any(problems.values())})
@@ -203,28 +212,23 @@ def verify(tables: Names, json: Json = False) -> None:
 @app.command()
 def query(
     table: Name,
-    architecture: Annotated[str, typer.Argument(help="An official string, official:6111 or index:4711.")],
+    architecture: Annotated[str, typer.Argument(help=ARCHITECTURE)],
     split: Split,
     epochs: Epochs,
     run: Annotated[str, typer.Option(help="A seed, or mean.")],
     json: Json = False,
 ) -> None:
-    """One architecture's accuracy, and what asking costs on the clock."""
+    """One architecture's accuracy, and what asking costs on the clock.
+
+    Example: nb201 table query cifar100-200 official:6111 --split valid --epochs 200 --run mean
+    """
     opened, which = open_table(table), read_architecture(architecture)
     result = opened.query(which, split=split, epochs=epochs, run=read_run(run))
     if json:
         asked = {"table": opened.name, "table_id": opened.id, "split": split, "epochs": epochs, "run": run}
-        print_json(_names(which) | asked | result._asdict())
+        print_json(names(which) | asked | result._asdict())
         return
     print(f"{which}\n{split} accuracy {percent(result.accuracy)} %, {result.seconds:.1f} simulated seconds")
-
-
-def _names(architecture: Architecture) -> dict[str, Any]:
-    return {
-        "architecture": str(architecture),
-        "index": architecture.index,
-        "official_index": architecture.official_index,
-    }
 
 
 @app.command()
@@ -233,13 +237,18 @@ def best(
     split: Split,
     epochs: Epochs,
     top: Annotated[int, typer.Option(help="How many.", min=1)] = 1,
-    max_params: Annotated[float | None, typer.Option(help="At most so many parameters (millions).")] = None,
+    max_params: Annotated[
+        float | None, typer.Option(help="Maximum number of parameters, in millions.")
+    ] = None,
     max_macs: Annotated[
-        float | None, typer.Option(help="At most so many multiply-accumulates (millions).")
+        float | None, typer.Option(help="Maximum number of multiply-accumulates, in millions.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """The best architectures by mean accuracy over runs."""
+    """The best architectures by mean accuracy over runs.
+
+    Example: nb201 table best cifar100-200 --split valid --epochs 200 --top 5 --max-params 0.5
+    """
     from nb201env import plots
 
     opened = open_table(table)
@@ -250,7 +259,7 @@ def best(
             accuracy = np.where(sizes[kind] <= limit, accuracy, np.nan)
     order = np.argsort(np.where(np.isnan(accuracy), np.inf, -accuracy), kind="stable")[:top].tolist()
     found = [
-        _names(Architecture.from_index(index)) | {"accuracy": accuracy[index]}
+        names(Architecture.from_index(index)) | {"accuracy": accuracy[index]}
         | {f"{kind}_millions": sizes[kind][index] for kind in sizes}
         for index in order if not np.isnan(accuracy[index])
     ]  # fmt: skip
@@ -280,6 +289,8 @@ def compare(
     """Rank correlations between two tables, and the regret of trusting one for the other.
 
     By mean accuracy over runs.
+
+    Example: nb201 table compare cifar10-valid-200 cifar100-200 --split valid --epochs 200
     """
     from nb201env import comparison
 
@@ -316,10 +327,18 @@ def plot(
     cost: Annotated[
         str, typer.Option(help="For landscape: macs, params, latency, or a device's column.")
     ] = "macs",
-    architecture: Annotated[list[str] | None, typer.Option(help="For curves; repeat for more.")] = None,
+    architecture: Annotated[
+        list[str] | None,
+        typer.Option(help="For curves, repeated or with commas: official:6111,index:4711."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Draw tables, after their last recorded epoch, by mean accuracy over runs."""
+    """Draw tables, after their last recorded epoch, by mean accuracy over runs.
+
+    Example: nb201 table plot cifar100-200 --split valid --kind landscape --out landscape.png
+    """
+    check_name(kind, "kind", KINDS)
+    require("matplotlib", "plots")
     from nb201env import plots
 
     opened = [open_table(name) for name in tables]
@@ -331,14 +350,10 @@ def plot(
         data = getattr(plots, kind)(opened[0], out, split=split)
     elif kind == "ranks":
         data = plots.ranks(opened, out, split=split)
-    elif kind == "curves":
+    else:
         if not architecture:
             raise ValueError("curves needs at least one --architecture")
-        data = plots.curves(
-            opened[0], out, split=split, architectures=[read_architecture(x) for x in architecture]
-        )
-    else:
-        raise ValueError(f"--kind is landscape, histogram, seeds, ops, ranks or curves; got {kind!r}")
+        data = plots.curves(opened[0], out, split=split, architectures=read_architectures(architecture))
     if json:
         print_json({"out": str(out), "tables": [table.id for table in opened]} | data)
     else:

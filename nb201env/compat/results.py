@@ -18,7 +18,7 @@ from nb201env import cost
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.official import DATASETS, TASKS
-from nb201env.table import NotRecorded, Table
+from nb201env.table import NotRecorded, Table, ranges
 
 Metrics = dict[str, Any]
 
@@ -192,7 +192,7 @@ class ResultsCount:
             recorded = [epoch - 1 for epoch in self._recorded(column)]
             raise NotRecorded(
                 f"{self._table.name} does not record {column!r} at iepoch={iepoch}; "
-                f"recorded: {_short(recorded)} (counted from 0)"
+                f"recorded: {ranges(recorded) or 'none'} (counted from 0)"
             )
         return held[iepoch]
 
@@ -383,9 +383,3 @@ def _consistent(values: list[float], seeds: list[int]) -> float:
     if len({f"{value:.5f}" for value in values}) > 1 and 888 in seeds:
         return values[seeds.index(888)]
     return sum(values) / len(values)
-
-
-def _short(numbers: list[int]) -> str:
-    if len(numbers) > 3:
-        return f"{numbers[0]}..{numbers[-1]}"
-    return ", ".join(map(str, numbers)) or "none"

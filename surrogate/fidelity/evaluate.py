@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nb201env.reading import format_seeds
 from nb201env.surrogate.fidelity import baselines, figures, protocol, report
 from nb201env.surrogate.fidelity.searches import leave_one_out, read_searches, trajectory_fidelity
 from nb201env.surrogate.fidelity.transfer import SIZES as TRANSFER_SIZES
@@ -34,13 +35,13 @@ class SearchPlan:
     Attributes:
         surrogate: Name or path of the surrogate's table; its training table is the other side.
         agents: The agents, as ``nb201 search`` knows them.
-        seeds: How many searches of each, seeds 0, 1, ….
+        seeds: Seeds of the searches of each.
         queries: The budget of each.
     """
 
     surrogate: str
     agents: tuple[str, ...] = ("random_search", "regularized_evolution", "ppo", "a2c")
-    seeds: int = 20
+    seeds: tuple[int, ...] = tuple(range(20))
     queries: int = 200
 
 
@@ -182,7 +183,7 @@ def search_command(agent: str, table: Table, name: str, plan: SearchPlan) -> lis
     return [
         "nb201", "search", "--agent", agent, "--env", f"NB201-{table.dataset}-v0",
         "--env-kwargs", json.dumps({"table": name}), "--budget", str(plan.queries),
-        "--seeds", f"0-{plan.seeds - 1}" if plan.seeds > 1 else "0",
+        "--seeds", format_seeds(plan.seeds),
     ]  # fmt: skip
 
 
@@ -203,5 +204,5 @@ def run_search(command: Sequence[str], folder: Path) -> None:
         raise RuntimeError(f"{shlex.join(command)} failed: {done.stderr.strip()[-500:]}")
 
 
-def _all_there(folder: Path, agent: str, seeds: int) -> bool:
-    return all((folder / f"{agent}-{seed}.jsonl").exists() for seed in range(seeds))
+def _all_there(folder: Path, agent: str, seeds: Sequence[int]) -> bool:
+    return all((folder / f"{agent}-{seed}.jsonl").exists() for seed in seeds)

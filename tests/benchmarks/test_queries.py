@@ -11,7 +11,6 @@ import numpy as np
 from benchmarks.studies import queries
 from nb201env import open_table
 from nb201env.agents.searches.runner import Search
-from nb201env.agents.searches.trajectory import read as read_trajectory
 from nb201env.envs.registration import OFFICIAL
 from nb201env.space import SIZE
 from nb201env.trajectory import read as read_trajectory

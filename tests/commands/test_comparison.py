@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_costs_are_the_tables_own_or_the_closed_form(tmp_path: Path) -> None:
     np.testing.assert_array_equal(costs(official, "params"), cost.params(np.arange(SIZE), "cifar10"))
     with pytest.raises(NotRecorded, match="does not record 'energy'; it has"):
         costs(official, "energy")
-    manifest = {
+    manifest: dict[str, Any] = {
         "name": "timed", "task": {"name": "toy", "dataset": "toy"}, "schedule": {"epochs": 1},
         "seeds": [1, 2], "provenance": {}, "licence": "none", "columns": {"valid_accuracy": {"epochs": [1]}},
     }  # fmt: skip

@@ -112,21 +112,21 @@ def test_import_and_export(
     home: Path, official_folder: Path, official_tables: dict[str, Table], tmp_path: Path
 ) -> None:
     tar = write_tar(official_folder, tmp_path / f"{NAME}-simple.tar")
-    found = as_json("import", tar, "--workers", 1)
+    found = as_json("import", tar, "--jobs", 1)
     assert len(found["tables"]) == 8
     assert (home / "official-cifar100-200.safetensors").is_file()
     assert open_table("official-cifar100-200").manifest["provenance"]["architectures"] == 6
     assert len(open_table("cifar100-200").seeds) == 3, "the embedded table is still the one of this name"
     listed = [t["name"] for t in as_json("list")["tables"]]
     assert {"official-cifar100-200", "cifar100-200"} <= set(listed)
-    assert "cifar100-200" in table("import", official_folder, "--workers", 1, "--to", tmp_path / "other")
+    assert "cifar100-200" in table("import", official_folder, "--jobs", 1, "--out", tmp_path / "other")
 
     renamed = tmp_path / "NAS-Bench-201-v1_0-e61699.pth"
     renamed.write_bytes(b"")
     assert CliRunner().invoke(build(), ["table", "import", str(renamed)]).exit_code == 1
 
     names = [t["name"] for t in found["tables"]]
-    written = as_json("export", *names, "--out", tmp_path / "nats", "--workers", 2)
+    written = as_json("export", *names, "--out", tmp_path / "nats", "--jobs", 2)
     assert written["written"] == 6
     for ending in ("csv", "parquet"):
         assert "1 file" in table("export", "cifar100-200", "--out", tmp_path / f"x.{ending}")

@@ -42,9 +42,16 @@ def test_fit_writes_a_model_and_its_table(fitted: tuple[Path, Path, str]) -> Non
     assert "trained on 40 architectures of cifar10-valid-200" in output
 
 
-def test_fit_takes_a_file_of_indices(tmp_path: Path) -> None:
-    (tmp_path / "indices.txt").write_text("\n".join(map(str, range(0, SIZE, 600))))
-    arguments = ["--indices", str(tmp_path / "indices.txt"), "--out", str(tmp_path / "m"), "--seed", "3"]
+def test_fit_takes_a_file_of_architectures(tmp_path: Path) -> None:
+    (tmp_path / "architectures.txt").write_text("\n".join(f"index:{i}" for i in range(0, SIZE, 600)))
+    arguments = [
+        "--architectures",
+        str(tmp_path / "architectures.txt"),
+        "--out",
+        str(tmp_path / "m"),
+        "--seed",
+        "3",
+    ]
     assert runner.invoke(app, [*FIT, *arguments]).exit_code == 0
     surrogate = load(tmp_path / "m")
     np.testing.assert_array_equal(surrogate.architectures, np.arange(0, SIZE, 600))
@@ -53,7 +60,7 @@ def test_fit_takes_a_file_of_indices(tmp_path: Path) -> None:
 
 def test_predict_prints_per_cent(fitted: tuple[Path, Path, str]) -> None:
     text = str(Architecture.from_index(9375))
-    result = runner.invoke(app, ["predict", str(fitted[0]), "9375", text])
+    result = runner.invoke(app, ["predict", str(fitted[0]), "index:9375", text])
     assert result.exit_code == 0
     first, second = result.output.splitlines()
     accuracy = 100 * load(fitted[0]).predict(np.array([9375]))[0][0]
@@ -64,7 +71,7 @@ def test_predict_prints_per_cent(fitted: tuple[Path, Path, str]) -> None:
 
 def test_predict_writes_the_whole_space(fitted: tuple[Path, Path, str], tmp_path: Path) -> None:
     path = tmp_path / "all.csv"
-    assert runner.invoke(app, ["predict", str(fitted[0]), "--csv", str(path)]).exit_code == 0
+    assert runner.invoke(app, ["predict", str(fitted[0]), "--out", str(path)]).exit_code == 0
     lines = path.read_text().splitlines()
     assert lines[0] == "index,architecture,accuracy,deviation"
     assert len(lines) == SIZE + 1
@@ -75,7 +82,7 @@ def test_predict_writes_the_whole_space(fitted: tuple[Path, Path, str], tmp_path
 
 def test_evaluate_writes_a_report(tmp_path: Path) -> None:
     arguments = ["evaluate", "--table", "cifar10-valid-200", "--split", "valid", "--epochs", "200"]
-    arguments += ["--out", str(tmp_path), "--sizes", "30", "--splits", "1", "--models", "surrogate,ridge"]
+    arguments += ["--out", str(tmp_path), "--sizes", "30", "--draws", "1", "--model", "surrogate,ridge"]
     result = runner.invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "N =    30  Kendall tau 0." in result.output
@@ -85,15 +92,15 @@ def test_evaluate_writes_a_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*FIT, "--out", "m"], "say either --size .* or --indices"),
+        ([*FIT, "--out", "m"], "say either --size .* or --architectures"),
         ([*FIT, "--out", "m", "--size", "20000"], "so that some remain; got 20000"),
         ([*FIT, "--out", "m", "--size", "20", "--encoding", "x"], "unknown encoding 'x'"),
-        ([*FIT, "--out", "m", "--indices", "none.txt"], "none.txt"),
+        ([*FIT, "--out", "m", "--architectures", "none.txt"], "none.txt"),
         ([*FIT[:2], "nowhere", *FIT[3:], "--out", "m", "--size", "20"], "no table 'nowhere'"),
         ([*FIT[:4], "test", *FIT[5:], "--out", "m", "--size", "20"], "does not record 'test_accuracy'"),
         ([*FIT[:6], "12", "--out", "m", "--size", "20"], "at epochs=12; recorded: 200"),
-        (["predict", "none.safetensors", "3"], "none.safetensors"),
-        (["evaluate", "--table", "cifar10-valid-200", *FIT[3:], "--models", "svm"], "unknown model 'svm'"),
+        (["predict", "none.safetensors", "index:3"], "none.safetensors"),
+        (["evaluate", "--table", "cifar10-valid-200", *FIT[3:], "--model", "svm"], "unknown model 'svm'"),
         (["evaluate", "--table", "cifar10-valid-200", *FIT[3:], "--sizes", "a,b"], "--sizes takes whole"),
     ],
 )  # fmt: skip
@@ -112,7 +119,7 @@ def test_mistakes_are_named(
 def test_predict_asks_for_architectures(fitted: tuple[Path, Path, str]) -> None:
     result = runner.invoke(app, ["predict", str(fitted[0])])
     assert "name architectures to predict" in str(result.exception)
-    result = runner.invoke(app, ["predict", str(fitted[0]), "15625"])
+    result = runner.invoke(app, ["predict", str(fitted[0]), "index:15625"])
     assert "0..15624" in str(result.exception)
 
 
@@ -127,7 +134,7 @@ def test_numbers_that_decide_have_no_default() -> None:
 def test_the_program_answers_a_mistake_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["nb201", "surrogate", "predict", "nothing.safetensors", "1"])
+    monkeypatch.setattr(sys, "argv", ["nb201", "surrogate", "predict", "nothing.safetensors", "index:1"])
     with pytest.raises(SystemExit) as stopped:
         main_cli.main()
     assert stopped.value.code == 2
@@ -136,7 +143,7 @@ def test_the_program_answers_a_mistake_in_one_line(
 
 def test_a_missing_extra_names_the_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xgboost", None)
-    result = runner.invoke(app, ["predict", "model", "1"])
+    result = runner.invoke(app, ["predict", "model", "index:1"])
     assert isinstance(result.exception, extras.MissingExtra)
     assert "pip install 'nb201env[surrogate]'" in str(result.exception)
     for name in ("SurrogateRegressor", "default_model"):

@@ -266,7 +266,7 @@ def _software(machines: list[dict[str, Any]]) -> list[dict[str, str]]:
 def build_command(plan: Plan) -> str:
     """The command that builds a plan."""
     extra = " --every-string" if plan.every_string else ""
-    extra += f" --only {_commas(plan.only)}" if plan.only else ""
+    extra += f" --only {','.join(f'index:{index}' for index in plan.only)}" if plan.only else ""
     return (
         f"nb201 build --task {plan.task} --recipe {plan.recipe.name} --seeds {_commas(plan.seeds)} "
         f"--trainer {plan.trainer} --shard {plan.shard}{extra}"

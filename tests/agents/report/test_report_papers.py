@@ -46,7 +46,7 @@ def test_published_rows_stand_beside_ours(official_home: Path, tmp_path: Path) -
         "bench",
         "--protocol",
         "nb201",
-        "--agents",
+        "--agent",
         ",".join(LIGHT),
         "--seeds",
         "0-2",
@@ -91,5 +91,5 @@ def test_a_protocol_needs_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["--protocol", "mine"], "unknown protocol 'mine'; the protocols are nb201, nats"),
         (["--protocol", "nats", "--budget", "500"], "--protocol sets environments and budgets"),
     ):
-        result = runner.invoke(cli.build(), ["bench", "--agents", "random_search", *words])
+        result = runner.invoke(cli.build(), ["bench", "--agent", "random_search", *words])
         assert re.search(message, str(result.exception))

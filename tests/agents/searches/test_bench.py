@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from nb201env import cli
 from nb201env.agents.searches.plan import plan, unfinished
-from nb201env.agents.searches.runner import Search, format_seeds, parse_seeds, run_all
+from nb201env.agents.searches.runner import Search, run_all
+from nb201env.reading import format_seeds, parse_seeds
 from nb201env.trajectory import BadTrajectory, read
 
 LIGHT = ["random_search", "regularized_evolution"]
@@ -118,7 +119,7 @@ def test_a_file_that_is_no_trajectory_is_not_overwritten(tmp_path: Path) -> None
 
 def test_killed_and_resumed_it_gives_the_same_report(tmp_path: Path) -> None:
     """Killed again and again, at random moments; the report's bytes are those of an undisturbed one."""
-    words = ["bench", "--agents", ",".join(LIGHT), "--envs", ",".join(ENVS), "--seeds", "0-3",
+    words = ["bench", "--agent", ",".join(LIGHT), "--env", ",".join(ENVS), "--seeds", "0-3",
              "--budget", "3000", "--jobs", "2", "--out"]  # fmt: skip
     assert nb201(*words, tmp_path / "whole" / "runs").returncode == 0
     rng, kills, killed = np.random.default_rng(0), 0, tmp_path / "killed" / "runs"
@@ -157,9 +158,9 @@ def test_ray_gives_the_same_trajectories(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     words = [
         "bench",
-        "--agents",
+        "--agent",
         ",".join(LIGHT),
-        "--envs",
+        "--env",
         ",".join(ENVS),
         "--seeds",
         "0-1",
@@ -170,7 +171,7 @@ def test_ray_gives_the_same_trajectories(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     finished(tmp_path / "here")
     assert contents(tmp_path / "ray") == contents(tmp_path / "here")
-    words = ["bench", "--agents", LIGHT[0], "--env-kwargs", '{"actions": "edit"}', "--seeds", "0"]
+    words = ["bench", "--agent", LIGHT[0], "--env-kwargs", '{"actions": "edit"}', "--seeds", "0"]
     failing = nb201(*words, "--engine", "ray", "--out", tmp_path / "failing")
     assert failing.returncode == 1
     assert "ValueError: this agent chooses whole architectures" in failing.stderr
@@ -210,7 +211,7 @@ def test_a_failed_search_does_not_lose_the_others(
 
 def test_failures_are_reported_at_the_end_and_in_the_exit_code(tmp_path: Path) -> None:
     """With actions="edit" random search cannot choose architectures; with "pick" it can."""
-    words = ["bench", "--agents", "random_search", "--seeds", "0-1", "--budget", "20", "--out"]
+    words = ["bench", "--agent", "random_search", "--seeds", "0-1", "--budget", "20", "--out"]
     result = runner.invoke(cli.build(), [*words, str(tmp_path), "--env-kwargs", '{"actions": "edit"}'])
     assert result.exit_code == 1
     assert result.stderr.count("it needs actions='build' or 'pick'") == 2
@@ -220,7 +221,7 @@ def test_failures_are_reported_at_the_end_and_in_the_exit_code(tmp_path: Path) -
 
 
 def test_bench_prints_outcomes_and_what_comes_next(tmp_path: Path) -> None:
-    words = ["bench", "--agents", ",".join(LIGHT), "--envs", ",".join(ENVS), "--seeds", "0-1",
+    words = ["bench", "--agent", ",".join(LIGHT), "--env", ",".join(ENVS), "--seeds", "0-1",
              "--budget", "20", "--out", str(tmp_path)]  # fmt: skip
     first, second = (runner.invoke(cli.build(), words) for _ in range(2))
     assert first.exit_code == second.exit_code == 0
@@ -235,17 +236,20 @@ def test_bench_prints_outcomes_and_what_comes_next(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--agents", "sgd"], "unknown agent 'sgd'"),
-        (["--agents", "random_search,random_search"], "an agent is named twice"),
-        (["--agents", "random_search", "--envs", "NB201-mnist-v0"], "NB201-mnist"),
-        (["--agents", "random_search", "--seeds", "0,0"], "a seed is named twice"),
-        (["--agents", "random_search", "--engine", "slurm"], "the engines are local, ray"),
-        (["--agents", "random_search", "--agent-kwargs", '{"ppo": {}}'], "hyper-parameters by agent"),
+        (["--agent", "sgd"], "unknown agent 'sgd'"),
+        (["--agent", "random_search,random_search"], "agent 'random_search' is named twice"),
         (
-            ["--agents", "random_search", "--agent-kwargs", '{"random_search": 3}'],
+            ["--agent", "random_search", "--env", "NB201-mnist-v0"],
+            "unknown environment 'NB201-mnist-v0'; did you mean 'NB201-digits-v0'",
+        ),
+        (["--agent", "random_search", "--seeds", "0,0"], "a seed is named twice"),
+        (["--agent", "random_search", "--engine", "slurm"], "the engines are local, ray"),
+        (["--agent", "random_search", "--agent-kwargs", '{"ppo": {}}'], "hyper-parameters by agent"),
+        (
+            ["--agent", "random_search", "--agent-kwargs", '{"random_search": 3}'],
             "hyper-parameters by agent",
         ),
-        (["--agents", "random_search", "--agent-kwargs", '{"random_search": {"a": 1}}'], "has no|unexpected"),
+        (["--agent", "random_search", "--agent-kwargs", '{"random_search": {"a": 1}}'], "has no|unexpected"),
     ],
 )
 def test_mistakes_show_before_anything_runs(words: list[str], message: str, tmp_path: Path) -> None:

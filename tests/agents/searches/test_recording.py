@@ -21,7 +21,8 @@ from nb201env.agents import AGENTS, make_agent
 from nb201env.agents.contract import Env, query
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, record, replay
-from nb201env.agents.searches.runner import Search, format_budget, parse_budget, parse_seeds, run_all
+from nb201env.agents.searches.runner import Search, run_all
+from nb201env.reading import format_budget, parse_budget, parse_seeds
 from nb201env.space import sample
 from nb201env.trajectory import BadTrajectory, Trajectory, read
 

@@ -100,7 +100,7 @@ def test_searches_on_both_tables_are_compared(tmp_path: Path) -> None:
     plan = Plan(
         tables=(), split="valid", epochs=200, out=tmp_path,
         searches=SearchPlan(
-            "cifar10-valid-200-surrogate", ("random_search", "regularized_evolution"), seeds=3, queries=30
+            "cifar10-valid-200-surrogate", ("random_search", "regularized_evolution"), (0, 1, 2), 30
         ),
     )  # fmt: skip
     said: list[str] = []

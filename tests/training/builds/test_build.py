@@ -157,7 +157,7 @@ def test_processes_do_not_change_the_numbers(undisturbed: Folder, table: Table, 
 BUILD = ["build", "--task", "digits", "--recipe", "smoke-2", "--seeds", "3,4"]
 COMMAND = [
     sys.executable, "-c", "from nb201env.cli import main; main()", *BUILD, "--recipe", "digits-10",
-    "--seeds", "3,4", "--shard", "1", "--only", ",".join(map(str, ONLY)), "--out",
+    "--seeds", "3,4", "--shard", "1", "--only", ",".join(f"index:{index}" for index in ONLY), "--out",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from tests.training.builds.test_build import BUILD, ONLY
 
 
 def test_the_commands(tmp_path: Path) -> None:
-    runner, only = CliRunner(), ",".join(map(str, ONLY))
+    runner, only = CliRunner(), ",".join(f"index:{index}" for index in ONLY)
     out = tmp_path / "digits"
     command = [*BUILD, "--out", str(out), "--only", only]
     result = runner.invoke(program(), command)
@@ -32,14 +32,16 @@ def test_the_commands(tmp_path: Path) -> None:
 def test_a_table_of_one_seed(tmp_path: Path) -> None:
     """Of a build in which the other seed has not begun."""
     runner = CliRunner()
-    runner.invoke(program(), [*BUILD, "--out", str(tmp_path), "--only", "62,3124", "--share", "1/2"])
+    runner.invoke(
+        program(), [*BUILD, "--out", str(tmp_path), "--only", "index:62,index:3124", "--share", "1/2"]
+    )
     result = runner.invoke(program(), ["merge", str(tmp_path), "--seeds", "3"])
     assert "2 of 5,485 trainings" in result.output
     assert Table.open(tmp_path / "digits-2.safetensors").seeds == (3,)
     result = runner.invoke(program(), ["merge", str(tmp_path), "--seeds", "777"])
     assert str(result.exception) == "choose among the build's seeds, 3,4; got 777"
     result = runner.invoke(program(), ["merge", str(tmp_path), "--seeds", "a"])
-    assert "--seeds takes numbers" in str(result.exception)
+    assert "seeds look like" in str(result.exception)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def test_a_table_of_one_seed(tmp_path: Path) -> None:
     [
         (["--recipe", "x"], "unknown recipe 'x'"),
         (["--task", "mnist"], "unknown task 'mnist'"),
-        (["--seeds", "a"], "--seeds takes numbers"),
+        (["--seeds", "a"], "seeds look like"),
         (["--trainer", "x"], "unknown trainer"),
         (["--engine", "x"], "unknown engine"),
         (["--task", "cifar10-valid", "--recipe", "official-12"], "give --data"),
@@ -62,7 +64,7 @@ def test_wrong_commands(arguments: list[str], error: str, tmp_path: Path) -> Non
 
 
 def test_a_kill_loses_one_training_of_the_plain_trainer(tmp_path: Path) -> None:
-    command = [*BUILD, "--seeds", "3", "--only", "62,3124", "--trainer"]
+    command = [*BUILD, "--seeds", "3", "--only", "index:62,index:3124", "--trainer"]
     for trainer, shards in (("plain", 2), ("compiled", 1)):
         result = CliRunner().invoke(program(), [*command, trainer, "--out", str(tmp_path / trainer)])
         assert f"{shards} of {shards} shards" in result.output

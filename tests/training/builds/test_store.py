@@ -105,7 +105,7 @@ def test_machines_can_share_a_build(address: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", ["2", "0/2", "3/2", "a/b", "1/0"])
 def test_a_share_that_is_none(bad: str, tmp_path: Path) -> None:
-    command = [*BUILD, "--out", str(tmp_path), "--only", "0", "--share", bad]
+    command = [*BUILD, "--out", str(tmp_path), "--only", "index:0", "--share", bad]
     with pytest.raises(ValueError, match="--share looks like 2/5"):
         program()(command, standalone_mode=False)
 

@@ -246,7 +246,7 @@ def test_what_auto_means() -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    only = ",".join(str(a.index) for a in MIXED[:2])
+    only = ",".join(map(str, MIXED[:2]))
     command = [*BUILD, "--seeds", "3", "--out", str(tmp_path), "--only", only, "--trainer", "stacked"]
     result = CliRunner().invoke(program(), command)
     assert result.exit_code == 0, result.output
@@ -255,7 +255,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu(tmp_path: Path) -> None:
-    command = [*BUILD, "--out", str(tmp_path), "--only", "62", "--device", "cuda"]
+    command = [*BUILD, "--out", str(tmp_path), "--only", "index:62", "--device", "cuda"]
     result = CliRunner().invoke(program(), command)
     assert isinstance(result.exception, ValueError)
     assert "sees none here; use --device cpu" in str(result.exception)

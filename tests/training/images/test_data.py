@@ -166,7 +166,7 @@ def test_every_pickle_protocol_is_read(protocol: int, tmp_path: Path) -> None:
 
 def by_python_2(images: np.ndarray[Any, Any], labels: list[int]) -> bytes:
     """A dictionary as Python 2's cPickle wrote the data sets: texts are bytes, the memo counts from 1."""
-    rows, width = (b"M" + n.to_bytes(2, "little") for n in images.shape)
+    rows, width = (b"M" + int(n).to_bytes(2, "little") for n in images.shape)
     return (
         b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04"
         b"K\x00\x85U\x01b\x87Rq\x05(K\x01" + rows + width + b"\x86cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87R"

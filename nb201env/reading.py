@@ -1,0 +1,194 @@
+"""How commands read what people write: architectures, names, seeds, budgets, numbers.
+
+Everything here raises `ValueError` with one sentence that says what would have been right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nb201env.architecture import Architecture
+from nb201env.table import Run
+
+Budget = dict[str, Any]
+"""{"budget_queries": n} or {"budget_seconds": s}: arguments of an environment."""
+
+# -- architectures ---------------------------------------------------------------------------
+
+
+def read_architecture(text: str) -> Architecture:
+    """Read an official string, ``official:6111`` or ``index:4711``.
+
+    Raises:
+        ValueError: For anything else; a bare number is ambiguous.
+    """
+    kind, _, number = text.partition(":")
+    if number.isdecimal() and kind == "official":
+        return Architecture.from_official_index(int(number))
+    if number.isdecimal() and kind == "index":
+        return Architecture.from_index(int(number))
+    if text.isdecimal():
+        raise ValueError(
+            f"{text} could be two architectures: write official:{text} (its row in the official "
+            f"files) or index:{text} (lexicographic)"
+        )
+    return Architecture.parse(text)
+
+
+def read_architectures(texts: Iterable[str]) -> list[Architecture]:
+    """Read any number of architectures, one or more in each text, separated by commas."""
+    return [read_architecture(part) for part in _parts(texts)]
+
+
+def read_architecture_file(path: Path) -> list[Architecture]:
+    """Read a file of architectures, one per line.
+
+    Raises:
+        ValueError: If a line is no architecture; the message names file and line.
+    """
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found += [read_architecture(line.strip())] if line.strip() else []
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+    return found
+
+
+# -- names -----------------------------------------------------------------------------------
+
+
+def read_names(texts: Iterable[str], what: str, known: Iterable[str]) -> list[str]:
+    """Read names that are repeated, separated by commas, or both.
+
+    Args:
+        texts: What an option was given.
+        what: What the names are of, such as "agent".
+        known: The names there are. One with a colon, ``module:name``, is left to whom it concerns.
+
+    Raises:
+        ValueError: If a name is unknown or stands twice, or there is none.
+    """
+    names, known = _parts(texts), list(known)
+    for name in names:
+        if ":" not in name:
+            check_name(name, what, known)
+    if not names:
+        raise ValueError(f"name at least one {what}: {', '.join(known)}")
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise ValueError(f"{what} {name!r} is named twice")
+    return names
+
+
+def check_name(name: str, what: str, known: Iterable[str]) -> None:
+    """Refuse an unknown name with the one that was probably meant, or else with all there are."""
+    known = list(known)
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, n=1)
+    mend = f"did you mean {close[0]!r}?" if close else f"the {what}s are {', '.join(known)}"
+    raise ValueError(f"unknown {what} {name!r}; {mend}")
+
+
+def _parts(texts: Iterable[str]) -> list[str]:
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+
+
+# -- numbers ---------------------------------------------------------------------------------
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read "4", "0-9" or "0,3,7-9".
+
+    Raises:
+        ValueError: If it is none of these, or a seed stands twice.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        some = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not some:
+            raise ValueError(f"seeds look like 4, 0-9 or 0,3,7-9; got {text!r}")
+        seeds += some
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"a seed is named twice: {text}")
+    return seeds
+
+
+def format_seeds(seeds: Sequence[int]) -> str:
+    """The shortest text that `parse_seeds` reads as these seeds, in rising order."""
+    parts: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1][1:] = [seed]
+        else:
+            parts.append([seed])
+    return ",".join("-".join(map(str, part)) for part in parts)
+
+
+def parse_budget(text: str) -> Budget:
+    """Read "500" (queries) or "12000s" (simulated seconds).
+
+    Raises:
+        ValueError: If it is neither, or not above 0.
+    """
+    try:
+        budget: Budget = (
+            {"budget_seconds": float(text[:-1])} if text.endswith("s") else {"budget_queries": int(text)}
+        )
+    except ValueError:
+        budget = {}
+    if not budget or not min(budget.values()) > 0:
+        raise ValueError(f"a budget is a number of queries (500) or simulated seconds (12000s); got {text!r}")
+    return budget
+
+
+def format_budget(budget: Budget) -> str:
+    """The text that `parse_budget` reads."""
+    return f"{budget['budget_seconds']:g}s" if "budget_seconds" in budget else str(budget["budget_queries"])
+
+
+def read_numbers(text: str, option: str) -> tuple[int, ...]:
+    """Read whole numbers separated by commas; rising, each once."""
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError as error:
+        raise ValueError(f"{option} takes whole numbers separated by commas; got {text!r}") from error
+
+
+def read_share(text: str) -> tuple[int, int]:
+    """Read "2/5", the second of five shares."""
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise ValueError(f"--share looks like 2/5, the second of five shares; got {text!r}")
+    return int(part), int(parts)
+
+
+def read_run(text: str) -> Run:
+    """Read a seed, or "mean"."""
+    if text == "mean":
+        return "mean"
+    if not text.isdecimal():
+        raise ValueError(f"--run is a seed or 'mean'; got {text!r}")
+    return int(text)
+
+
+def read_object(text: str, option: str) -> dict[str, Any]:
+    """Read an option that holds a JSON object.
+
+    Raises:
+        ValueError: If it is not one.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"{option} takes a JSON object, such as '{{\"population\": 20}}'; got {text!r}")
+    return value
