@@ -127,6 +127,5 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], align
     rules = [sides[side] for side in align.ljust(len(headings), align[-1])]
     escaped = ([cell.replace("|", "\\|") for cell in row] for row in rows)
     return "\n".join(
-        "|" + "".join(f" {cell} |" if cell else " |" for cell in line)
-        for line in (headings, rules, *escaped)
+        "|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in (headings, rules, *escaped)
     )

@@ -116,14 +116,6 @@ def evaluate(
     splits: Annotated[int, typer.Option(min=1, help="Random splits.")] = 10,
     models: Annotated[str, typer.Option(help="Models, joined by commas, or 'all'.")] = "all",
     transfer_splits: Annotated[int, typer.Option(min=0, help="Random splits for transfer; 0: none.")] = 3,
-    searches: Annotated[
-        str | None, typer.Option(help="A surrogate's table to compare searches on, against its own table.")
-    ] = None,
-    agents: Annotated[
-        str, typer.Option(help="Agents for --searches.")
-    ] = "random_search,regularized_evolution,ppo,a2c",
-    seeds: Annotated[int, typer.Option(min=1, help="Searches per agent.")] = 20,
-    queries: Annotated[int, typer.Option(min=1, help="Budget of a search.")] = 200,
 ) -> None:
     """Measure the fidelity of surrogates and baselines and write the report.
 
@@ -133,7 +125,7 @@ def evaluate(
     check_extra()
     require("matplotlib", "plots")
     from nb201env.surrogate.fidelity import baselines
-    from nb201env.surrogate.fidelity.evaluate import Plan, SearchPlan, evaluate
+    from nb201env.surrogate.fidelity.evaluate import Plan, evaluate
 
     chosen = baselines.NAMES if models == "all" else tuple(models.split(","))
     for name in chosen:
@@ -141,7 +133,6 @@ def evaluate(
     plan = Plan(
         tables=tuple(table), split=split, epochs=epochs, out=out, sizes=_whole_numbers(sizes), splits=splits,
         models=chosen, transfer_splits=transfer_splits, command=_command(),
-        searches=SearchPlan(searches, tuple(agents.split(",")), seeds, queries) if searches else None,
     )  # fmt: skip
     summary = evaluate(plan, say=lambda text: typer.echo(text, err=True))
     for one in summary["tables"]:

@@ -42,7 +42,8 @@ def page() -> Pages:
     """One page per environment, and the list of tables."""
     folder, tables = DOCS / "environments", DOCS / "tables.md"
     return {
-        folder / f"{env_id}.md": environment_page(env_id, table) for env_id, table in (TABLES | SURROGATES).items()
+        folder / f"{env_id}.md": environment_page(env_id, table)
+        for env_id, table in (TABLES | SURROGATES).items()
     } | {tables: with_part(tables, "environments", tables_part())}
 
 
@@ -95,7 +96,12 @@ def baselines_part(env_id: str, table: Table) -> str:
     )
     headings = ["agent", "validation accuracy (%)", "regret", "simulated GPU hours"]
     lines = [
-        ["random search, expected (closed form)", f"{100 * expected:.2f}", f"{100 * (optimum - expected):.2f}", ""]
+        [
+            "random search, expected (closed form)",
+            f"{100 * expected:.2f}",
+            f"{100 * (optimum - expected):.2f}",
+            "",
+        ]
     ]
     shown = [agent for agent in COMPARED if agent in results[env_id]]
     for agent in shown:
@@ -121,7 +127,15 @@ def command(env_id: str, names: list[str]) -> str:
 
 def tables_part() -> str:
     """The embedded tables, from their manifests."""
-    headings = ["table", "trained on", "valid", "runs", "optimum (%)", "seconds per query, mean", "id (sha256)"]
+    headings = [
+        "table",
+        "trained on",
+        "valid",
+        "runs",
+        "optimum (%)",
+        "seconds per query, mean",
+        "id (sha256)",
+    ]
     rows = []
     for name in (TABLES | SURROGATES).values():
         table = open_table(name)

@@ -3,7 +3,8 @@
     python -m benchmarks.studies published run                  500 searches each; two minutes or so
     python -m benchmarks.studies published run --seeds 0-49 --jobs 1 --out /tmp/published.json
 
-It also measures how long the searches take, so it begins from the start every time. Needs the CSV of the published CIFAR-10 numbers (NB201_REFERENCE); --csv names another.
+It also measures how long the searches take, so it begins from the start every time. Needs the CSV of the
+published CIFAR-10 numbers (NB201_REFERENCE); --csv names another.
 """
 
 from __future__ import annotations

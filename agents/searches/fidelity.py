@@ -1,13 +1,14 @@
-"""Searches on surrogate and table: trajectory fidelity, and leave-one-out by agent.
+"""The agents' searches on a surrogate's table and on the table it stands for, compared.
 
-The searches are read from trajectory files (JSON lines: a header, then one query per line), as
-``nb201 search`` writes them; so the agents are not imported here, and any agent's files will do.
+Trajectory fidelity says how alike the searches go; leave-one-out trains a surrogate on what one agent visited
+and tests it on what another did.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -16,84 +17,149 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nb201env.architecture import index_of
-from nb201env.space import IntArray, all_ops
-from nb201env.surrogate.features import FloatArray
+from nb201env.agents.searches.runner import Search, format_seeds, run_all
+from nb201env.agents.searches.trajectory import BadTrajectory, Trajectory, read
+from nb201env.space import all_ops
 from nb201env.surrogate.metrics import kendall_tau, sparse_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
-from nb201env.table import Table
+from nb201env.table import FloatArray, Table
+from nb201env.tables import open_table
 
 BAND = (0.05, 0.95)
 """The seed-to-seed band: these quantiles over the table's searches, query by query."""
 CLEAR = 0.05
 """Two agents differ clearly if the Mann-Whitney test of their final regrets has a lower p value."""
 
-
-@dataclass(frozen=True)
-class Visits:
-    """What one search asked, in order.
-
-    Attributes:
-        agent: The agent's name.
-        table_id: The id of the table it was answered from.
-        command: The command that runs it again.
-        index: Lexicographic indices, int64 [queries].
-        accuracy: The answers, fractions, float64 [queries].
-    """
-
-    agent: str
-    table_id: str
-    command: str
-    index: IntArray
-    accuracy: FloatArray
-
-    @classmethod
-    def read(cls, path: Path) -> Visits:
-        """Read a trajectory file.
-
-        Raises:
-            ValueError: If it is none, or of a search that was cut short.
-        """
-        try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            header, queries, end = lines[0], lines[1:-1], lines[-1]
-            if "end" not in end:
-                raise ValueError("no end")
-            return cls(
-                agent=header["agent"],
-                table_id=header["table"]["id"],
-                command=header["command"],
-                index=np.array([index_of(query["architecture"]) for query in queries], dtype=np.int64),
-                accuracy=np.array([query["accuracy"] for query in queries], dtype=np.float64),
-            )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise ValueError(
-                f"{path}: not the trajectory of a finished search; run the search again"
-            ) from error
-
-
-Searches = Mapping[str, Sequence[Visits]]
+Searches = Mapping[str, Sequence[Trajectory]]
 """Searches by agent."""
 
 
-def read_searches(folder: Path, table: Table) -> dict[str, list[Visits]]:
+@dataclass(frozen=True)
+class SearchPlan:
+    """Which searches to compare.
+
+    Attributes:
+        surrogate: Name or path of the surrogate's table; its training table is the other side.
+        agents: The agents, as ``nb201 search`` knows them.
+        seeds: The seeds of each agent's searches on either table.
+        queries: The budget of each search.
+    """
+
+    surrogate: str
+    agents: tuple[str, ...] = ("random_search", "regularized_evolution", "ppo", "a2c")
+    seeds: tuple[int, ...] = tuple(range(20))
+    queries: int = 200
+
+    def searches(self, agent: str, table: Table, name: str, folder: Path) -> list[Search]:
+        """One agent's searches on one table, which `name` names or leads to."""
+        budget, further = {"budget_queries": self.queries}, {"table": name}
+        env_id = f"NB201-{table.dataset}-v0"
+        return [Search(agent, env_id, seed, budget, folder, {}, further) for seed in self.seeds]
+
+
+def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+    """Run the searches that are missing, and compare those on the surrogate with those on the table.
+
+    Args:
+        plan: Which searches.
+        out: The trajectories go to ``out/searches``, in a folder per table.
+        say: Called with the command of each agent's searches that are run.
+
+    Returns:
+        What `nb201env.surrogate.fidelity.report` shows: both tables' names and ids, the searches'
+        commands, `trajectory_fidelity` and `leave_one_out`.
+
+    Raises:
+        ValueError: If the plan names no surrogate's table or no known agent.
+        RuntimeError: If a search fails.
+    """
+    surrogate = open_table(plan.surrogate)
+    table = open_table(training_table(surrogate))
+    folders = [out / "searches" / one.id[:12] for one in (table, surrogate)]
+    commands = []
+    for one, name, folder in zip((table, surrogate), (table.name, plan.surrogate), folders, strict=True):
+        for agent in plan.agents:
+            searches = plan.searches(agent, one, name, folder)
+            commands.append(command(searches))
+            missing = [search for search in searches if not search.path.exists()]
+            if missing:
+                say(commands[-1])
+                run_missing(missing)
+    on_table, on_surrogate = (read_searches(*side) for side in zip(folders, (table, surrogate), strict=True))
+    return {
+        "surrogate": {"name": surrogate.name, "id": surrogate.id},
+        "table": {"name": table.name, "id": table.id},
+        "commands": commands,
+        "trajectory_fidelity": trajectory_fidelity(table, surrogate, on_table, on_surrogate, plan.queries),
+        "leave_one_out": leave_one_out(table, on_table),
+    }
+
+
+def training_table(surrogate: Table) -> str:
+    """The name of the table that a surrogate's table was trained on.
+
+    Raises:
+        ValueError: If the table is none of a surrogate, or the training table is another one now.
+    """
+    if surrogate.manifest.get("kind") != "surrogate":
+        raise ValueError(
+            f"{surrogate.name} is not a surrogate's table; nb201 surrogate fit --table-out writes one"
+        )
+    trained: dict[str, str] = surrogate.manifest["provenance"]["training_table"]
+    if open_table(trained["name"]).id != trained["id"]:
+        raise ValueError(f"{surrogate.name} was trained on another {trained['name']}; fit it again")
+    return trained["name"]
+
+
+def command(searches: Sequence[Search]) -> str:
+    """The ``nb201 search`` command of one agent's searches on one table."""
+    one = searches[0]
+    return shlex.join(
+        ["nb201", "search", "--agent", one.agent, "--env", one.env_id,
+         "--env-kwargs", json.dumps(one.env_kwargs), "--budget", str(one.budget["budget_queries"]),
+         "--seeds", format_seeds([search.seed for search in searches])]
+    )  # fmt: skip
+
+
+def run_missing(searches: Sequence[Search]) -> None:
+    """Run one agent's searches, one after the other.
+
+    Raises:
+        ValueError: If the agent or the environment is not known.
+        RuntimeError: If a search fails.
+    """
+    searches[0].header()  # a mistake in what was asked for shows before anything runs
+    for failure in run_all(searches, 1, lambda search, count: None):
+        raise RuntimeError(f"{failure.search.command} failed: {failure.reason}")
+
+
+def read_searches(folder: Path, table: Table) -> dict[str, list[Trajectory]]:
     """All trajectories in a folder, by agent.
 
     Raises:
-        ValueError: If there is none, or one was answered from another table.
+        ValueError: If there is none, one is of a search that was cut short, or one was answered from
+            another table.
     """
-    found: dict[str, list[Visits]] = {}
+    found: dict[str, list[Trajectory]] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        visits = Visits.read(path)
-        if visits.table_id != table.id:
-            raise ValueError(f"{path}: answered from table {visits.table_id[:12]}, not from {table!r}")
-        found.setdefault(visits.agent, []).append(visits)  # in order of names, the same on both sides
+        try:
+            one = read(path)
+            if not one.complete:
+                raise BadTrajectory("no end")
+        except BadTrajectory as error:
+            raise ValueError(
+                f"{path}: not the trajectory of a finished search; run the search again"
+            ) from error
+        answered = one.header["table"]["id"]
+        if answered != table.id:
+            raise ValueError(f"{path}: answered from table {answered[:12]}, not from {table!r}")
+        found.setdefault(one.header["agent"], []).append(one)  # in order of names, alike on both sides
     if not found:
         raise ValueError(f"{folder}: no trajectories (*.jsonl); nb201 search --out writes them")
     return found
 
 
-def regret_curves(table: Table, searches: Sequence[Visits], queries: int) -> FloatArray:
+def regret_curves(table: Table, searches: Sequence[Trajectory], queries: int) -> FloatArray:
     """The incumbents' regret by the table's means, float64 [searches, queries], fractions.
 
     The incumbent is chosen by what the search saw, single runs; its regret is that of its mean.
@@ -101,13 +167,10 @@ def regret_curves(table: Table, searches: Sequence[Visits], queries: int) -> Flo
     means = table.accuracy(split="valid", epochs=table.epochs, run="mean")
     curves = []
     for search in searches:
-        seen = search.accuracy[:queries]
-        if len(seen) < queries:
-            raise ValueError(f"a search of {search.agent} has {len(seen)} queries; {queries} are needed")
-        leader = np.maximum.accumulate(
-            np.where(seen > np.r_[-np.inf, np.maximum.accumulate(seen)[:-1]], np.arange(queries), 0)
-        )
-        curves.append(np.nanmax(means) - means[search.index[:queries]][leader])
+        if len(search.queries) < queries:
+            agent, asked = search.header["agent"], len(search.queries)
+            raise ValueError(f"a search of {agent} has {asked} queries; {queries} are needed")
+        curves.append(np.nanmax(means) - means[search.incumbents()[:queries]])
     return np.array(curves)
 
 
@@ -160,7 +223,7 @@ def _clear_pairs(
 
 
 def _one_agent(
-    table: Table, surrogate: Table, real: Sequence[Visits], imagined: Sequence[Visits], queries: int
+    table: Table, surrogate: Table, real: Sequence[Trajectory], imagined: Sequence[Trajectory], queries: int
 ) -> dict[str, Any]:
     on_table = regret_curves(table, real, queries)
     on_surrogate = regret_curves(surrogate, imagined, queries)
