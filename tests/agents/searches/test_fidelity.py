@@ -64,6 +64,11 @@ def write_trajectory(path: Path, search: Trajectory, *, end: bool = True) -> Non
 
 
 @pytest.fixture(scope="module")
+def table() -> Table:
+    return open_table("cifar10-valid-200")
+
+
+@pytest.fixture(scope="module")
 def surrogate_table() -> Table:
     return open_table("cifar10-valid-200-surrogate")
 
@@ -164,10 +169,19 @@ SMALL = SearchPlan(
 )
 
 
-def test_searches_on_both_tables_are_compared(tmp_path: Path) -> None:
-    """Into an evaluation's report, which a later evaluation leaves there; nothing is run twice."""
-    said: list[str] = []
-    searches = compare(SMALL, tmp_path, said.append)
+Compared = tuple[Path, dict[str, Any], list[str]]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """The folder of real searches, what is found, and what was said."""
+    folder, said = tmp_path_factory.mktemp("compared"), list[str]()
+    return folder, compare(SMALL, folder, said.append), said
+
+
+def test_searches_on_both_tables_are_compared(compared: Compared, tmp_path: Path) -> None:
+    """The report that they become a part of keeps them when it is evaluated again."""
+    _, searches, said = compared
     assert said == searches["commands"]
     assert len(said) == 4
     assert set(searches["trajectory_fidelity"]["agents"]) == {"random_search", "regularized_evolution"}
@@ -178,23 +192,20 @@ def test_searches_on_both_tables_are_compared(tmp_path: Path) -> None:
     assert "mean regret on the surrogate" in page
     assert said[0] in page
     assert (tmp_path / "surrogate-searches.png").exists()
-    again: list[str] = []
-    assert compare(SMALL, tmp_path, again.append) == searches
-    assert again == []
     evaluated = evaluate(Plan(tables=(), split="valid", epochs=200, out=tmp_path, command="an evaluation"))
     assert evaluated["searches"] == summary["searches"]
     assert "Written by `an evaluation` and `this test` with" in (tmp_path / "fidelity.md").read_text()
 
 
-def test_searches_are_those_of_the_command_that_is_named(tmp_path: Path) -> None:
-    searches = compare(SMALL, tmp_path)
+def test_searches_are_those_of_the_command_that_is_named(compared: Compared, tmp_path: Path) -> None:
+    folder, searches, _ = compared
     command = searches["commands"][-1]
     assert command == (
         "nb201 search --agent regularized_evolution --env NB201-cifar10-v0 "
         '--env-kwargs \'{"table": "cifar10-valid-200-surrogate"}\' --budget 30 --seeds 0-2'
     )
     surrogate = open_table(SMALL.surrogate)
-    mine = tmp_path / "searches" / surrogate.id[:12] / "regularized_evolution-2.jsonl"
+    mine = folder / "searches" / surrogate.id[:12] / "regularized_evolution-2.jsonl"
     budget, further = {"budget_queries": 30}, {"table": SMALL.surrogate}
     alone = Search(
         "regularized_evolution", "NB201-cifar10-v0", 2, budget, tmp_path / "alone", env_kwargs=further
@@ -202,13 +213,15 @@ def test_searches_are_those_of_the_command_that_is_named(tmp_path: Path) -> None
     assert mine.read_bytes() == alone.read_bytes()
 
 
-def test_only_missing_searches_are_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    searches = compare(SMALL, tmp_path)
-    next((tmp_path / "searches").glob("*/random_search-1.jsonl")).unlink()
+def test_only_missing_searches_are_run(compared: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, searches, _ = compared
     run: list[Search] = []
     original = fidelity.run_missing
     monkeypatch.setattr(fidelity, "run_missing", lambda some: [run.extend(some), original(some)])
-    assert compare(SMALL, tmp_path) == searches
+    assert compare(SMALL, folder) == searches
+    assert run == []
+    next((folder / "searches").glob("*/random_search-1.jsonl")).unlink()
+    assert compare(SMALL, folder) == searches
     assert [(search.agent, search.seed) for search in run] == [("random_search", 1)]
 
 
