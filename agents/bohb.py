@@ -20,9 +20,9 @@ import numpy as np
 
 from nb201env.agents.contract import Env, query, recorded_epochs
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS, sample
-from nb201env.table import FloatArray
 
 _TINY = 1e-32  # keeps the ratio of two densities finite
 Bracket = list[tuple[int, float]]

@@ -15,9 +15,9 @@ import numpy as np
 
 from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, encode
-from nb201env.table import FloatArray
 
 DIMENSIONS = NUM_EDGES * NUM_OPS
 

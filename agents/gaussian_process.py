@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
-from nb201env.table import FloatArray
+from nb201env.arrays import FloatArray
 
 LENGTHS = (0.3, 0.6, 1.0, 2.0)
 """Length scales, in units of the root mean square distance between two candidates."""

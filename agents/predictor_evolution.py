@@ -19,10 +19,10 @@ import numpy as np
 
 from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
 from nb201env.extras import require
-from nb201env.space import IntArray, all_ops, neighbours
-from nb201env.table import FloatArray
+from nb201env.space import all_ops, neighbours
 
 Predictor = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
 """From the classes asked for and their rewards to the mean and standard deviation of all classes."""

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from nb201env.agents.contract import Env, query
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.space import sample
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 
 
 @dataclass(frozen=True)

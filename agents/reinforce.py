@@ -13,8 +13,8 @@ import numpy as np
 
 from nb201env.agents.contract import Env, query
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.space import NUM_EDGES, NUM_OPS
-from nb201env.table import FloatArray
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from nb201env.architecture import Architecture
-from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, OPS, POOL, SIZE, SKIP, IntArray, all_ops
+from nb201env.arrays import IntArray
+from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, OPS, POOL, SIZE, SKIP, all_ops
 
 Term = tuple[Any, ...]
 """("input",) | ("constant", edge) | ("conv", op, edge, terms) | ("pool", terms)."""

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from nb201env import cost
 from nb201env.architecture import Architecture
-from nb201env.space import SIZE, IntArray
-from nb201env.table import FloatArray, NotRecorded, Table
+from nb201env.arrays import FloatArray, IntArray
+from nb201env.space import SIZE
+from nb201env.table import NotRecorded, Table
 
 
 def kendall(a: FloatArray, b: FloatArray) -> float:

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from nb201env.arrays import Array
+
 Manifest = dict[str, Any]
 
 _DTYPES: dict[str, np.dtype[Any]] = {

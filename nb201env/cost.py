@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nb201env.space import CONV1X1, CONV3X3, IntArray, decode
+from nb201env.arrays import IntArray
+from nb201env.space import CONV1X1, CONV3X3, decode
 
 _WIDTHS = (16, 32, 64)
 _CELLS_PER_STAGE = 5

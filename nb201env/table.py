@@ -17,17 +17,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from nb201env.architecture import Architecture, ArchitectureLike, all_strings, index_of
-from nb201env.container import Array, Container, DamagedTable, Manifest, write
+from nb201env.arrays import Array, FloatArray, IntArray
+from nb201env.container import Container, DamagedTable, Manifest, write
 from nb201env.extras import require
-from nb201env.space import SIZE, IntArray, official_index_of
+from nb201env.space import SIZE, official_index_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FloatArray = npt.NDArray[np.float64]
 Run = int | Literal["mean"]
 """A seed, or "mean" for the mean over the recorded runs."""
 

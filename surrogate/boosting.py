@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xgboost
 from joblib import Parallel, delayed
 
-from nb201env.surrogate.features import FloatArray
+from nb201env.arrays import FloatArray
 
 
 def train(

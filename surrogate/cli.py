@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from nb201env.arrays import IntArray
 from nb201env.extras import require
 from nb201env.surrogate import check_extra
 
 if TYPE_CHECKING:
-    from nb201env.space import IntArray
     from nb201env.table import Table
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
-from nb201env.surrogate.features import FloatArray
+from nb201env.arrays import FloatArray
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.surrogate.targets import target as find_target
 

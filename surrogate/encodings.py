@@ -24,9 +24,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import FeatureUnion
 
 from nb201env import cost
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
-from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
-from nb201env.surrogate.features import FloatArray, all_graph_features, all_path_features
+from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
+from nb201env.surrogate.features import all_graph_features, all_path_features
 from nb201env.tables import open_table
 
 

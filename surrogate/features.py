@@ -18,12 +18,11 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
+from nb201env.arrays import FloatArray
 from nb201env.classes import Term, Terms, canonical_classes, canonical_form, representatives
 from nb201env.space import CONV1X1, CONV3X3, all_ops
 
-FloatArray = npt.NDArray[np.float64]
 Features = dict[str, float]
 
 _LETTERS = {CONV1X1: "1", CONV3X3: "3"}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from nb201env.space import IntArray
-from nb201env.surrogate.features import FloatArray
+from nb201env.arrays import FloatArray, IntArray
 
 SPARSE_STEP = 0.001
 """Sparse Kendall tau rounds to 0.1 percentage points first (Yu et al., "How to train your

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nb201env.space import SIZE, IntArray, all_ops, decode
+from nb201env.arrays import FloatArray, IntArray
+from nb201env.space import SIZE, all_ops, decode
 from nb201env.surrogate.curves import CurveRegressor
 from nb201env.surrogate.encodings import transfer_tables
-from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.metrics import scores
 from nb201env.surrogate.noise import NoiseModel
 from nb201env.surrogate.regressor import SurrogateRegressor

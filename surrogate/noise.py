@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.surrogate.boosting import VarianceModel
 from nb201env.surrogate.encodings import make
-from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.targets import target as find_target
 
 
@@ -67,7 +67,7 @@ class NoiseModel:
         self.shapes_ = self._pool(deviation, count, self.variance_.predict(features))
         return self
 
-    def _pool(self, deviation: FloatArray, count: npt.NDArray[np.int64], variance: FloatArray) -> FloatArray:
+    def _pool(self, deviation: FloatArray, count: IntArray, variance: FloatArray) -> FloatArray:
         # Deviations from the mean of n runs are sqrt(1 - 1/n) too small.
         unit = deviation / np.sqrt(variance * (1 - 1 / count))[:, None, None]
         pool = unit.reshape(-1, unit.shape[-1])

@@ -10,11 +10,11 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from nb201env.arrays import Array, BoolArray, FloatArray, IntArray
 from nb201env.classes import canonical_classes
-from nb201env.space import IntArray, all_ops
+from nb201env.space import all_ops
 from nb201env.surrogate.boosting import VarianceModel, predict, side_by_side, train
 from nb201env.surrogate.encodings import check_ops, make
-from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.targets import target as find_target
 
 
@@ -123,7 +123,7 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         self.boosters_ = side_by_side(self._fit_member, jobs, self.n_jobs)
         self.variance_ = self._fit_variance(features, t, folds, int(seeds[0]))
 
-    def _fit_member(self, features: FloatArray, t: FloatArray, rows: npt.NDArray[np.bool_], seed: int) -> Any:
+    def _fit_member(self, features: FloatArray, t: FloatArray, rows: BoolArray, seed: int) -> Any:
         rows = rows if rows.any() else np.ones_like(rows)
         depth = self.max_depth or _depth_for(len(t))
         return train(
@@ -192,12 +192,12 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _features(self, X: npt.NDArray[Any]) -> FloatArray:
+    def _features(self, X: Array) -> FloatArray:
         if self.encoding is None:
             return np.asarray(X, dtype=np.float64)
         return np.asarray(make(self.encoding).transform(X), dtype=np.float64)
 
-    def _groups(self, X: npt.NDArray[Any]) -> IntArray:
+    def _groups(self, X: Array) -> IntArray:
         if self.encoding is None:
             return np.arange(len(X))
         return canonical_classes()[check_ops(X)]

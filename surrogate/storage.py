@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from xgboost.core import XGBoostError
 
-from nb201env.container import Array, Container, write
-from nb201env.space import SIZE, IntArray, decode
+from nb201env.arrays import Array, FloatArray, IntArray
+from nb201env.container import Container, write
+from nb201env.space import SIZE, decode
 from nb201env.surrogate.boosting import VarianceModel, from_bytes, to_bytes
 from nb201env.surrogate.curves import CurveRegressor
 from nb201env.surrogate.encodings import transfer_tables
-from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.model import Surrogate
 from nb201env.surrogate.noise import NoiseModel
 from nb201env.surrogate.regressor import SurrogateRegressor

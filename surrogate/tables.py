@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 from nb201env import cost
-from nb201env.container import Array
+from nb201env.arrays import Array, FloatArray
 from nb201env.space import SIZE, all_ops
-from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.model import Surrogate
 from nb201env.table import Table, write_table
 

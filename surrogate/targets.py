@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nb201env.surrogate.features import FloatArray
+from nb201env.arrays import FloatArray
 
 _MOST = 1.0 - 1e-9  # an accuracy of exactly 1 has no finite log error
 

@@ -13,13 +13,13 @@ from functools import cache
 from itertools import permutations, product
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nb201env import Architecture
 from nb201env.architecture import all_strings
+from nb201env.arrays import FloatArray
 from nb201env.classes import (
     canonical_classes,
     canonical_form,
@@ -32,7 +32,6 @@ from nb201env.classes import (
 )
 from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL, SIZE, SKIP, all_ops
 
-Map = npt.NDArray[np.float64]
 SIDE, CHANNELS = 4, 3
 ops_tuples = st.tuples(*[st.integers(0, 4)] * 6)
 
@@ -79,29 +78,29 @@ def test_swapping_the_middle_nodes_changes_nothing(ops: tuple[int, ...]) -> None
 
 
 @cache
-def image() -> Map:
+def image() -> FloatArray:
     return np.random.default_rng(0).normal(size=(CHANNELS, SIDE, SIDE))
 
 
 @cache
-def weights(name: int, kernel: int) -> Map:
+def weights(name: int, kernel: int) -> FloatArray:
     return np.random.default_rng([name, kernel]).normal(size=(CHANNELS, CHANNELS, kernel, kernel))
 
 
 @cache
-def batch_norm(name: int, kind: str) -> tuple[Map, Map]:
+def batch_norm(name: int, kind: str) -> tuple[FloatArray, FloatArray]:
     """Scale and shift of a batch norm in evaluation, running statistics included."""
     scale, shift = np.random.default_rng([name, len(kind)]).normal(size=(2, CHANNELS, 1, 1)) + 0.5
     return scale, shift
 
 
-def windows(x: Map, pad_value: float) -> Map:
+def windows(x: FloatArray, pad_value: float) -> FloatArray:
     """All 3x3 windows with padding; [channels, side, side, 3, 3]."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1)), constant_values=pad_value)
     return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
 
 
-def convolve(x: Map, name: int, kernel: int) -> Map:
+def convolve(x: FloatArray, name: int, kernel: int) -> FloatArray:
     kind = "constant" if not x.any() else f"nor_conv_{kernel}x{kernel}"
     scale, shift = batch_norm(name, kind)
     x = np.maximum(x, 0)
@@ -112,20 +111,20 @@ def convolve(x: Map, name: int, kernel: int) -> Map:
     return scale * x + shift
 
 
-def linear_pool(x: Map) -> Map:
+def linear_pool(x: FloatArray) -> FloatArray:
     """The real op: the mean over the window without its padding."""
     return np.asarray(np.nanmean(windows(x, np.nan), axis=(-1, -2)))
 
 
-def opaque_pool(x: Map) -> Map:
+def opaque_pool(x: FloatArray) -> FloatArray:
     """An op without parameters that maps 0 to 0 and is not linear."""
     return np.asarray(np.sin(linear_pool(x)) + 0.3 * np.roll(x, 1, axis=0) ** 2)
 
 
-def run_cell(ops: tuple[int, ...], names: dict[int, int], pool: object) -> Map:
+def run_cell(ops: tuple[int, ...], names: dict[int, int], pool: object) -> FloatArray:
     """The output of a cell; `names` gives the weights of each convolution's edge."""
     assert callable(pool)
-    nodes: list[Map] = [image()]
+    nodes: list[FloatArray] = [image()]
     for node in (1, 2, 3):
         total = np.zeros_like(image())
         for edge, (source, target) in enumerate(EDGES):
@@ -146,7 +145,7 @@ def run_cell(ops: tuple[int, ...], names: dict[int, int], pool: object) -> Map:
 def test_members_of_a_class_compute_the_same(linear: bool) -> None:
     """All 15,625: with matched weights each equals the first member of its class."""
     pool = linear_pool if linear else opaque_pool
-    first: dict[int, Map] = {}
+    first: dict[int, FloatArray] = {}
     for ops, number in zip(all_ops().tolist(), canonical_classes(linear).tolist(), strict=True):
         output = run_cell(tuple(ops), canonical_naming(tuple(ops), linear)[1], pool)
         np.testing.assert_allclose(output, first.setdefault(number, output), rtol=1e-9, atol=1e-9)
@@ -173,7 +172,7 @@ def test_members_of_different_classes_do_not(linear: bool) -> None:
 
 
 @cache
-def probe() -> Map:
+def probe() -> FloatArray:
     return np.random.default_rng(9).normal(size=(CHANNELS, SIDE, SIDE))
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import IntArray
 from nb201env.training.data import SPLITS, Data, Split, batches, training_split
 from nb201env.training.network import Network, Skeleton, initial_network
 from nb201env.training.precision import exact_float32
@@ -53,7 +54,7 @@ class Logs(NamedTuple):
     the weights move. The others are evaluated after the epoch.
     """
 
-    correct: dict[str, npt.NDArray[np.int64]]
+    correct: dict[str, IntArray]
     loss: dict[str, npt.NDArray[np.float32]]
     seconds: npt.NDArray[np.float32]
 

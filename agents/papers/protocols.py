@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nb201env.agents.papers.published import DATASETS, Spread, published
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.agents.searches.trajectory import read
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL
 from nb201env.sources.rows import import_rows
 from nb201env.tables import embedded, home, open_table, own
@@ -80,7 +79,7 @@ class Sources:
     valid: Mapping[str, str] = field(default_factory=dict)
     test: Mapping[str, str] = field(default_factory=dict)
 
-    def accuracy(self, dataset: str, split: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    def accuracy(self, dataset: str, split: str) -> FloatArray | None:
         """The mean 200-epoch accuracy of every architecture, or None where no table has it."""
         name = (self.valid if split == "valid" else self.test).get(dataset)
         if name is None:

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nb201env.agents.registry import AGENTS, display_name
 from nb201env.agents.searches.recorder import replay
 from nb201env.agents.searches.trajectory import BadTrajectory, Trajectory, read
+from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs.registration import SURROGATES, TABLES
-from nb201env.space import IntArray
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from nb201env.tables import open_table
 
 BUDGETS = ("budget_queries", "budget_seconds")
@@ -80,7 +79,7 @@ class Finished:
     index: IntArray
     clock: FloatArray
     incumbents: IntArray
-    whole: npt.NDArray[np.bool_]
+    whole: BoolArray
 
     @property
     def seed(self) -> int:

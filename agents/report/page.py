@@ -16,7 +16,6 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nb201env import drawing
 from nb201env.agents.report import tables
@@ -32,9 +31,10 @@ from nb201env.agents.report.summary import (
     visits,
 )
 from nb201env.agents.report.tables import Grid
+from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.comparison import costs
 from nb201env.space import SIZE, official_index_of
-from nb201env.table import FloatArray, NotRecorded
+from nb201env.table import NotRecorded
 
 Json = dict[str, Any]
 Markup = str
@@ -265,7 +265,7 @@ def _space_data(one: SettingSummary) -> Json:
     }
 
 
-def _hundredths(accuracy: FloatArray) -> npt.NDArray[np.int64]:
+def _hundredths(accuracy: FloatArray) -> IntArray:
     """Accuracies in hundredths of a per cent; 0 where there is none."""
     return np.rint(np.nan_to_num(accuracy) * 1e4).astype(np.int64)
 
@@ -304,7 +304,7 @@ def _levels(name: str, label: str, values: FloatArray, unit: str, digits: int) -
             "codes": _packed(codes)}  # fmt: skip
 
 
-def _packed(values: npt.NDArray[Any]) -> Json:
+def _packed(values: Array) -> Json:
     """An array as base64 of its smallest little-endian type."""
     if values.dtype.kind != "f":
         size = next(bits for bits in (8, 16, 32) if int(values.max()) < 1 << bits) // 8

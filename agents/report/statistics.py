@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nb201env.space import IntArray
-from nb201env.table import FloatArray
+from nb201env.arrays import FloatArray, IntArray
 
 RESAMPLES = 2000
 LEVEL = 0.95

@@ -14,8 +14,7 @@ import numpy as np
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.report import statistics as st
 from nb201env.agents.report.data import Bench, Entry, Finished, Setting
-from nb201env.space import IntArray
-from nb201env.table import FloatArray
+from nb201env.arrays import FloatArray, IntArray
 
 TARGETS: tuple[tuple[str, float], ...] = (
     ("the optimum", 0.0),

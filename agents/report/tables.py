@@ -12,7 +12,7 @@ from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
 from nb201env.agents.searches.runner import format_seeds
-from nb201env.table import FloatArray
+from nb201env.arrays import FloatArray
 
 NOT_RECORDED = "not recorded"
 NONE = "–"

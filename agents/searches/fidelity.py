@@ -19,10 +19,11 @@ from scipy import stats
 
 from nb201env.agents.searches.runner import Search, format_seeds, run_all
 from nb201env.agents.searches.trajectory import BadTrajectory, Trajectory, read
+from nb201env.arrays import FloatArray
 from nb201env.space import all_ops
 from nb201env.surrogate.metrics import kendall_tau, sparse_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from nb201env.tables import open_table
 
 BAND = (0.05, 0.95)

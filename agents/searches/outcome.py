@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from nb201env.agents.searches.trajectory import Trajectory
 from nb201env.architecture import Architecture
-from nb201env.table import FloatArray, Table
+from nb201env.arrays import FloatArray
+from nb201env.table import Table
 from nb201env.tables import open_table
 
 

@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nb201env.architecture import all_strings, index_of
-from nb201env.space import IntArray
-from nb201env.table import FloatArray
+from nb201env.arrays import FloatArray, IntArray
 
 FORMAT, VERSION = "nb201-trajectory", 1
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.gpu_lease.lease import REPORTS, copy_once, covered
-from nb201env.container import Array, DamagedTable
+from nb201env.arrays import Array
+from nb201env.container import DamagedTable
 from nb201env.training.builds.plan import COLUMNS, Folder, ForeignShard, Plan, Unit
 
 _PIECE = re.compile(r"\.\d+$")

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.studies.pages import DOCS, Pages, with_part
+from nb201env.arrays import FloatArray
 from nb201env.classes import representatives
 from nb201env.comparison import costs, kendall
 from nb201env.envs.registration import OFFICIAL, TABLES
 from nb201env.output import markdown_table
 from nb201env.space import EDGES, SKIP, all_ops
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from nb201env.tables import embedded_file, open_table
 
 PAGE = DOCS / "digits.md"

@@ -22,10 +22,11 @@ from nb201env.agents.commands.search import run as run_searches
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.runner import Search
+from nb201env.arrays import FloatArray
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.output import markdown_table
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from nb201env.tables import open_table
 
 BASELINES = DATA / "baselines.json"

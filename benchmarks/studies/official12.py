@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import representatives
 from nb201env.comparison import kendall
 from nb201env.cost import macs
@@ -38,7 +38,7 @@ VALID_IMAGES = 25_000
 """The half of CIFAR-10's training images that `TASK` validates on."""
 
 
-def read_reference(path: Path) -> npt.NDArray[np.float64]:
+def read_reference(path: Path) -> FloatArray:
     """Official validation accuracy after 12 epochs, fractions by lexicographic index; [15625].
 
     Raises:
@@ -55,7 +55,7 @@ def read_reference(path: Path) -> npt.NDArray[np.float64]:
     return accuracy
 
 
-def choose(reference: npt.NDArray[np.float64], count: int) -> list[int]:
+def choose(reference: FloatArray, count: int) -> list[int]:
     """Indices that span the range of accuracies, the cheapest class near each of `count` levels.
 
     Around each of `count` equally spaced ranks the cheapest of the 2 % nearest is taken, so that
@@ -84,10 +84,10 @@ class Comparison:
         seconds: Measured seconds of our trainings, evaluation not included.
     """
 
-    indices: npt.NDArray[np.int64]
-    ours: npt.NDArray[np.float64]
-    official: npt.NDArray[np.float64]
-    seconds: npt.NDArray[np.float64]
+    indices: IntArray
+    ours: FloatArray
+    official: FloatArray
+    seconds: FloatArray
 
     @property
     def tau(self) -> float:
@@ -100,7 +100,7 @@ class Comparison:
         return float((self.ours - self.official).mean())
 
 
-def compare(folder: Folder, official: npt.NDArray[np.float64], images: int = VALID_IMAGES) -> Comparison:
+def compare(folder: Folder, official: FloatArray, images: int = VALID_IMAGES) -> Comparison:
     """What a build has so far beside the official accuracies.
 
     Args:
@@ -210,7 +210,7 @@ def validate(
     return write_report(folder, official, images)
 
 
-def write_report(folder: Folder, official: npt.NDArray[np.float64], images: int = VALID_IMAGES) -> Comparison:
+def write_report(folder: Folder, official: FloatArray, images: int = VALID_IMAGES) -> Comparison:
     """Compare what is built so far, see `compare`, and write ``report.md`` into the folder."""
     found = compare(folder, official, images)
     folder.store.write_text("report.md", report(folder, found))

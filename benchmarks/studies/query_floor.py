@@ -22,12 +22,13 @@ import nb201env  # noqa: F401  (registers the ids)
 from benchmarks.studies.pages import DOCS, Pages, with_part
 from nb201env.agents.gaussian_process import LENGTHS, NOISES, matern, standardise
 from nb201env.agents.predictor_evolution import PredictorEvolution
+from nb201env.arrays import FloatArray
 from nb201env.classes import representatives
 from nb201env.envs.registration import OFFICIAL
 from nb201env.output import markdown_table
 from nb201env.space import all_ops
 from nb201env.surrogate.encodings import class_mean, make
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from nb201env.tables import open_table
 
 PAGE = DOCS / "query-efficiency.md"

@@ -35,12 +35,12 @@ import torch
 
 from benchmarks.studies.pages import DATA, DOCS, Pages, with_part
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.classes import representatives
 from nb201env.comparison import spearman
 from nb201env.output import markdown_table
 from nb201env.processes import end_with_parent
 from nb201env.space import official_order
-from nb201env.table import FloatArray
 from nb201env.tables import open_table
 from nb201env.training.builds.plan import Folder
 from nb201env.training.data import Data

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nb201env.architecture import Architecture, official_strings
+from nb201env.arrays import FloatArray
 from nb201env.classes import unique_string
 from nb201env.compat import traps
 from nb201env.compat.lookup import all_splits, costs, known, mean_of_held, remap, runs_held, sorted_rows
@@ -18,7 +19,7 @@ from nb201env.compat.text import describe
 from nb201env.compat.traps import UNSET, Info, Trap, Unset, trap
 from nb201env.official import SCHEDULES, TASKS
 from nb201env.space import EDGES, OPS, SIZE, official_order
-from nb201env.table import FloatArray, NotRecorded, Table
+from nb201env.table import NotRecorded, Table
 
 _DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 Hp = str | int | Unset

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nb201env import cost
+from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.compat.results import ArchResults
 from nb201env.compat.traps import Info
 from nb201env.official import TASKS
-from nb201env.space import SIZE, IntArray, official_order
-from nb201env.table import FloatArray, NotRecorded, Table
+from nb201env.space import SIZE, official_order
+from nb201env.table import NotRecorded, Table
 
 
 def all_splits(
@@ -89,7 +89,7 @@ def costs(table: Table, column: str) -> FloatArray:
     return np.where(agree, mean_of_held(values), right)
 
 
-def runs_held(table: Table) -> npt.NDArray[np.bool_]:
+def runs_held(table: Table) -> BoolArray:
     """Which runs there are, by lexicographic index: bool [15625, runs], or [15625, 1] for means."""
     column = next(name for name in table.columns if name.endswith("_accuracy"))
     values = table.values(column, epochs=table.recorded_epochs(column)[-1])

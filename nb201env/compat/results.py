@@ -16,8 +16,9 @@ import numpy as np
 
 from nb201env import cost
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.official import TASKS
-from nb201env.table import FloatArray, NotRecorded, Table
+from nb201env.table import NotRecorded, Table
 
 Metrics = dict[str, Any]
 

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.comparison import costs
 from nb201env.envs.options import Limit, Options
-from nb201env.space import SIZE, IntArray
-from nb201env.table import FloatArray, NotRecorded, Run, Table
+from nb201env.space import SIZE
+from nb201env.table import NotRecorded, Run, Table
 
 
 @dataclass(frozen=True, eq=False)

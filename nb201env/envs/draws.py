@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.arrays import IntArray
+
 _GAMMA = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
@@ -42,10 +44,10 @@ def draw(key: int, counter: int, stream: int, below: int) -> int:
 
 def draw_many(
     keys: npt.NDArray[np.uint64],
-    counters: npt.NDArray[np.int64],
+    counters: IntArray,
     stream: int,
-    below: npt.NDArray[np.int64] | int,
-) -> npt.NDArray[np.int64]:
+    below: IntArray | int,
+) -> IntArray:
     """`draw` for arrays of keys, counters and bounds of one shape; int64."""
     u = np.uint64
     z = keys + (counters.astype(u) * u(_STREAMS) + u(stream + 1)) * u(_GAMMA)

@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.architecture import all_strings
+from nb201env.arrays import Array, BoolArray, FloatArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import answers
 from nb201env.envs.ledger import NO_ACCURACY
 from nb201env.envs.options import Options
-from nb201env.space import SIZE, IntArray
-from nb201env.table import FloatArray, Table
-
-BoolArray = npt.NDArray[np.bool_]
+from nb201env.space import SIZE
+from nb201env.table import Table
 
 INFO_KEYS = ("architecture", "run", "accuracy", "seconds", "clock", "queries", "search_over")
 """The keys of `info`, in order."""
@@ -235,5 +234,5 @@ class SearchBatch:
         return reply
 
 
-def _fields(reply: Reply) -> tuple[npt.NDArray[Any], ...]:
+def _fields(reply: Reply) -> tuple[Array, ...]:
     return reply.architecture, reply.run, reply.accuracy, reply.seconds

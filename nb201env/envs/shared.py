@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs.ledger import Ledger
 from nb201env.envs.options import Options
-from nb201env.envs.search import BoolArray, Reply, SearchBatch, Who
-from nb201env.space import IntArray
-from nb201env.table import FloatArray, Table
+from nb201env.envs.search import Reply, SearchBatch, Who
+from nb201env.table import Table
 
 
 class SharedSearch(SearchBatch):

@@ -11,6 +11,7 @@ from gymnasium.error import ResetNeeded
 
 from nb201env import drawing
 from nb201env.architecture import ArchitectureLike, index_of
+from nb201env.arrays import BoolArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.ledger import Info, Ledger
@@ -20,7 +21,7 @@ from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
 from nb201env.table import Table
 from nb201env.tables import open_table
 
-Observation = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+Observation = IntArray | npt.NDArray[np.float32]
 StepResult = tuple[Observation, SupportsFloat, bool, bool, Info]
 
 _BLANK = np.full(NUM_EDGES, UNDECIDED)
@@ -147,7 +148,7 @@ class NB201Env(gym.Env[Observation, Any]):
         self._act = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
         self._one_hot = self.options.observations == "onehot"
         self._editing = self.options.actions == "edit"
-        self._ops: npt.NDArray[np.int64] = _BLANK.copy()
+        self._ops: IntArray = _BLANK.copy()
         self._steps = -1  # steps taken in this episode; -1: a reset is needed
         self._index = 0  # the finished cell, or what is built of it so far
         self._score = 0.0
@@ -185,7 +186,7 @@ class NB201Env(gym.Env[Observation, Any]):
             return drawing.image(tuple(self._ops.tolist()))
         raise ValueError("nothing to render: pass render_mode='ansi' or 'rgb_array' to gym.make")
 
-    def action_masks(self) -> npt.NDArray[np.bool_]:
+    def action_masks(self) -> BoolArray:
         """Which actions change the cell, as MaskablePPO and `Discrete.sample(mask=)` want them."""
         if self.options.actions == "edit":
             return edit_mask(self._ops)
@@ -261,7 +262,7 @@ def _number(action: Any, allowed: dict[int, int]) -> int:
     raise ValueError(f"the action must be one integer in 0..{len(allowed) - 1}; got {action!r}")
 
 
-def _ops_of(action: Any) -> npt.NDArray[np.int64]:
+def _ops_of(action: Any) -> IntArray:
     ops = np.asarray(action)
     if ops.shape != (NUM_EDGES,) or ops.dtype.kind not in "iu" or not ((ops >= 0) & (ops < NUM_OPS)).all():
         raise ValueError(

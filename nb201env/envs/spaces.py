@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from nb201env.arrays import BoolArray, IntArray
 from nb201env.space import NUM_EDGES, NUM_OPS
 
 UNDECIDED = NUM_OPS
@@ -32,13 +33,13 @@ def observation_space(observations: str) -> spaces.Space[Any]:
 _ONE_HOT = np.eye(STATES, dtype=np.float32)
 
 
-def one_hot(ops: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def one_hot(ops: IntArray) -> npt.NDArray[np.float32]:
     """Op numbers or `UNDECIDED`, [..., 6], to a float32 array [..., 36]: six numbers per edge."""
     encoded: npt.NDArray[np.float32] = _ONE_HOT[ops].reshape(*ops.shape[:-1], NUM_EDGES * STATES)
     return encoded
 
 
-def edit_mask(ops: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def edit_mask(ops: IntArray) -> BoolArray:
     """Which of the 30 edits change the cell: op numbers [..., 6] to bool [..., 30]."""
-    changes: npt.NDArray[np.bool_] = ops[..., None] != np.arange(NUM_OPS)
+    changes: BoolArray = ops[..., None] != np.arange(NUM_OPS)
     return changes.reshape(*ops.shape[:-1], NUM_EDGES * NUM_OPS)

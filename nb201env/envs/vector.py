@@ -6,12 +6,12 @@ from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
-import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.options import EnvOptions, Options
@@ -19,11 +19,10 @@ from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.shared import SharedSearch
 from nb201env.envs.single import NB201Env, Observation, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
-from nb201env.space import NUM_EDGES, NUM_OPS, IntArray, all_ops, encode
-from nb201env.table import FloatArray, Table
+from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
+from nb201env.table import Table
 from nb201env.tables import open_table
 
-BoolArray = npt.NDArray[np.bool_]
 Infos = dict[str, Any]
 
 

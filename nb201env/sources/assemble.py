@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nb201env.container import Array, Container
+from nb201env.arrays import Array, BoolArray, FloatArray, IntArray
+from nb201env.container import Container
 from nb201env.official import describe
-from nb201env.space import SIZE, IntArray
-from nb201env.table import FloatArray, Table, write_table
+from nb201env.space import SIZE
+from nb201env.table import Table, write_table
 from nb201env.tables import SUFFIX
 
 WHOLE = 1e-6
@@ -201,7 +201,7 @@ def _encode_seconds(column: str, values: FloatArray, epochs: list[int]) -> tuple
     return values, {"unit": "s", "epochs": epochs, "what": f"{what} after each epoch"}
 
 
-def _drop_runs(values: FloatArray, held: npt.NDArray[np.bool_]) -> FloatArray:
+def _drop_runs(values: FloatArray, held: BoolArray) -> FloatArray:
     """Without the run axis if all runs of every architecture agree; [rows, runs] to [rows].
 
     A run that lacks the number while another run of the architecture has it is no agreement.

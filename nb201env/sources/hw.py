@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.container import Array
+from nb201env.arrays import Array, FloatArray
 from nb201env.sources.errors import SourceError, show
 from nb201env.sources.pickles.types import PickledArray
 from nb201env.sources.pickles.unpickle import loads
 from nb201env.space import SIZE, official_index_of
-from nb201env.table import FloatArray, Table, write_table
+from nb201env.table import Table, write_table
 
 LARGEST = 1 << 28
 MOST_ITEMS = 8_000_000  # three data sets, ten metrics, 15,625 numpy numbers of eight opcodes each

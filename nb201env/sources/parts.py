@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.container import Array, Container, DamagedTable, write
+from nb201env.arrays import Array
+from nb201env.container import Container, DamagedTable, write
 from nb201env.sources.records import Record, Run
 
 PART_SIZE = 125

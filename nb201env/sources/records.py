@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.official import SCHEDULES, TASKS
 from nb201env.sources.errors import SourceError, show
 from nb201env.space import SIZE, official_order
-from nb201env.table import FloatArray
 
 MOST_EPOCHS = 200
 NOISE = 1e-6

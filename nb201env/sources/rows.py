@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from nb201env.architecture import Architecture
-from nb201env.container import Array
+from nb201env.arrays import Array, FloatArray
 from nb201env.extras import require
 from nb201env.sources.errors import SourceError, show
 from nb201env.space import SIZE, official_order
-from nb201env.table import FloatArray, Table, write_table
+from nb201env.table import Table, write_table
 
 _TARGET = re.compile(r"(?P<column>[A-Za-z][A-Za-z0-9_]*)(@(?P<epochs>\d{1,6}))?(#(?P<seed>\d{1,9}))?")
 _SPLITS = ("train", "valid", "test", "valtest")

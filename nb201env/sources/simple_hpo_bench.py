@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from nb201env import cost
-from nb201env.container import Array
+from nb201env.arrays import Array
 from nb201env.sources.pickles.unpickle import loads
 from nb201env.space import SIZE, all_ops
 from nb201env.table import Table, write_table

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
@@ -20,8 +19,8 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from nb201env.arrays import FloatArray
 from nb201env.surrogate.encodings import make
-from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.surrogate.targets import target
 
@@ -101,6 +100,6 @@ def _on_log_error(estimator: Any) -> TransformedTargetRegressor:
     )
 
 
-def _compress(X: npt.NDArray[np.float64]) -> FloatArray:
+def _compress(X: FloatArray) -> FloatArray:
     """Counts to logarithms, so that the few cells with many paths do not rule the distances."""
     return np.log1p(X + 1.0)  # the least value is -1, "no path"

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes
-from nb201env.space import IntArray, all_ops
+from nb201env.space import all_ops
 from nb201env.surrogate.encodings import class_mean
-from nb201env.surrogate.features import FloatArray
 from nb201env.surrogate.fidelity import baselines
 from nb201env.surrogate.metrics import calibration, noise_distance, scores
 from nb201env.surrogate.noise import NoiseModel

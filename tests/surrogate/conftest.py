@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes
-from nb201env.space import SIZE, IntArray
+from nb201env.space import SIZE
 from nb201env.surrogate.fidelity.protocol import random_split
 from nb201env.surrogate.model import Surrogate, fit_surrogate
-from nb201env.table import FloatArray, Table, write_table
+from nb201env.table import Table, write_table
 from nb201env.tables import open_table
 
 SMALL: dict[str, Any] = {"n_members": 3, "n_estimators": 20}

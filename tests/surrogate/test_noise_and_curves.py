@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
-from nb201env.space import SIZE, IntArray, all_ops
+from nb201env.space import SIZE, all_ops
 from nb201env.surrogate.boosting import VarianceModel
 from nb201env.surrogate.curves import CurveRegressor
 from nb201env.surrogate.fidelity.protocol import random_split
@@ -15,7 +16,7 @@ from nb201env.surrogate.model import Surrogate, fit_surrogate
 from nb201env.surrogate.noise import NoiseModel
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.surrogate.tables import SurrogateTable
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from tests.surrogate.conftest import CURVE_EPOCHS, SMALL
 
 

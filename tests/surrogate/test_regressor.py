@@ -12,15 +12,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
-from nb201env.space import SIZE, IntArray, all_ops
+from nb201env.space import SIZE, all_ops
 from nb201env.surrogate import boosting
 from nb201env.surrogate.fidelity.protocol import random_split
 from nb201env.surrogate.fidelity.report import LEVELS
 from nb201env.surrogate.metrics import calibration, kendall_tau, top_kendall_tau
 from nb201env.surrogate.model import Surrogate
 from nb201env.surrogate.regressor import SurrogateRegressor, _folds
-from nb201env.table import FloatArray
 from nb201env.tables import open_table
 from tests.surrogate.conftest import SMALL
 

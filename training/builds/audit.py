@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, output_terms
-from nb201env.space import SIZE, IntArray, all_ops
+from nb201env.space import SIZE, all_ops
 from nb201env.table import NotRecorded, Table
 from nb201env.training.data import Data
 from nb201env.training.recipe import Recipe
@@ -29,8 +29,6 @@ from nb201env.training.trainers import find_trainer
 
 TOLERANCE = 2.0
 """How many times the expected noise is still believed; noise alone gives about 1."""
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import Array
 from nb201env.extras import require
 from nb201env.processes import end_with_parent
 from nb201env.training.builds.divergence import train_masked
@@ -82,7 +82,7 @@ class Trained(NamedTuple):
         weights: The trained weights by architecture; empty if they are not wanted.
     """
 
-    arrays: dict[str, npt.NDArray[Any]]
+    arrays: dict[str, Array]
     about: dict[str, Any]
     weights: list[tuple[Architecture, Weights]]
 
@@ -131,13 +131,13 @@ def store(folder: Folder, unit: Unit, trained: Trained) -> int:
     return trainings_in(trained.arrays)
 
 
-def trainings_in(arrays: dict[str, npt.NDArray[Any]]) -> int:
+def trainings_in(arrays: dict[str, Array]) -> int:
     """How many trainings a shard holds, the masked ones not counted."""
     return int((arrays["train_correct"][:, -1] >= 0).sum())
 
 
-def _arrays(logs: Logs) -> dict[str, npt.NDArray[Any]]:
-    arrays: dict[str, npt.NDArray[Any]] = {"measured_seconds": logs.seconds}
+def _arrays(logs: Logs) -> dict[str, Array]:
+    arrays: dict[str, Array] = {"measured_seconds": logs.seconds}
     for split in SPLITS:
         arrays[f"{split}_correct"] = logs.correct[split].astype(np.int32)
         arrays[f"{split}_loss"] = logs.loss[split]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
-from nb201env.space import CONV1X1, CONV3X3, SIZE, IntArray
+from nb201env.space import CONV1X1, CONV3X3, SIZE
 from nb201env.table import Table, write_table
 from nb201env.training.builds.build import trainings_in
 from nb201env.training.builds.plan import COLUMNS, Folder, Plan
@@ -25,8 +25,6 @@ from nb201env.training.network import Network, Skeleton, count_macs, count_param
 NOMINAL_MACS_PER_SECOND = 1e9
 """The table's clock: how many multiply-accumulates count as one simulated second."""
 _TRAINING_PASSES = 3  # forward, and backward to activations and to weights
-
-Array = npt.NDArray[Any]
 
 
 def merge(
@@ -124,7 +122,7 @@ def _final_columns(plan: Plan, raw: dict[str, Array], data: Data, costs: IntArra
     return final
 
 
-def simulated_seconds(plan: Plan, data: Data, macs: IntArray) -> npt.NDArray[np.float64]:
+def simulated_seconds(plan: Plan, data: Data, macs: IntArray) -> FloatArray:
     """What training up to each epoch costs on the table's clock, in seconds; [rows, epochs].
 
     multiply-accumulates per image x 3 x training images x epochs / 10^9: a nominal machine that

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import Array, IntArray
 from nb201env.classes import canonical_classes, representatives
-from nb201env.container import Array, DamagedTable
-from nb201env.space import SIZE, IntArray
+from nb201env.container import DamagedTable
+from nb201env.space import SIZE
 from nb201env.training.builds.store import Store
 from nb201env.training.recipe import Recipe
 
@@ -201,7 +201,7 @@ class Folder:
             )
         return {name: container.array(name) for name in container.manifest["arrays"]}, container.manifest
 
-    def write(self, unit: Unit, arrays: dict[str, npt.NDArray[Any]], about: dict[str, Any]) -> None:
+    def write(self, unit: Unit, arrays: dict[str, Array], about: dict[str, Any]) -> None:
         """Write a shard in one step.
 
         Raises:

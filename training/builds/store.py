@@ -15,8 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
+from nb201env.arrays import Array
 from nb201env.container import Container, DamagedTable, write
 from nb201env.extras import require
 
@@ -74,7 +73,7 @@ class Store:
             except DamagedTable as error:
                 raise DamagedTable(str(error).replace(str(path), self.name(file))) from None
 
-    def write(self, file: str, manifest: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    def write(self, file: str, manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Write a container in one step; raises OSError if that fails, and leaves nothing behind."""
         if self.folder is not None:  # `write` makes the file appear in one step by itself
             (self.folder / file).parent.mkdir(parents=True, exist_ok=True)

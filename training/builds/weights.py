@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from nb201env.architecture import Architecture, ArchitectureLike
+from nb201env.arrays import Array
 from nb201env.classes import canonical_classes, representatives
 from nb201env.container import DamagedTable
 from nb201env.table import NotRecorded, Table
 from nb201env.training.builds.store import Store
 from nb201env.training.network import Network, Skeleton
 
-Weights = dict[str, npt.NDArray[Any]]
+Weights = dict[str, Array]
 """A network's parameters and running statistics by their PyTorch names."""
 
 

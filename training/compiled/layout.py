@@ -16,11 +16,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nb201env.arrays import IntArray
 from nb201env.space import CONV1X1, CONV3X3
 from nb201env.training.network import Network, live_ops
 
 F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 CELL, REDUCTION = 0, 1
 
 KERNEL, STRIDE, IN, OUT, SIDE, WEIGHT, NORM, RUNNING, NORMAL = range(9)
@@ -43,11 +43,11 @@ class Layout(NamedTuple):
         classifier: Offsets of its weight and bias in theta, and the classes; int64 [3].
     """
 
-    units: I64
-    places: I64
-    blocks: I64
-    ops: I64
-    classifier: I64
+    units: IntArray
+    places: IntArray
+    blocks: IntArray
+    ops: IntArray
+    classifier: IntArray
 
 
 class Parameters:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nb201env.arrays import IntArray
 from nb201env.space import CONV1X1, CONV3X3, EDGES, POOL, SKIP
 from nb201env.training.compiled import kernels as k
 from nb201env.training.compiled.kernels import compiled
@@ -17,7 +18,6 @@ from nb201env.training.compiled.layout import (
     CELL,
     CHANNELS,
     F32,
-    I64,
     IN,
     KERNEL,
     NORM,
@@ -33,7 +33,7 @@ from nb201env.training.compiled.layout import (
 )
 from nb201env.training.network import STAGES
 
-_EDGES: I64 = np.array(EDGES)
+_EDGES: IntArray = np.array(EDGES)
 
 
 class Work(NamedTuple):

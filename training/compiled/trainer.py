@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import IntArray
 from nb201env.training.compiled import passes
-from nb201env.training.compiled.layout import F32, I64, lay_out
+from nb201env.training.compiled.layout import F32, lay_out
 from nb201env.training.data import SPLITS, Data, batches
 from nb201env.training.loop import Logs, Result, as_logs, check_finite, skeleton_for
 from nb201env.training.network import Network, initial_network
@@ -66,7 +67,7 @@ class Stream(NamedTuple):
     """
 
     pixels: F32
-    labels: I64
+    labels: IntArray
     batch: int
     channels: int
     side: int

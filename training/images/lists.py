@@ -12,11 +12,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from nb201env.arrays import IntArray
 from nb201env.training.images.originals import DOWNLOADS, MD5, DamagedData, fetch, read_original
-
-Rows = npt.NDArray[np.int64]
 
 ADDRESS = "https://raw.githubusercontent.com/D-X-Y/AutoDL-Projects/main/configs/nas-benchmark"
 LISTS: dict[str, str] = {
@@ -26,7 +24,7 @@ LISTS: dict[str, str] = {
 """The list's file name, by data set."""
 
 
-def read_list(dataset: str, source: Path, images: int) -> tuple[Rows, Rows]:
+def read_list(dataset: str, source: Path, images: int) -> tuple[IntArray, IntArray]:
     """The official halves of a data set's test images.
 
     Args:

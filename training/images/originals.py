@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nb201env.arrays import Array
+
 Arrays = dict[str, npt.NDArray[np.uint8]]
 """x_train and x_test, uint8 [n, side, side, 3]; y_train and y_test, uint8 [n]."""
 
@@ -252,7 +254,7 @@ def _arrays(path: Path, train: list[dict[str, Any]], test: dict[str, Any], label
     return _checked(path, arrays)
 
 
-def _checked(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> Arrays:
+def _checked(path: Path, arrays: dict[str, Array]) -> Arrays:
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1] != x.shape[2] or len(x) != y.size or y.ndim != 1:

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nb201env.arrays import IntArray
 from nb201env.extras import require
 from nb201env.training.data import Data, Split
 from nb201env.training.images.lists import LISTS, download_list, read_list
@@ -99,7 +100,7 @@ def download_task(name: str, folder: Path) -> Path:
     return source
 
 
-def official_half(count: int, seed: int = _SPLIT_SEED) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def official_half(count: int, seed: int = _SPLIT_SEED) -> tuple[IntArray, IntArray]:
     """The official random halves of a training set: sorted row numbers of both.
 
     Python's generator with this seed shuffles the row numbers; the first half of them is trained
@@ -190,7 +191,7 @@ def _halved_test(dataset: str, source: Path, arrays: Arrays, own: bool) -> dict[
     }
 
 
-def _split(arrays: Arrays, part: str, rows: npt.NDArray[np.int64] | slice) -> Split:
+def _split(arrays: Arrays, part: str, rows: IntArray | slice) -> Split:
     images = np.ascontiguousarray(arrays[f"x_{part}"][rows].transpose(0, 3, 1, 2))
     return Split(torch.from_numpy(images), torch.from_numpy(arrays[f"y_{part}"][rows].astype(np.int64)))
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nb201env.arrays import IntArray
 from nb201env.sources.pickles.memo import Memo
 from nb201env.sources.pickles.streams import Stream
 
@@ -65,9 +65,9 @@ class _Shape:
     """
 
     size: int
-    structure: npt.NDArray[np.int64]
+    structure: IntArray
     expected: bytes
-    floats: npt.NDArray[np.int64]
+    floats: IntArray
     keys: list[str]
 
     @classmethod

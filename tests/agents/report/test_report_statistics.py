@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nb201env.agents.report import statistics as s
-from nb201env.table import FloatArray
+from nb201env.arrays import FloatArray
 
 stats = pytest.importorskip("scipy.stats")
 SCORES = arrays(np.float64, st.integers(1, 40), elements=st.integers(0, 8).map(float))

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nb201env.arrays import FloatArray
 from nb201env.space import SIZE, all_ops
 from nb201env.surrogate.fidelity import baselines, protocol
 from nb201env.surrogate.fidelity.protocol import Job, random_split
 from nb201env.surrogate.fidelity.transfer import transfer_row
 from nb201env.surrogate.metrics import kendall_tau
-from nb201env.table import FloatArray, Table
+from nb201env.table import Table
 from nb201env.tables import open_table
 
 
