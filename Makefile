@@ -46,17 +46,14 @@ lint: $(VENV)/.dev ## Check style (ruff) and types (mypy)
 	$(BIN)/mypy
 
 docs: $(VENV)/.dev ## Write the generated pages again
-	$(BIN)/python -m benchmarks.studies.digits
-	$(BIN)/python -m benchmarks.studies.environments
-	$(BIN)/python -m benchmarks.studies.fidelity
-	$(BIN)/python -m benchmarks.studies.weight_sharing page
+	$(BIN)/python -m benchmarks.studies page
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	$(BIN)/python -m benchmarks.speed.envs
 	$(BIN)/python -m benchmarks.speed.surrogate
 	$(BIN)/python -m benchmarks.speed.training
-	$(BIN)/python -m benchmarks.studies.published
-	$(BIN)/python -m benchmarks.studies.rl
+	$(BIN)/python -m benchmarks.studies published run --out build/published.json
+	$(BIN)/python -m benchmarks.studies rl run
 	sample="$${NB201_REFERENCE:-../shared/reference}/nats-tss-sample"; \
 	if [ -d "$$sample" ]; then $(BIN)/python -m benchmarks.speed.importing "$$sample"; \
 	else echo "importing: skipped, no $$sample"; fi

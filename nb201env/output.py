@@ -153,3 +153,23 @@ def summary(table: Table) -> dict[str, Any]:
         "id": table.id,
         "path": str(table.container.path),
     }
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "l") -> str:
+    """Format a table as Markdown.
+
+    Args:
+        headings: One per column; a heading may be empty.
+        rows: One cell per column; bars within a cell are escaped.
+        align: "l" (left) or "r" (right) for each column; the last letter also stands for all further
+            columns.
+
+    Returns:
+        Lines joined by line ends, without one after the last.
+    """
+    sides = {"l": "---", "r": "---:"}
+    rules = [sides[side] for side in align.ljust(len(headings), align[-1])]
+    escaped = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join(
+        "|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in (headings, rules, *escaped)
+    )

@@ -12,7 +12,7 @@ from nb201env.arrays import IntArray
 from nb201env.commands.common import ARCHITECTURE, Group, Json
 from nb201env.extras import require
 from nb201env.output import command_line, names, print_json, resumable
-from nb201env.reading import parse_seeds, read_architecture, read_architecture_file, read_names, read_numbers
+from nb201env.reading import read_architecture, read_architecture_file, read_names, read_numbers
 from nb201env.surrogate import check_extra
 
 if TYPE_CHECKING:
@@ -135,12 +135,6 @@ def evaluate(
         list[str] | None, typer.Option(help="Models, repeated or with commas; by default all.")
     ] = None,
     transfer_draws: Annotated[int, typer.Option(min=0, help="Random draws for transfer; 0: none.")] = 3,
-    searches: Annotated[
-        str | None, typer.Option(help="A surrogate's table to compare searches on, against its own table.")
-    ] = None,
-    agent: Annotated[list[str], typer.Option(help="Agents for --searches, with commas.")] = _AGENTS,
-    seeds: Annotated[str, typer.Option(help="Seeds of these searches: 4, 0-9 or 0,3,7-9.")] = "0-19",
-    queries: Annotated[int, typer.Option(min=1, help="Budget of a search.")] = 200,
     json: Json = False,
 ) -> None:
     """Measure the fidelity of surrogates and baselines and write the report.
@@ -153,14 +147,12 @@ def evaluate(
     check_extra()
     require("matplotlib", "plots")
     from nb201env.surrogate.fidelity import baselines
-    from nb201env.surrogate.fidelity.evaluate import Plan, SearchPlan, evaluate
+    from nb201env.surrogate.fidelity.evaluate import Plan, evaluate
 
     chosen = tuple(read_names(model, "model", baselines.NAMES)) if model else baselines.NAMES
-    numbers, agents = tuple(parse_seeds(seeds)), tuple(",".join(agent).split(","))
     plan = Plan(
         tables=tuple(table), split=split, epochs=epochs, out=out, sizes=read_numbers(sizes, "--sizes"),
         splits=draws, models=chosen, transfer_splits=transfer_draws, command=command_line(),
-        searches=SearchPlan(searches, agents, numbers, queries) if searches else None,
     )  # fmt: skip
     with resumable():
         summary = evaluate(plan, say=lambda text: typer.echo(text, err=True))

@@ -80,13 +80,6 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
-def test_generated_pages_are_current() -> None:
-    from benchmarks.studies.environments import pages
-
-    for path, text in pages().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path} is not current: run `make docs`"
-
-
 def test_baselines_are_those_of_the_present_agents_and_tables() -> None:
     from benchmarks.studies.environments import BASELINES, COMPARED, SEARCHES, baseline_settings
 
@@ -94,7 +87,7 @@ def test_baselines_are_those_of_the_present_agents_and_tables() -> None:
     for env_id, agents in results.items():
         assert set(agents) <= set(COMPARED)
         for agent, held in agents.items():
-            again = f"python -m benchmarks.studies.environments --baselines --agents {agent} --envs {env_id}"
+            again = f"python -m benchmarks.studies environments run --agents {agent} --envs {env_id}"
             for key, value in baseline_settings(agent, env_id).items():
                 assert held[key] == value, f"{key} has changed: run {again}"
             assert [row["seed"] for row in held["rows"]] == list(range(SEARCHES))

@@ -11,8 +11,8 @@ checkout. Its stages, which are sub-commands too:
    not used;
 2. rows: speeds (`benchmarks.speed.gpu`);
 3. profile: where a step's time goes, kernel by kernel (`benchmarks.speed.gpu_profile`);
-4. validate: official-12 against the official numbers (`benchmarks.studies.official12`);
-5. build: the classes of `benchmarks.studies.small_space`, then shards of small-12 on 16-pixel images, and
+4. validate: official-12 against the official numbers (the study `official12`);
+5. build: the classes of the study `small_space`, then shards of small-12 on 16-pixel images, and
    when all its seeds are there, of official-12.
 
 Every stage runs apart and has a limit that ends it. What it finishes lies in the work folder at once, so

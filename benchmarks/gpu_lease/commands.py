@@ -45,9 +45,9 @@ def profile(lease: Lease, what: Profile) -> list[str]:
 def validate(lease: Lease, folder: Path, trainer: str, count: int, limit_seconds: float) -> list[str]:
     """Train architectures whose official numbers are known."""
     return _module(
-        "benchmarks.studies.official12", "--reference", lease.reference, "--data", lease.images(32),
-        "--out", folder, "--count", count, "--recipe", lease.todo.recipe, "--trainer", trainer,
-        "--device", lease.device, "--shard", shard_for(trainer, lease.todo.shard),
+        "benchmarks.studies", "official12", "run", "--reference", lease.reference,
+        "--data", lease.images(32), "--out", folder, "--count", count, "--recipe", lease.todo.recipe,
+        "--trainer", trainer, "--device", lease.device, "--shard", shard_for(trainer, lease.todo.shard),
         "--limit-seconds", limit_seconds,
     )  # fmt: skip
 

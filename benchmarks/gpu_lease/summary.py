@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_lease.lease import Lease, covered, read_lines
+from nb201env.output import markdown_table
 
 _ROW_COLUMNS = (
     ("ms/step and network", "each", 1e3, ".2f"),
@@ -36,27 +37,25 @@ def summary(lease: Lease) -> str:
 
 
 def _stages(lease: Lease) -> Iterator[str]:
-    yield from ("| stage | how it ended | seconds | |", "| --- | --- | ---: | --- |")
-    for line in lease.outcomes():
-        text = line["text"].replace("|", "\\|")
-        yield f"| {line['stage']} | {line['outcome']} | {line['seconds']:.0f} | {text} |"
-    yield ""
+    rows = [
+        [line["stage"], line["outcome"], f"{line['seconds']:.0f}", line["text"]] for line in lease.outcomes()
+    ]
+    yield from (markdown_table(["stage", "how it ended", "seconds", ""], rows, "llrl"), "")
 
 
 def _rows(lease: Lease) -> Iterator[str]:
     for file in sorted(lease.work.glob("rows-*.jsonl")):
         headings = [heading for heading, *_ in _ROW_COLUMNS]
         yield from (f"## Speed, {file.stem.removeprefix('rows-')}", "")
-        yield f"| trainer | networks | {' | '.join(headings)} |"
-        yield f"| --- | ---: |{' ---: |' * len(headings)}"
+        rows = []
         for row in read_lines(file):
             if "step_seconds" in row:
                 row["each"] = row["step_seconds"] / row["networks"]
             figures = [_figure(row, *column) for column in _ROW_COLUMNS]
             if row.get("error"):
                 figures = [row["error"], *[""] * (len(_ROW_COLUMNS) - 1)]
-            yield f"| {row.get('trainer')} | {row.get('networks')} | {' | '.join(figures)} |"
-        yield ""
+            rows.append([str(row.get("trainer")), str(row.get("networks")), *figures])
+        yield from (markdown_table(["trainer", "networks", *headings], rows, "lr"), "")
 
 
 def _profiles(lease: Lease) -> Iterator[str]:

@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from benchmarks.speed.gpu_rows import FULL, SHAPES, Name, Row, failed, one
+from nb201env.output import markdown_table
 from nb201env.processes import Ended, end_if_orphaned, run_apart
 
 ROWS = (
@@ -179,16 +180,8 @@ def markdown(rows: Sequence[Row]) -> list[str]:
     """The rows as lines of Markdown: per task shape what they were measured on, and a table."""
     lines = []
     for some in by_shape(rows).values():
-        lines += [
-            *captions(some),
-            "",
-            f"| {' | '.join(HEADINGS)} |",
-            f"| --- |{' ---: |' * (len(HEADINGS) - 1)}",
-        ]
-        for line in figures(some):
-            padded = [cell.replace("|", "\\|") for cell in line] + [""] * (len(HEADINGS) - len(line))
-            lines.append(f"| {' | '.join(padded)} |")
-        lines.append("")
+        padded = [[*line, *[""] * (len(HEADINGS) - len(line))] for line in figures(some)]
+        lines += [*captions(some), "", *markdown_table(HEADINGS, padded, "lr").splitlines(), ""]
     return lines[:-1]
 
 

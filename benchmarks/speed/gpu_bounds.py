@@ -29,6 +29,7 @@ from benchmarks.speed.gpu_floor import (
     estimate,
     leaving,
 )
+from nb201env.output import markdown_table
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP
 from nb201env.training.network import STAGES
 from nb201env.training.recipe import Recipe, find_recipe
@@ -240,42 +241,43 @@ def predictions(recipe: Recipe, gpu: GPU, networks: int = 64) -> dict[str, Range
 
 def memory_table(recipe: Recipe, gpu: GPU) -> str:
     """All counts of bytes as lines of Markdown."""
-    lines = [
-        "| count | passes per cell | GB per step | ms per step | s per epoch | GPU hours | with evaluation |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    headings = [
+        "count", "passes per cell", "GB per step", "ms per step", "s per epoch", "GPU hours",
+        "with evaluation",
+    ]  # fmt: skip
+    rows = []
     for count in (*COUNTS, BEFORE_COUNT):
         f = estimate(count, recipe, gpu.bandwidth)
-        lines.append(
-            f"| {count.name} | {f.passes:.1f} | {f.gigabytes:.2f} | {f.milliseconds:.2f} | "
-            f"{f.epoch_seconds:.3f} | {f.hours:.2f} | {f.hours_evaluated:.2f} |"
-        )
-    return "\n".join(lines)
+        rows.append(
+            [
+                count.name, f"{f.passes:.1f}", f"{f.gigabytes:.2f}", f"{f.milliseconds:.2f}",
+                f"{f.epoch_seconds:.3f}", f"{f.hours:.2f}", f"{f.hours_evaluated:.2f}",
+            ]
+        )  # fmt: skip
+    return markdown_table(headings, rows, "lr")
 
 
 def issue_table(recipe: Recipe, gpu: GPU) -> str:
     """Milliseconds per step at three rates, as lines of Markdown."""
     rates = (LIMIT, FAST, SLOW)
-    lines = [
-        "| issue of instructions | " + " | ".join(f"ms at {rate:g} a clock" for rate in rates) + " |",
-        "| --- |" + " ---: |" * len(rates),
-    ]
+    rows = []
     for name, clocks in ((STACKED.name, NOW), (BEFORE_COUNT.name, BEFORE)):
         found = [mean_issue(clocks, recipe, gpu, rate) for rate in rates]
-        lines.append(f"| {name} | " + " | ".join(f"{ms:.2f}" for ms in found) + " |")
-    return "\n".join(lines)
+        rows.append([name, *(f"{ms:.2f}" for ms in found)])
+    headings = ["issue of instructions", *(f"ms at {rate:g} a clock" for rate in rates)]
+    return markdown_table(headings, rows, "lr")
 
 
 def prediction_table(recipe: Recipe, gpu: GPU) -> str:
     """The predictions as lines of Markdown."""
-    lines = ["| step | predicted ms per step and network | x plain |", "| --- | ---: | ---: |"]
+    rows = []
     found = predictions(recipe, gpu)
     plain = next(iter(found.values()))
     for name, (low, high) in found.items():
         middle = sum(plain) / (low + high)
         span = f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
-        lines.append(f"| {name} | {span} | {middle:.1f} |")
-    return "\n".join(lines)
+        rows.append([name, span, f"{middle:.1f}"])
+    return markdown_table(["step", "predicted ms per step and network", "x plain"], rows, "lr")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

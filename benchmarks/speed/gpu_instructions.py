@@ -36,6 +36,7 @@ import torch
 
 from benchmarks.speed.sass import Code, Trips, blocks_of, compiled, issued, matrix_columns
 from nb201env.architecture import Architecture
+from nb201env.output import markdown_table
 from nb201env.space import CONV3X3, NUM_EDGES
 from nb201env.training.gpu.codes import Codes, Convs
 from nb201env.training.gpu.launches import Launch, recorded
@@ -212,20 +213,16 @@ def sums(found: Sequence[Row]) -> dict[str, dict[int, float]]:
 
 def table(found: Sequence[Row]) -> str:
     """The rows and the sums as Markdown."""
-    lines = [
-        "| kernel | channels | 3x3 | 1x1 | registers | spilled | shared |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    headings = ["kernel", "channels", *TAPS, "registers", "spilled", "shared"]
+    rows = []
     for row in sorted(found, key=lambda row: (row.channels, list(row.clocks) == ["any"], row.kernel)):
         three, one = (row.clocks.get(op, row.clocks.get("any", 0.0)) for op in TAPS)
-        lines.append(
-            f"| {row.kernel} | {row.channels} | {three:.2f} | {one:.2f} | {row.registers} | {row.spilled} | "
-            f"{row.shared:,} |"
-        )
+        held = (str(row.registers), str(row.spilled), f"{row.shared:,}")
+        rows.append([row.kernel, str(row.channels), f"{three:.2f}", f"{one:.2f}", *held])
     for width in sorted({row.channels for row in found}):
         three, one = (sums(found)[op][width] for op in TAPS)
-        lines.append(f"| **sum** | {width} | **{three:.2f}** | **{one:.2f}** | | | |")
-    return "\n".join(lines)
+        rows.append(["**sum**", str(width), f"**{three:.2f}**", f"**{one:.2f}**", "", "", ""])
+    return markdown_table(headings, rows, "lr")
 
 
 def entry(found: Sequence[Row]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.speed.gpu_rows import SHAPES, Name, Row, about, make, prepare, sample, seconds_of, synchronize
+from nb201env.output import markdown_table
 from nb201env.processes import end_if_orphaned
 
 _MOST = 15  # kernels in a table
@@ -61,21 +62,18 @@ def measure(name: Name, device: str, shape: str, steps: int) -> Row:
 def markdown(found: Row) -> list[str]:
     """The slowest kernels as lines of Markdown, and all together."""
     whole, kernels = found["step_seconds"], found["kernels"]
-    lines = [
-        f"{found['row']} on {found['shape']}, {found['device']}: {1e3 * whole:.2f} ms a step",
-        "",
-        "| kernel | launches a step | ms a step | of it |",
-        "| --- | ---: | ---: | ---: |",
-    ]
+    head = f"{found['row']} on {found['shape']}, {found['device']}: {1e3 * whole:.2f} ms a step"
     rest = kernels[_MOST:]
     some = kernels[:_MOST] + ([_together(f"{len(rest)} others", rest)] if rest else [])
-    for kernel in [*some, _together("all", kernels)]:
-        name = kernel["name"].replace("|", "\\|")
-        lines.append(
-            f"| {name[:60]} | {kernel['launches']:.0f} | {1e3 * kernel['seconds']:.2f} "
-            f"| {kernel['seconds'] / whole:.0%} |"
-        )
-    return lines
+    rows = [
+        [
+            kernel["name"][:60], f"{kernel['launches']:.0f}", f"{1e3 * kernel['seconds']:.2f}",
+            f"{kernel['seconds'] / whole:.0%}",
+        ]
+        for kernel in [*some, _together("all", kernels)]
+    ]  # fmt: skip
+    headings = ["kernel", "launches a step", "ms a step", "of it"]
+    return [head, "", *markdown_table(headings, rows, "lr").splitlines()]
 
 
 def _together(name: str, kernels: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,27 +1,27 @@
-"""Writes the generated part of docs/digits.md and its figures: the landscape of the digits table.
+"""The landscape of the digits table: docs/digits.md and its figures.
 
-python -m benchmarks.studies.digits        draws the figures (`make docs`); the text comes from
-`benchmarks.studies.environments`
+The table is embedded, so there is nothing to run; `nb201 build` made it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.checkout import ROOT
+from benchmarks.studies.pages import DOCS, Pages, with_part
 from nb201env.arrays import FloatArray
 from nb201env.classes import representatives
 from nb201env.comparison import costs, kendall
 from nb201env.envs.registration import OFFICIAL, TABLES
+from nb201env.output import markdown_table
 from nb201env.space import EDGES, SKIP, all_ops
 from nb201env.table import Table
 from nb201env.tables import embedded_file, open_table
 
-FIGURES = ROOT / "docs" / "figures"
+PAGE = DOCS / "digits.md"
 NAME = TABLES["NB201-digits-v0"]
 YARDSTICKS = tuple(OFFICIAL.values())
 LEARNT = 0.2
@@ -29,14 +29,19 @@ LEARNT = 0.2
 SHARES = {"all": 1.0, "the better half": 0.5, "the best tenth": 0.1}
 
 
+def page() -> Pages:
+    """The page."""
+    return {PAGE: with_part(PAGE, "digits", page_part())}
+
+
 def page_part() -> str:
     """The generated part of the page."""
     table = open_table(NAME)
     parts = (facts(table), seeds_part(table), tasks_part(table), epochs_part(table))
-    return "\n\n".join("\n".join(part) for part in parts)
+    return "\n\n".join(parts)
 
 
-def facts(table: Table) -> list[str]:
+def facts(table: Table) -> str:
     """What the table is and who made it, from its manifest, and the spread of its accuracies."""
     manifest, provenance = table.manifest, table.manifest["provenance"]
     splits, skeleton, protocol = manifest["task"]["splits"], manifest["skeleton"], manifest["protocol"]
@@ -55,7 +60,7 @@ def facts(table: Table) -> list[str]:
         "trainings": f"{len(final):,} canonical classes, seeds {', '.join(map(str, table.seeds))}; every "
         "epoch's accuracy and loss on all three splits",
         "missing": f"{len(lost)} of {manifest['coverage']['of']:,} trainings, which diverged: "
-        + "; ".join(f"`{_escaped(run['architecture'])}`, seed {run['seed']}" for run in lost),
+        + "; ".join(f"`{run['architecture']}`, seed {run['seed']}" for run in lost),
         "command": f"`{provenance['command']}`",
         "machine": f"{', '.join(measured['processors'])}; PyTorch {provenance['software'][0]['torch']}",
         "duration": f"{seconds / 3600:.1f} core-hours, "
@@ -64,53 +69,46 @@ def facts(table: Table) -> list[str]:
         "validation accuracy": f"best {final.max():.2%}, quantiles 5, 25, 50, 75, 95: "
         f"{', '.join(map(str, quantiles))} %; {(final < LEARNT).sum()} classes below {LEARNT:.0%}",
     }  # fmt: skip
-    return ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())]
+    return markdown_table(["", ""], rows.items())
 
 
-def seeds_part(table: Table) -> list[str]:
+def seeds_part(table: Table) -> str:
     """Kendall's tau between seeds, and between the two held-out splits."""
     runs = {split: class_runs(table, split) for split in ("valid", "test")}
     valid, test = (np.nanmean(of, axis=1) for of in runs.values())
-    return [
-        "### Between seeds",
-        "",
+    rows = [
+        [name, *(f"{agreement(runs[split], share):.3f}" for split in ("valid", "test"))]
+        for name, share in SHARES.items()
+    ]
+    return (
+        "### Between seeds\n\n"
         "Kendall's τ between two seeds, mean over the pairs. Which classes are the better ones is decided by "
-        "the third seed, so that the two compared have no part in it.",
-        "",
-        "| classes | valid | test |",
-        "| --- | ---: | ---: |",
-        *(
-            f"| {name} | {agreement(runs['valid'], share):.3f} | {agreement(runs['test'], share):.3f} |"
-            for name, share in SHARES.items()
-        ),
-        "",
+        "the third seed, so that the two compared have no part in it.\n\n"
+        f"{markdown_table(['classes', 'valid', 'test'], rows, 'lr')}\n\n"
         f"The standard deviation between seeds, pooled over classes, is {seed_deviation(runs['valid']):.1f} "
         f"points; that of the classes' means {100 * valid.std():.1f}. Between the mean of the three seeds on "
-        f"valid and on test, τ is {kendall(valid, test):.3f}.",
-    ]
+        f"valid and on test, τ is {kendall(valid, test):.3f}."
+    )
 
 
-def tasks_part(table: Table) -> list[str]:
+def tasks_part(table: Table) -> str:
     """Kendall's tau with the official tables and with the costs."""
     ours = class_means(table, "valid")
     theirs = {name: class_means(open_table(name), "valid") for name in YARDSTICKS}
     macs = costs(table, "macs")[representatives()]
     learnt = ours > LEARNT
-    lines = [
-        "### With the official tables",
-        "",
-        "Kendall's τ of the mean validation accuracy over canonical classes; in brackets without those below "
-        f"{LEARNT:.0%} on digits.",
-        "",
-        f"| | {' | '.join(YARDSTICKS)} | multiply-accumulates |",
-        f"| --- |{' ---: |' * (len(YARDSTICKS) + 1)}",
-    ]
+    rows = []
     for name, score in {NAME: ours, YARDSTICKS[0]: theirs[YARDSTICKS[0]]}.items():
         others = [*theirs.values(), macs]
         cells = ("—" if name == other else _both(score, values, learnt)
                  for other, values in zip((*YARDSTICKS, ""), others, strict=True))  # fmt: skip
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return [*lines, "", shortcut(table)]
+        rows.append([name, *cells])
+    return (
+        "### With the official tables\n\n"
+        "Kendall's τ of the mean validation accuracy over canonical classes; in brackets without those below "
+        f"{LEARNT:.0%} on digits.\n\n"
+        f"{markdown_table(['', *YARDSTICKS, 'multiply-accumulates'], rows, 'lr')}\n\n{shortcut(table)}"
+    )
 
 
 def shortcut(table: Table) -> str:
@@ -126,19 +124,17 @@ def shortcut(table: Table) -> str:
     )
 
 
-def epochs_part(table: Table) -> list[str]:
+def epochs_part(table: Table) -> str:
     """How early the ranking is there."""
     last = class_means(table, "valid")
     epochs = table.recorded_epochs("valid_accuracy")
     means = [class_means(table, "valid", epoch) for epoch in epochs]
-    return [
-        "### After fewer epochs",
-        "",
-        f"| epochs completed | {' | '.join(map(str, epochs))} |",
-        f"| --- |{' ---: |' * len(epochs)}",
-        f"| τ with the last | {' | '.join(f'{kendall(mean, last):.2f}' for mean in means)} |",
-        f"| median accuracy (%) | {' | '.join(f'{100 * np.median(mean):.1f}' for mean in means)} |",
+    rows = [
+        ["τ with the last", *(f"{kendall(mean, last):.2f}" for mean in means)],
+        ["median accuracy (%)", *(f"{100 * np.median(mean):.1f}" for mean in means)],
     ]
+    table_text = markdown_table(["epochs completed", *map(str, epochs)], rows, "lr")
+    return f"### After fewer epochs\n\n{table_text}"
 
 
 def agreement(runs: FloatArray, share: float) -> float:
@@ -172,8 +168,8 @@ def class_means(table: Table, split: str, epochs: int | None = None) -> FloatArr
     return table.accuracy(split=split, epochs=epochs or table.epochs, run="mean")[representatives()]
 
 
-def draw() -> Iterable[Path]:
-    """Draw the figures; their paths."""
+def figures(folder: Path) -> None:
+    """Draw the page's figures into a folder."""
     from nb201env import plots
 
     table = open_table(NAME)
@@ -186,24 +182,12 @@ def draw() -> Iterable[Path]:
         "ranks": (plots.ranks, (official, table, open_table(YARDSTICKS[1]))),
     }
     for name, (function, what) in drawings.items():
-        path = FIGURES / f"digits-{name}.png"
-        function(what, path, split="valid")
-        yield path
+        function(what, folder / f"digits-{name}.png", split="valid")
 
 
 def _both(a: FloatArray, b: FloatArray, part: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> str:
     return f"{kendall(a, b):.2f} ({kendall(a[part], b[part]):.2f})"
 
 
-def _escaped(architecture: str) -> str:
-    """An official string within a table of Markdown."""
-    return architecture.replace("|", "\\|")
-
-
 def _thousands(counts: FloatArray) -> str:
     return f"{counts.min() / 1e3:.0f} to {counts.max() / 1e3:.0f} thousand"
-
-
-if __name__ == "__main__":
-    for drawn in draw():
-        print(drawn.relative_to(FIGURES.parent.parent))

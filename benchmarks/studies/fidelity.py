@@ -1,49 +1,60 @@
-"""The page docs/fidelity.md and its figures, generated from docs/data/fidelity.json.
+"""How faithful the surrogate is: docs/fidelity.md and its figures.
 
-``python -m benchmarks.studies.fidelity`` writes them again; with ``--from runs/surrogate/fidelity.json`` it
-first takes over the numbers of an evaluation.
+``run`` does what the commands `COMMAND` and `SEARCHES` do, in the folder ``--out`` (25 minutes; resumable),
+and takes over the numbers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.checkout import ROOT
-from nb201env.surrogate.fidelity import figures, report
+from benchmarks.studies.pages import DATA, DOCS, Pages, part
+from nb201env.agents.searches.fidelity import SearchPlan, compare
+from nb201env.envs.registration import OFFICIAL
+from nb201env.surrogate.fidelity import report
+from nb201env.surrogate.fidelity.evaluate import Plan, add_searches, evaluate
+from nb201env.surrogate.fidelity.figures import draw, files
 
-DOCS = ROOT / "docs"
-
-
-def write_pages(docs: Path, source: Path | None = None) -> None:
-    """Generate the page and its figures.
-
-    Args:
-        docs: The folder of the pages.
-        source: A fidelity.json to take over; None generates from the one already there.
-    """
-    data = docs / "data" / "fidelity.json"
-    for folder in (data.parent, docs / "figures"):
-        folder.mkdir(parents=True, exist_ok=True)
-    if source is not None:
-        data.write_bytes(source.read_bytes())
-    summary = json.loads(data.read_text(encoding="utf-8"))
-    drawn = figures.draw(summary, docs / "figures")
-    page = report.markdown(
-        summary, {name: f"figures/{file}" for name, file in drawn.items()}, numbers="data/fidelity.json"
-    )
-    (docs / "fidelity.md").write_text(page, encoding="utf-8")
+NUMBERS, PAGE = DATA / "fidelity.json", DOCS / "fidelity.md"
+TABLES, SURROGATE = tuple(OFFICIAL.values()), "cifar10-valid-200-surrogate"
+COMMAND = (
+    f"nb201 surrogate evaluate {' '.join(f'--table {name}' for name in TABLES)} --split valid --epochs 200"
+)
+SEARCHES = f"nb201 fidelity --table {SURROGATE}"
 
 
-def main() -> None:
-    """Generate docs/fidelity.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", dest="source", type=Path, help="a fidelity.json to take over first")
-    parser.add_argument("--docs", type=Path, default=DOCS)
-    arguments = parser.parse_args()
-    write_pages(arguments.docs, arguments.source)
+def committed() -> dict[str, Any]:
+    """The committed numbers."""
+    summary: dict[str, Any] = json.loads(NUMBERS.read_text(encoding="utf-8"))
+    return summary
 
 
-if __name__ == "__main__":
-    main()
+def page() -> Pages:
+    """The page, all of which is generated."""
+    summary = committed()
+    drawn = {name: f"figures/{file}" for name, file in files(summary).items()}
+    text = report.markdown(summary, drawn, numbers="data/fidelity.json")
+    return {PAGE: part("fidelity", text) + "\n"}
+
+
+def figures(folder: Path) -> None:
+    """Draw the page's figures into a folder."""
+    draw(committed(), folder)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run`."""
+    parser.add_argument("--out", type=Path, default=Path("runs/surrogate"), help="for what is measured")
+    parser.add_argument("--json", type=Path, default=NUMBERS, help="the numbers")
+
+
+def run(a: argparse.Namespace) -> None:
+    """Measure what is missing, run the searches that are missing, and take over the numbers."""
+    say = partial(print, flush=True)
+    evaluate(Plan(TABLES, split="valid", epochs=200, out=a.out, command=COMMAND), say)
+    add_searches({"command": SEARCHES} | compare(SearchPlan(SURROGATE), a.out, say), a.out)
+    a.json.write_bytes((a.out / "fidelity.json").read_bytes())

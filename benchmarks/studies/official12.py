@@ -1,4 +1,4 @@
-"""Compare our ``official-12`` with the official numbers: ``python -m benchmarks.studies.official12 --help``.
+"""How our ``official-12`` compares with the official numbers.
 
 Trains architectures that span the official accuracy range on the official CIFAR-10 half and
 compares the final validation accuracy with a reference file, a CSV with the columns ``index``
@@ -24,6 +24,7 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import representatives
 from nb201env.comparison import kendall
 from nb201env.cost import macs
+from nb201env.output import markdown_table
 from nb201env.space import SIZE, official_index_of, official_order
 from nb201env.training.builds.build import Progress, Way, build
 from nb201env.training.builds.plan import Folder, Plan
@@ -129,7 +130,7 @@ def report(folder: Folder, found: Comparison) -> str:
     lines = [
         f"# {plan.recipe.name} against the official numbers",
         "",
-        f"`python -m benchmarks.studies.official12 --count {len(plan.only)} --recipe {plan.recipe.name} "
+        f"`python -m benchmarks.studies official12 run --count {len(plan.only)} --recipe {plan.recipe.name} "
         f"--trainer {plan.trainer}{shard} --reference REFERENCE.csv --data CIFAR10 --out THIS_FOLDER`",
         "",
         f"{len(found.ours)} of {len(plan.only)} architectures, task {plan.task}, seed {plan.seeds[0]}, "
@@ -141,22 +142,23 @@ def report(folder: Folder, found: Comparison) -> str:
             f"Kendall's tau {found.tau:.3f}; mean of ours minus official "
             f"{100 * found.difference:+.2f} points.",
         ]
-    lines += [
-        "",
-        "| official index | architecture | M MACs | seconds | ours (%) | official (%) | difference |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    return "\n".join([*lines, "", _table(found)]) + "\n"
+
+
+def _table(found: Comparison) -> str:
+    headings = [
+        "official index", "architecture", "M MACs", "seconds", "ours (%)", "official (%)", "difference",
+    ]  # fmt: skip
     price = macs(found.indices, "cifar10") / 1e6
-    for index, million, seconds, ours, official in zip(
-        found.indices.tolist(), price, found.seconds, 100 * found.ours, 100 * found.official, strict=True
-    ):
-        # A bar inside a table cell has to be escaped.
-        name = str(Architecture.from_index(index)).replace("|", "\\|")
-        lines.append(
-            f"| {official_index_of(index)} | `{name}` | {million:.1f} | {seconds:,.0f} "
-            f"| {ours:.2f} | {official:.2f} | {ours - official:+.2f} |"
-        )
-    return "\n".join(lines) + "\n"
+    columns = (found.indices.tolist(), price, found.seconds, 100 * found.ours, 100 * found.official)
+    rows = [
+        [
+            str(official_index_of(index)), f"`{Architecture.from_index(index)}`", f"{million:.1f}",
+            f"{seconds:,.0f}", f"{ours:.2f}", f"{official:.2f}", f"{ours - official:+.2f}",
+        ]
+        for index, million, seconds, ours, official in zip(*columns, strict=True)
+    ]  # fmt: skip
+    return markdown_table(headings, rows, "rlr")
 
 
 def machine_of(about: dict[str, Any]) -> str:
@@ -215,9 +217,8 @@ def write_report(folder: Folder, official: FloatArray, images: int = VALID_IMAGE
     return found
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Compare official-12 with the official numbers.")
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run`."""
     parser.add_argument("--reference", type=Path, required=True, help=f"CSV with index and {COLUMN}")
     parser.add_argument(
         "--data", type=Path, help="CIFAR-10: original files or an .npz; without it only the report is written"
@@ -232,7 +233,10 @@ def main() -> None:
     parser.add_argument(
         "--shard", type=int, help=f"architectures at once; {IN_FLIGHT} if graphs, 32 if stacked, else 1"
     )
-    a = parser.parse_args()
+
+
+def run(a: argparse.Namespace) -> None:
+    """Train what is missing, if there are images, and print the report."""
     if a.data is None:
         write_report(Folder.open(a.out), read_reference(a.reference))
     else:
@@ -248,7 +252,3 @@ def _say(progress: Progress) -> None:
         f"{progress.done} of {progress.total} shards; here {progress.trainings} architectures in "
         f"{progress.seconds:.0f} s", file=sys.stderr, flush=True,
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

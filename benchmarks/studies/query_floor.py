@@ -1,8 +1,7 @@
 """Why some best architectures take long to find: the best among its rivals, as they predict it.
 
-    python -m benchmarks.studies.query_floor
-    python -m benchmarks.studies.query_floor --encoding canonical    with another description of the
-    architectures
+    python -m benchmarks.studies query_floor run                         prints the table
+    python -m benchmarks.studies query_floor run --encoding canonical    describes architectures otherwise
 
 A search asks for what it predicts to be good. Here the predictor of the query benchmark is given
 what no search has: the mean accuracy of the 1,000 best classes, each time without the one that it
@@ -20,16 +19,19 @@ from typing import NamedTuple
 import numpy as np
 
 import nb201env  # noqa: F401  (registers the ids)
+from benchmarks.studies.pages import DOCS, Pages, with_part
 from nb201env.agents.gaussian_process import LENGTHS, NOISES, matern, standardise
 from nb201env.agents.predictor_evolution import PredictorEvolution
 from nb201env.arrays import FloatArray
 from nb201env.classes import representatives
 from nb201env.envs.registration import OFFICIAL
+from nb201env.output import markdown_table
 from nb201env.space import all_ops
 from nb201env.surrogate.encodings import class_mean, make
 from nb201env.table import Table
 from nb201env.tables import open_table
 
+PAGE = DOCS / "query-efficiency.md"
 CLASSES = 1000
 ENCODING = PredictorEvolution().encoding
 
@@ -86,19 +88,28 @@ def _fit(correlation: FloatArray, noise: float, values: FloatArray) -> tuple[flo
 
 def table_text(encoding: str = ENCODING) -> str:
     """The ranks in Markdown."""
-    lines = ["| | its accuracy (%) | as the others predict it (%) | rank |", "| --- | ---: | ---: | ---: |"]
+    rows = []
     for name in OFFICIAL.values():
         table = open_table(name)
         found = floor(table, encoding)
-        lines.append(
-            f"| {table.dataset} | {100 * found.accuracy:.2f} | {100 * found.predicted:.2f} | {found.rank} |"
-        )
-    return "\n".join(lines)
+        accuracies = (f"{100 * accuracy:.2f}" for accuracy in (found.accuracy, found.predicted))
+        rows.append([table.dataset, *accuracies, str(found.rank)])
+    headings = ["", "its accuracy (%)", "as the others predict it (%)", "rank"]
+    return markdown_table(headings, rows, "lr")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def page() -> Pages:
+    """The page of query efficiency, with the ranks."""
+    return {PAGE: with_part(PAGE, "query_floor", table_text())}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run`."""
     parser.add_argument(
         "--encoding", default=ENCODING, help="see surrogate.encodings; default: the predictor's"
     )
-    print(table_text(parser.parse_args().encoding))
+
+
+def run(a: argparse.Namespace) -> None:
+    """Print the ranks."""
+    print(table_text(a.encoding))

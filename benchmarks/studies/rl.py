@@ -1,8 +1,8 @@
 """How many different architectures the RL agents ask for until one is as good as the best.
 
-    python -m benchmarks.studies.rl                       goes on where it stopped; docs/data/rl.json
-    python -m benchmarks.studies.rl --agents ppo --seeds 0-4 --out /tmp/rl.json
-    python -m benchmarks.studies.rl --regret NB201-digits-v0 --agents ppo --settings '{"sharpness": 20}'
+    python -m benchmarks.studies rl run                       resumes where it stopped; docs/data/rl.json
+    python -m benchmarks.studies rl run --agents ppo --seeds 0-4 --out /tmp/rl.json
+    python -m benchmarks.studies rl run --regret NB201-digits-v0 --agents ppo --settings '{"sharpness": 20}'
 
 An architecture is good when its mean validation accuracy over the table's runs lies within 0.3
 points of the best's. Each query is answered by one run. A search ends there, or without it after
@@ -23,17 +23,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.checkout import ROOT
+from benchmarks.studies.pages import DATA, DOCS, Pages, with_part
 from nb201env.agents import make_agent
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, agent_seed
 from nb201env.architecture import index_of
 from nb201env.envs.registration import OFFICIAL, TABLES
 from nb201env.files import appearing
+from nb201env.output import markdown_table
 from nb201env.reading import parse_seeds
 from nb201env.tables import open_table
 
-RESULTS = ROOT / "docs" / "data" / "rl.json"
+RESULTS, PAGE = DATA / "rl.json", DOCS / "agents.md"
 AGENTS = ("ppo", "vector_ppo", "a2c", "dqn")  # MaskablePPO is PPO here: building masks nothing
 WITHIN, QUERIES = 0.003, 2000
 STOPS = (100, 200, 400)
@@ -66,7 +67,7 @@ def measure(agent: str, env_id: str, seed: int) -> dict[str, int | None]:
     return {"unique": None, "queries": queries}
 
 
-def run(path: Path, agents: list[str], seeds: list[int]) -> dict[str, Any]:
+def run_missing(path: Path, agents: list[str], seeds: list[int]) -> dict[str, Any]:
     """Measure what the file does not hold yet, writing it after every search."""
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for agent in agents:
@@ -113,23 +114,34 @@ def line(agent: str, env_id: str, searches: dict[str, Any]) -> str:
     return f"{display_name(agent):12} {env_id:24} mean {mean:5.0f}  most {most:5}  failed {failed} of {count}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def page() -> Pages:
+    """The page of the agents, with what the RL agents need."""
+    rows = []
+    for agent, results in json.loads(RESULTS.read_text(encoding="utf-8")).items():
+        for env_id, searches in results["searches"].items():
+            mean, most, failed, count = summary(searches)
+            rows.append([display_name(agent), env_id, f"{mean:.0f}", str(most), f"{failed} of {count}"])
+    text = markdown_table(["agent", "environment", "mean", "most", "failed"], rows)
+    return {PAGE: with_part(PAGE, "rl", text)}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run`."""
     parser.add_argument("--agents", default=",".join(AGENTS))
     parser.add_argument("--seeds", default="0-19")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the results; resumed if there")
     parser.add_argument("--regret", metavar="ENV", help="print regrets there instead")
     parser.add_argument("--settings", type=json.loads, default={}, help="hyper-parameters for --regret, JSON")
-    options = parser.parse_args()
-    if options.regret:
-        for agent in options.agents.split(","):
-            found = 100 * regrets(agent, options.settings, options.regret, parse_seeds(options.seeds))
-            errors = found.std(axis=0, ddof=1) / np.sqrt(len(found))
-            for stop, mean, error in zip(STOPS, found.mean(axis=0), errors, strict=True):
-                print(f"{display_name(agent)}: {mean:.2f} ± {error:.2f} points after {stop} queries")
+
+
+def run(a: argparse.Namespace) -> None:
+    """Measure what is missing, or print regrets."""
+    agents, seeds = a.agents.split(","), parse_seeds(a.seeds)
+    if not a.regret:
+        run_missing(a.out, agents, seeds)
         return
-    run(options.out, options.agents.split(","), parse_seeds(options.seeds))
-
-
-if __name__ == "__main__":
-    main()
+    for agent in agents:
+        found = 100 * regrets(agent, a.settings, a.regret, seeds)
+        errors = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+        for stop, mean, error in zip(STOPS, found.mean(axis=0), errors, strict=True):
+            print(f"{display_name(agent)}: {mean:.2f} ± {error:.2f} points after {stop} queries")

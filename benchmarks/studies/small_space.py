@@ -1,10 +1,10 @@
 """How well `small-12` on 16-pixel images ranks what the official 200 epochs find.
 
-    python -m benchmarks.studies.small_space --build builds/small-space-stacked    # takes the study from a
-    build python -m benchmarks.studies.small_space --build builds/small-space-batch64-stacked --json
-    candidate.json python -m benchmarks.studies.small_space --data cifar10.npz                    # some of
-    it again on a CPU python -m benchmarks.studies.small_space                                       # its
-    figures
+    python -m benchmarks.studies small_space run                         prints the study's figures
+    python -m benchmarks.studies small_space run --build builds/small-space-stacked
+                                                                         takes it from a build first
+    python -m benchmarks.studies small_space run --build builds/small-space-batch64-stacked --json other.json
+    python -m benchmarks.studies small_space run --data cifar10.npz      trains some of it again on a CPU
 
 Random canonical classes, trained with one seed on task `cifar10-valid-16px`: their validation accuracies
 are compared with the embedded official 200-epoch validation means. With --reference (a CSV with the
@@ -31,13 +31,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.checkout import ROOT
-from benchmarks.studies.official12 import VALID_IMAGES
+from benchmarks.studies.pages import DATA, DOCS, Pages, with_part
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.classes import representatives
 from nb201env.comparison import spearman
 from nb201env.files import appearing
+from nb201env.output import markdown_table
 from nb201env.space import official_order
 from nb201env.tables import open_table
 from nb201env.training.builds.plan import Folder
@@ -54,10 +54,10 @@ EPOCHS = (8, 10, 12)
 """After which the classes are evaluated on `valid`; after the last also on `test`."""
 OFFICIAL = "cifar10-valid-200"
 OFFICIAL_12 = {"official_12_valid": "cifar10_valid_acc_12", "official_12_test": "cifar10_test_acc_12"}
-DATA = ROOT / "docs" / "data"
 FILE, PLAIN_FILE = DATA / "small-space.json", DATA / "small-space-plain.json"
+PAGE = DOCS / "gpu.md"
 RESAMPLES = 2000
-TEST_IMAGES = 10_000
+VALID_IMAGES, TEST_IMAGES = 25_000, 10_000
 
 Row = dict[str, Any]
 """A class: its lexicographic `index`; `valid` by epoch and `test`, fractions; `cpu_seconds` if it was trained
@@ -179,7 +179,7 @@ def agreement(scores: FloatArray, official: FloatArray) -> tuple[float, float]:
     return spearman(scores, official), float(np.std([spearman(scores[d], official[d]) for d in draws]))
 
 
-def figures(study: Study) -> list[tuple[str, float, float]]:
+def ranks(study: Study) -> list[tuple[str, float, float]]:
     """(what, Spearman's rho with the official 200-epoch validation means, standard error)."""
     rows, every = study.rows, open_table(OFFICIAL).accuracy(split="valid", epochs=200, run="mean")
     official = every[[row["index"] for row in rows]]
@@ -194,13 +194,16 @@ def figures(study: Study) -> list[tuple[str, float, float]]:
 
 def table(study: Study) -> str:
     """The figures as Markdown."""
-    lines = [
-        f"| accuracy of {len(study.rows)} random classes | Spearman's rho with 200 epochs | standard error |",
-        "| --- | ---: | ---: |",
-    ]
-    return "\n".join(
-        [*lines, *(f"| {what} | {rho:.3f} | {error:.3f} |" for what, rho, error in figures(study))]
-    )
+    headings = [
+        f"accuracy of {len(study.rows)} random classes", "Spearman's rho with 200 epochs", "standard error",
+    ]  # fmt: skip
+    rows = ([what, f"{rho:.3f}", f"{error:.3f}"] for what, rho, error in ranks(study))
+    return markdown_table(headings, rows, "lr")
+
+
+def page() -> Pages:
+    """The page of GPU training, with how well the study's classes are ranked."""
+    return {PAGE: with_part(PAGE, "small_space", table(read(FILE)))}
 
 
 def beside(rows: Sequence[Row], others: Sequence[Row]) -> str:
@@ -216,17 +219,19 @@ def beside(rows: Sequence[Row], others: Sequence[Row]) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="How well small-12 ranks, against 200 official epochs.")
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run`."""
     parser.add_argument("--build", type=Path, help="take the study from this build's folder")
     parser.add_argument("--reference", type=Path, help=f"CSV with index, {', '.join(OFFICIAL_12.values())}")
     parser.add_argument("--json", type=Path, default=FILE, help="the study")
     parser.add_argument("--data", type=Path, help="CIFAR-10: train classes by the plain trainer, on this CPU")
-    parser.add_argument("--plain-json", type=Path, default=PLAIN_FILE, help="these; gone on with if there")
-    parser.add_argument("--count", type=int, default=COUNT, help="so many of these")
+    parser.add_argument("--plain-json", type=Path, default=PLAIN_FILE, help="these; resumed if there")
+    parser.add_argument("--count", type=int, default=COUNT, help="how many of these")
     parser.add_argument("--jobs", type=int, default=1, help="processes for these")
-    a = parser.parse_args(arguments)
+
+
+def run(a: argparse.Namespace) -> None:
+    """Train what is missing, if there are images; take over a build; print the figures."""
     if a.data is not None:
         _train_missing(a.data, a.plain_json, a.count, a.jobs)
     if a.build is not None:
@@ -247,7 +252,3 @@ def _train_missing(data: Path, file: Path, count: int, jobs: int) -> None:
         study.rows.append(row)
         write(file, study)
         print(f"{len(study.rows)} of {count}, {row['cpu_seconds']:.0f} s of a core", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
 """The weight-sharing agents on digits: what they find, and what random search finds at equal cost.
 
-    python -m benchmarks.studies.weight_sharing run        searches, one trajectory each; resumes
-    python -m benchmarks.studies.weight_sharing collect    docs/data/weight-sharing.json
-    python -m benchmarks.studies.weight_sharing page       the tables in docs/weight-sharing.md
+    python -m benchmarks.studies weight_sharing run     searches, one trajectory each, and
+                                                        docs/data/weight-sharing.json; resumes
+    python -m benchmarks.studies weight_sharing page    the tables in docs/weight-sharing.md
 
 The agents learn nothing from the environment's answers (a test holds them to it), so any
 environment will do for the searches; ranks are looked up in the digits table afterwards. Costs
@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.checkout import ROOT
-from benchmarks.studies.environments import with_generated_part
+from benchmarks.studies import pages
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.registry import display_name, make_agent
 from nb201env.agents.searches.runner import Search
 from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS
 from nb201env.architecture import Architecture
+from nb201env.output import markdown_table
 from nb201env.reading import parse_seeds
 from nb201env.space import OPS, SKIP, sample
 from nb201env.table import Table
@@ -37,8 +37,7 @@ from nb201env.training.recipe import find_recipe
 from nb201env.training.trainers import find_trainer
 from nb201env.trajectory import read, read_cost
 
-DOCS = ROOT / "docs"
-DATA, PAGE = DOCS / "data" / "weight-sharing.json", DOCS / "weight-sharing.md"
+DATA, PAGE = pages.DATA / "weight-sharing.json", pages.DOCS / "weight-sharing.md"
 EVALUATING = ("rsps", "setn", "enas")
 """Agents that evaluate candidates, and so feel which statistics the batch norms use."""
 DESCENDING = ("darts_v1", "darts_v2", "gdas")
@@ -63,7 +62,7 @@ def searches(env_id: str, seeds: list[int], out: Path) -> list[Search]:
     return plan
 
 
-def run(env_id: str, seeds: list[int], out: Path) -> None:
+def run_missing(env_id: str, seeds: list[int], out: Path) -> None:
     """Run what is not there yet."""
     for search in searches(env_id, seeds, out):
         if not search.path.exists():
@@ -127,11 +126,10 @@ def rank(mean: np.ndarray[Any, Any], accuracy: float) -> int:
     return 1 + int((mean > accuracy).sum())
 
 
-def generated() -> str:
-    """The generated part of the page, from the committed numbers."""
-    if not DATA.exists():
-        return "Not collected yet: these numbers wait for the digits table."
-    return tables(json.loads(DATA.read_text(encoding="utf-8")))
+def page() -> pages.Pages:
+    """The page, with the tables from the committed numbers."""
+    text = tables(json.loads(DATA.read_text(encoding="utf-8")))
+    return {PAGE: pages.with_part(PAGE, "weight_sharing", text)}
 
 
 def tables(found: dict[str, Any]) -> str:
@@ -147,44 +145,47 @@ def results(found: dict[str, Any], groups: dict[tuple[str, str], list[Row]]) -> 
     """One row per agent and batch norms' choice."""
     if "table" not in found:
         return "The digits table was not there when these searches were collected: no ranks yet."
-    lines = [
+    head = (
         f"Table `{found['table']}`, id `{found['table_id'][:16]}…`; its best architecture has "
         f"{100 * found['optimum']:.2f} %. One training of it took {found['seconds_per_training']:.2f} CPU "
-        f"seconds on one thread (the compiled trainer, mean of {SAMPLE} random architectures).",
-        "",
-        "| agent | batch statistics | seeds | rank: median (all) | accuracy (%) | CPU s "
-        "| random search at equal cost: trainings | its accuracy (%) | that rank |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+        f"seconds on one thread (the compiled trainer, mean of {SAMPLE} random architectures)."
+    )
+    headings = [
+        "agent", "batch statistics", "seeds", "rank: median (all)", "accuracy (%)", "CPU s",
+        "random search at equal cost: trainings", "its accuracy (%)", "that rank",
+    ]  # fmt: skip
+    lines = []
     for (agent, choice), group in groups.items():
         ranks = sorted(row["rank"] for row in group)
         column = {key: np.array([row[key] for row in group]) for key in
                   ("accuracy", "cpu_seconds", "trainings", "random_accuracy", "random_rank")}  # fmt: skip
         lines.append(
-            f"| {display_name(agent)} | {choice if agent in EVALUATING else 'any'} | {len(group)} "
-            f"| {np.median(ranks):,.0f} ({', '.join(f'{r:,}' for r in ranks)}) "
-            f"| {100 * column['accuracy'].mean():.2f} ± {100 * column['accuracy'].std():.2f} "
-            f"| {column['cpu_seconds'].mean():.0f} | {column['trainings'].mean():.1f} "
-            f"| {100 * column['random_accuracy'].mean():.2f} | {np.median(column['random_rank']):,.0f} |"
+            [
+                display_name(agent),
+                choice if agent in EVALUATING else "any",
+                f"{len(group)}",
+                f"{np.median(ranks):,.0f} ({', '.join(f'{r:,}' for r in ranks)})",
+                f"{100 * column['accuracy'].mean():.2f} ± {100 * column['accuracy'].std():.2f}",
+                f"{column['cpu_seconds'].mean():.0f}",
+                f"{column['trainings'].mean():.1f}",
+                f"{100 * column['random_accuracy'].mean():.2f}",
+                f"{np.median(column['random_rank']):,.0f}",
+            ]
         )
-    return "\n".join(lines)
+    return f"{head}\n\n{markdown_table(headings, lines)}"
 
 
 def collapse(groups: dict[tuple[str, str], list[Row]]) -> str:
     """Skip connections of the derived cell, epoch by epoch."""
-    lines = [
-        "Skip connections among the derived cell's six ops, mean over the seeds (a random cell has 1.2):",
-        "",
-        f"| agent, after epoch | {' | '.join(map(str, EPOCHS))} | at the end, each seed |",
-        f"| --- |{' --- |' * (len(EPOCHS) + 1)}",
-    ]
+    head = "Skip connections among the derived cell's six ops, mean over the seeds (a random cell has 1.2):"
+    headings = ["agent, after epoch", *map(str, EPOCHS), "at the end, each seed"]
+    lines = []
     for (agent, _), group in groups.items():
         if agent in DESCENDING:
             skips_by_epoch = np.array([row["skips"] for row in group])
-            means = " | ".join(f"{skips_by_epoch[:, epoch - 1].mean():.1f}" for epoch in EPOCHS)
-            ends = ", ".join(map(str, skips_by_epoch[:, -1]))
-            lines.append(f"| {display_name(agent)} | {means} | {ends} |")
-    return "\n".join(lines)
+            means = (f"{skips_by_epoch[:, epoch - 1].mean():.1f}" for epoch in EPOCHS)
+            lines.append([display_name(agent), *means, ", ".join(map(str, skips_by_epoch[:, -1]))])
+    return f"{head}\n\n{markdown_table(headings, lines)}"
 
 
 def without_convolution(rows: list[Row]) -> str:
@@ -196,31 +197,23 @@ def without_convolution(rows: list[Row]) -> str:
     return f"Derived cells without any convolution: {', '.join(counts)}."
 
 
-def main() -> None:
-    """Run, collect, or write the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", choices=("run", "collect", "page"))
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run`."""
     parser.add_argument("--env", default="NB201-digits-v0", help="whose table answers the searches")
     parser.add_argument("--seeds", default="0-4")
-    parser.add_argument("--out", type=Path, default=Path("runs/weight-sharing"))
+    parser.add_argument("--out", type=Path, default=Path("runs/weight-sharing"), help="for the trajectories")
     parser.add_argument("--table", default="digits-10", help="name or path of the table that ranks")
-    a = parser.parse_args()
-    out = a.out / a.env
-    if a.what == "run":
-        run(a.env, parse_seeds(a.seeds), out)
-    elif a.what == "collect":
-        try:
-            table = open_table(a.table)
-        except FileNotFoundError as error:
-            print(error)
-            table = None
-        found = collect(a.env, parse_seeds(a.seeds), out, table)
-        DATA.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    else:
-        PAGE.write_text(with_generated_part(PAGE, generated()), encoding="utf-8")
+    parser.add_argument("--data", type=Path, default=DATA, help="the results of all searches")
 
 
-if __name__ == "__main__":
-    main()
+def run(a: argparse.Namespace) -> None:
+    """Run the searches that are missing, then collect the results of all."""
+    out, seeds = a.out / a.env, parse_seeds(a.seeds)
+    run_missing(a.env, seeds, out)
+    try:
+        table = open_table(a.table)
+    except FileNotFoundError as error:
+        print(error)
+        table = None
+    found = collect(a.env, seeds, out, table)
+    a.data.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -19,6 +19,18 @@ _STYLE = {
 }  # fmt: skip
 
 
+def files(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The names and file names of the figures that `draw` draws of a summary."""
+    names = ["learning", "calibration"] if _drawn_tables(summary) else []
+    if summary.get("searches"):
+        names.append("searches")
+    return {name: f"surrogate-{name}.png" for name in names}
+
+
+def _drawn_tables(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [table for table in summary["tables"] if SURROGATE in table["models"]]
+
+
 def draw(summary: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Draw all figures that a summary has numbers for.
 
@@ -34,24 +46,18 @@ def draw(summary: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """
     require("matplotlib", "plots").use("Agg")
     pyplot = require("matplotlib.pyplot", "plots")
-    tables = [table for table in summary["tables"] if SURROGATE in table["models"]]
-    figures = {}
+    figures = {
+        "learning": lambda: _learning(pyplot, _drawn_tables(summary)),
+        "calibration": lambda: _calibration(pyplot, _drawn_tables(summary)),
+        "searches": lambda: _searches(pyplot, summary["searches"]["trajectory_fidelity"]),
+    }
     with pyplot.rc_context(_STYLE):
-        if tables:
-            figures["learning"] = _save(pyplot, folder, "learning", _learning(pyplot, tables))
-            figures["calibration"] = _save(pyplot, folder, "calibration", _calibration(pyplot, tables))
-        if summary.get("searches"):
-            fidelity = summary["searches"]["trajectory_fidelity"]
-            figures["searches"] = _save(pyplot, folder, "searches", _searches(pyplot, fidelity))
-    return figures
-
-
-def _save(pyplot: Any, folder: Path, name: str, figure: Any) -> str:
-    file = f"surrogate-{name}.png"
-    # No date and no version inside, so that the same numbers give the same bytes.
-    figure.savefig(folder / file, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
-    return file
+        for name, file in files(summary).items():
+            figure = figures[name]()
+            # No date and no version inside, so that the same numbers give the same bytes.
+            figure.savefig(folder / file, dpi=110, metadata={"Software": None})
+            pyplot.close(figure)
+    return files(summary)
 
 
 def _panels(pyplot: Any, count: int) -> tuple[Any, list[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nb201env.output import markdown_table
 from nb201env.surrogate.fidelity.baselines import SURROGATE
 from nb201env.surrogate.fidelity.protocol import Job
 from nb201env.table import Table
@@ -133,10 +134,12 @@ _CALIBRATION = (
 
 def _head(summary: Mapping[str, Any], numbers: str) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
+    parts = (summary, summary.get("searches", {}))
+    writers = " and ".join(f"`{part['command']}`" for part in parts if "command" in part)
     return (
         "# Fidelity of the surrogate\n\n"
-        "How far predictions may be trusted that stand in for a table. Written by "
-        f"`{summary['command']}` with {versions}; the numbers behind it lie in "
+        f"How far predictions may be trusted that stand in for a table. Written by {writers} with "
+        f"{versions}; the numbers behind it lie in "
         f"`{numbers}`. Do not edit.\n\n"
         "Every model is trained on N random architectures and scored on **all** others, against the mean "
         "over seeds; figures are means over the random splits. Encodings and settings were chosen on "
@@ -176,7 +179,7 @@ def _levels(dataset: str, own: Mapping[str, Any]) -> str:
     goal = levels["goal"]
     missed = [str(size) for size in sizes if own[str(size)]["kendall_tau"]["mean"] < goal[size]]
     verdict = f"Missed goals: N = {', '.join(missed)}." if missed else "Every goal is reached."
-    return f"{_table(['Kendall tau, N =', *map(str, sizes)], rows)}\n\n{verdict}"
+    return f"{markdown_table(['Kendall tau, N =', *map(str, sizes)], rows)}\n\n{verdict}"
 
 
 def _score_table(own: Mapping[str, Any], ceilings: Mapping[str, Mapping[str, float]]) -> str:
@@ -187,7 +190,7 @@ def _score_table(own: Mapping[str, Any], ceilings: Mapping[str, Mapping[str, flo
     ]
     splits = [str(scores["splits"]) for scores in own.values()]
     heads = ["surrogate, N =", *own, "one seed for another", "class mean"]
-    return _table(heads, [*rows, ["random splits", *splits, "–", "–"]])
+    return markdown_table(heads, [*rows, ["random splits", *splits, "–", "–"]])
 
 
 def _model_table(models: Mapping[str, Any], score: str, label: str) -> str:
@@ -195,7 +198,7 @@ def _model_table(models: Mapping[str, Any], score: str, label: str) -> str:
     rows = [
         [name, *(_plain(by_size.get(str(n), {}), score) for n in sizes)] for name, by_size in models.items()
     ]
-    return _table([f"{label}, N =", *map(str, sizes)], rows)
+    return markdown_table([f"{label}, N =", *map(str, sizes)], rows)
 
 
 def _transfer_section(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -211,7 +214,7 @@ def _transfer_section(rows: Sequence[Mapping[str, Any]]) -> str:
         "## Transfer between data sets\n\nKendall tau on one data set with all accuracies of another one "
         "known: taken as they are; not used (N architectures of the predicted data set alone); and used as "
         "a feature besides those N. The last three columns are within the top 10 %.\n\n"
-    ) + _table(heads, body)
+    ) + markdown_table(heads, body)
 
 
 def _search_section(searches: Mapping[str, Any], figures: Mapping[str, str]) -> str:
@@ -242,7 +245,7 @@ def _agent_table(fidelity: Mapping[str, Any]) -> str:
     ]
     heads = ["agent", "searches", "final regret on table (points)", "on surrogate", "found",
              "queries inside the band", "p"]  # fmt: skip
-    return _table(heads, rows)
+    return markdown_table(heads, rows)
 
 
 def _verdict(fidelity: Mapping[str, Any]) -> str:
@@ -282,9 +285,4 @@ def _leave_one_out_table(rows: Iterable[Mapping[str, Any]]) -> str:
         for row in rows
     ]
     heads = ["trained on", "architectures", "tested on", "architectures", "Kendall tau", "sparse tau", "R2"]
-    return _table(heads, body)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(heads, body)

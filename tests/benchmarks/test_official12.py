@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.studies import official12 as module
+from benchmarks.studies.__main__ import main
 from benchmarks.studies.official12 import (
     Comparison,
     choose,
@@ -81,8 +81,7 @@ def test_the_whole_comparison(reference: Path, images: Path, tmp_path: Path, mon
     assert "Kendall's tau" in text
     assert text.count("nor_conv") + text.count("none") > 2
     arguments = ["--reference", str(reference), "--data", str(images), "--out", str(out), "--count", "3"]
-    monkeypatch.setattr(sys, "argv", ["validate", *arguments])
-    module.main()
+    main(["official12", "run", *arguments])
     assert capsys.readouterr().out.strip() == text.strip()
 
 
@@ -113,8 +112,7 @@ def test_every_shard_is_reported_as_it_comes(
         "--reference", str(reference), "--data", str(images), "--out", str(out), "--count", "3", "--trainer",
         "graphs", "--shard", "2",
     ]  # fmt: skip
-    monkeypatch.setattr(sys, "argv", ["validate", *arguments])
-    module.main()
+    main(["official12", "run", *arguments])
     said, lines = capsys.readouterr().out, [0, 2, 3]
     assert [f"{n} of 3 architectures" in text for n, text in zip(lines, held, strict=True)] == [True] * 3
     assert "--count 3 --recipe official-12 --trainer graphs --shard 2 --reference" in said
@@ -168,10 +166,7 @@ def test_the_report_of_an_unfinished_build(
     text = report(folder, part)
     assert "2 of 3 architectures" in text
     # The command without images writes the report of what is there; its accuracies count 25,000 images.
-    monkeypatch.setattr(
-        sys, "argv", ["validate", "--reference", str(reference), "--out", str(tmp_path / "out")]
-    )
-    module.main()
+    main(["official12", "run", "--reference", str(reference), "--out", str(tmp_path / "out")])
     assert capsys.readouterr().out.count(r"\|+\|") == 2 * len(part.ours)
 
 

@@ -49,15 +49,15 @@ def test_goals_are_nested() -> None:
 
 def test_a_run_cut_short_goes_on(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
-    queries.run([SHORT], None, whole, jobs=1)
+    queries.run_missing([SHORT], None, whole, jobs=1)
     lines = whole.read_text(encoding="utf-8").splitlines(keepends=True)
     assert len(lines) == 6
     cut.write_text("".join(lines[:3]) + lines[3][:20], encoding="utf-8")
-    queries.run([SHORT], None, cut, jobs=2)
+    queries.run_missing([SHORT], None, cut, jobs=2)
     assert sorted(cut.read_text(encoding="utf-8").splitlines(keepends=True)) == sorted(lines)
     assert queries.summary(queries.read(cut), [SHORT]) == queries.summary(queries.read(whole), [SHORT])
     before = whole.read_bytes()
-    queries.run([SHORT], None, whole, jobs=1)
+    queries.run_missing([SHORT], None, whole, jobs=1)
     assert whole.read_bytes() == before
 
 
@@ -79,7 +79,7 @@ def test_a_lost_log_is_made_up_for_by_the_committed_data(tmp_path: Path) -> None
     rows = queries.from_summary(entries)
     assert queries.summary(rows, list(queries.CONTENDERS)) == entries
     evolution = [c for c in queries.CONTENDERS if c.agent == "regularized_evolution"]
-    queries.run(evolution, None, tmp_path / "log.jsonl", jobs=1, known=rows)
+    queries.run_missing(evolution, None, tmp_path / "log.jsonl", jobs=1, known=rows)
     assert not (tmp_path / "log.jsonl").read_text()
 
 
@@ -101,12 +101,10 @@ def test_random_search_agrees_with_what_the_page_says() -> None:
     assert abs(counts.mean() - SIZE / len(wanted)) < 4 * counts.std() / np.sqrt(len(counts))
 
 
-def test_the_page_is_what_the_data_say(tmp_path: Path) -> None:
-    entries = json.loads(queries.DATA.read_text(encoding="utf-8"))
-    text = queries.PAGE.read_text(encoding="utf-8")
-    assert queries.page(entries, text) == text
-    queries.draw(entries, tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size > 10_000
+def test_the_figure_is_drawn_and_the_data_are_of_the_present_agents(tmp_path: Path) -> None:
+    entries = queries.committed()
+    queries.figures(tmp_path)
+    assert (tmp_path / "queries.png").stat().st_size > 10_000
     for entry in entries:
         assert entry["table"] == open_table(OFFICIAL[entry["env"]]).id
         contender = next(c for c in queries.CONTENDERS if c.label == entry["label"])

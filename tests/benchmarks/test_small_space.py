@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.checkout import ROOT
 from benchmarks.studies import small_space
+from benchmarks.studies.__main__ import main
 from nb201env.architecture import Architecture
 from nb201env.classes import representatives
 from nb201env.space import official_index_of
@@ -73,8 +74,8 @@ def test_the_study_in_miniature(tiny: list[str], tmp_path: Path, capsys: pytest.
         build(Folder.create(tmp_path / "build", plan), source=tmp_path / "c.npz")
         logs, _ = train_plain([Architecture.from_index(i) for i in wanted], data, recipe, 777)
     study = ["--build", str(tmp_path / "build"), "--json", str(tmp_path / "study.json")]
-    small_space.main([*tiny, *study, "--count", "2"])
-    small_space.main([*tiny, *study, "--reference", str(tmp_path / "r.csv")])
+    main(["small_space", "run", *tiny, *study, "--count", "2"])
+    main(["small_space", "run", *tiny, *study, "--reference", str(tmp_path / "r.csv")])
     said = capsys.readouterr().out
     assert [line.split(",")[0] for line in said.splitlines() if " of 3, " in line] == ["3 of 3"]
     assert "Validation accuracies of 3 classes by the plain trainer on a CPU are lower by 0.00 points" in said

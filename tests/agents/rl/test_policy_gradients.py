@@ -228,14 +228,14 @@ def test_measurements_resume_and_restart_with_other_settings(tmp_path: Path, mon
 
     monkeypatch.setattr(rl, "measure", fake)
     path = tmp_path / "rl.json"
-    rl.run(path, ["ppo"], [0, 1])
+    rl.run_missing(path, ["ppo"], [0, 1])
     assert len(calls) == 6
-    rl.run(path, ["ppo"], [0, 1, 2])
+    rl.run_missing(path, ["ppo"], [0, 1, 2])
     assert [seed for *_, seed in calls[6:]] == [2, 2, 2]
     results = json.loads(path.read_text())
     results["ppo"]["hyperparameters"]["learning_rate"] = 1.0
     path.write_text(json.dumps(results))
-    rl.run(path, ["ppo"], [0])
+    rl.run_missing(path, ["ppo"], [0])
     assert len(calls) == 12, "results of other hyper-parameters do not count"
     assert rl.summary({"0": {"unique": 4, "queries": 9}, "1": {"unique": None, "queries": 9}}) == (
         4,

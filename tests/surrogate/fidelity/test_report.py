@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.studies import fidelity as pages
+from benchmarks.studies import fidelity as study
 from nb201env.surrogate.fidelity import evaluate as evaluation
 from nb201env.surrogate.fidelity import report
-from nb201env.surrogate.fidelity.evaluate import Plan, SearchPlan, evaluate
+from nb201env.surrogate.fidelity.evaluate import Plan, evaluate
+from nb201env.surrogate.fidelity.figures import files
 from nb201env.surrogate.fidelity.protocol import Job
 from nb201env.table import Table
 from nb201env.tables import open_table
@@ -92,57 +93,17 @@ def test_numbers_are_rounded_everywhere() -> None:
     }  # fmt: skip
 
 
-# -- searches ----------------------------------------------------------------------------------
-
-
-def test_searches_on_both_tables_are_compared(tmp_path: Path) -> None:
-    """Real searches, through the real command in a process of its own."""
-    plan = Plan(
-        tables=(), split="valid", epochs=200, out=tmp_path,
-        searches=SearchPlan(
-            "cifar10-valid-200-surrogate", ("random_search", "regularized_evolution"), (0, 1, 2), 30
-        ),
-    )  # fmt: skip
-    said: list[str] = []
-    summary = evaluate(plan, said.append)
-    searches = summary["searches"]
-    assert said == searches["commands"]
-    assert len(said) == 4
-    assert set(searches["trajectory_fidelity"]["agents"]) == {"random_search", "regularized_evolution"}
-    assert len(searches["leave_one_out"]) == 4
-    page = (tmp_path / "fidelity.md").read_text()
-    assert "mean regret on the surrogate" in page
-    assert said[0] in page
-    assert (tmp_path / "surrogate-searches.png").exists()
-    again: list[str] = []
-    assert evaluate(plan, again.append) == summary
-    assert again == []
-
-
-def test_searches_need_a_surrogates_table() -> None:
-    with pytest.raises(ValueError, match="cifar100-200 is not a surrogate's table"):
-        evaluation.training_table(open_table("cifar100-200"))
-    assert evaluation.training_table(open_table("cifar10-valid-200-surrogate")) == "cifar10-valid-200"
-
-
-def test_a_failing_search_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(
-        RuntimeError, match="(?s)nb201 search --agent nobody failed: .*unknown agent 'nobody'"
-    ):
-        evaluation.run_search(["nb201", "search", "--agent", "nobody"], tmp_path)
-
-
 # -- the committed report ----------------------------------------------------------------------
 
 
 def test_the_committed_report_follows_from_its_numbers(tmp_path: Path) -> None:
-    pages.write_pages(tmp_path, DOCS / "data" / "fidelity.json")
-    assert (DOCS / "fidelity.md").read_text() == (tmp_path / "fidelity.md").read_text()
-    for figure in (tmp_path / "figures").iterdir():
+    study.figures(tmp_path)
+    assert {figure.name for figure in tmp_path.iterdir()} == set(files(study.committed()).values())
+    for figure in tmp_path.iterdir():
         assert (DOCS / "figures" / figure.name).stat().st_size < 200_000
-    before = (tmp_path / "fidelity.md").read_bytes()
-    pages.write_pages(tmp_path)
-    assert (tmp_path / "fidelity.md").read_bytes() == before
+    assert study.page() == {DOCS / "fidelity.md": (DOCS / "fidelity.md").read_text(encoding="utf-8")}
+    assert study.committed()["command"] == study.COMMAND
+    assert study.committed()["searches"]["command"] == study.SEARCHES
 
 
 def test_the_committed_report_is_whole() -> None:

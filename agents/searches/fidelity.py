@@ -1,12 +1,15 @@
-"""Searches on surrogate and table: trajectory fidelity, and leave-one-out by agent.
+"""The agents' searches on a surrogate's table and on the table it stands for, compared.
 
-The searches are read from trajectory files, as ``nb201 search`` writes them; so the agents are not
-imported here, and any agent's files will do.
+Trajectory fidelity says how alike the searches go; leave-one-out trains a surrogate on what one agent visited
+and tests it on what another did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,12 +17,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from nb201env.agents.searches.runner import Search, run_all
 from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
+from nb201env.reading import format_seeds
 from nb201env.space import all_ops
 from nb201env.surrogate.metrics import sparse_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
+from nb201env.tables import open_table
 from nb201env.trajectory import Trajectory, read
 
 BAND = (0.05, 0.95)
@@ -30,6 +36,105 @@ CLEAR = 0.05
 
 Searches = Mapping[str, Sequence[Trajectory]]
 """Searches by agent."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """Which searches to compare.
+
+    Attributes:
+        surrogate: Name or path of the surrogate's table; its training table is the other side.
+        agents: The agents, as ``nb201 search`` knows them.
+        seeds: The seeds of each agent's searches on either table.
+        queries: The budget of each search.
+    """
+
+    surrogate: str
+    agents: tuple[str, ...] = ("random_search", "regularized_evolution", "ppo", "a2c")
+    seeds: tuple[int, ...] = tuple(range(20))
+    queries: int = 200
+
+    def searches(self, agent: str, table: Table, name: str, folder: Path) -> list[Search]:
+        """One agent's searches on one table, which `name` names or leads to."""
+        budget, further = {"budget_queries": self.queries}, {"table": name}
+        env_id = f"NB201-{table.dataset}-v0"
+        return [Search(agent, env_id, seed, budget, folder, {}, further) for seed in self.seeds]
+
+
+def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+    """Run the searches that are missing, and compare those on the surrogate with those on the table.
+
+    Args:
+        plan: Which searches.
+        out: The trajectories go to ``out/searches``, in a folder per table.
+        say: Called with the command of each agent's searches that are run.
+
+    Returns:
+        What `nb201env.surrogate.fidelity.report` shows: both tables' names and ids, the searches'
+        commands, `trajectory_fidelity` and `leave_one_out`.
+
+    Raises:
+        ValueError: If the plan names no surrogate's table or no known agent.
+        RuntimeError: If a search fails.
+    """
+    surrogate = open_table(plan.surrogate)
+    table = open_table(training_table(surrogate))
+    folders = [out / "searches" / one.id[:12] for one in (table, surrogate)]
+    commands = []
+    for one, name, folder in zip((table, surrogate), (table.name, plan.surrogate), folders, strict=True):
+        for agent in plan.agents:
+            searches = plan.searches(agent, one, name, folder)
+            commands.append(command(searches))
+            missing = [search for search in searches if not search.path.exists()]
+            if missing:
+                say(commands[-1])
+                run_missing(missing)
+    on_table, on_surrogate = (read_searches(*side) for side in zip(folders, (table, surrogate), strict=True))
+    return {
+        "surrogate": {"name": surrogate.name, "id": surrogate.id},
+        "table": {"name": table.name, "id": table.id},
+        "commands": commands,
+        "trajectory_fidelity": trajectory_fidelity(table, surrogate, on_table, on_surrogate, plan.queries),
+        "leave_one_out": leave_one_out(table, on_table),
+    }
+
+
+def training_table(surrogate: Table) -> str:
+    """The name of the table that a surrogate's table was trained on.
+
+    Raises:
+        ValueError: If the table is none of a surrogate, or the training table is another one now.
+    """
+    if surrogate.manifest.get("kind") != "surrogate":
+        raise ValueError(
+            f"{surrogate.name} is not a surrogate's table; nb201 surrogate fit --table-out writes one"
+        )
+    trained: dict[str, str] = surrogate.manifest["provenance"]["training_table"]
+    if open_table(trained["name"]).id != trained["id"]:
+        raise ValueError(f"{surrogate.name} was trained on another {trained['name']}; fit it again")
+    return trained["name"]
+
+
+def command(searches: Sequence[Search]) -> str:
+    """The ``nb201 search`` command of one agent's searches on one table."""
+    one = searches[0]
+    return shlex.join(
+        ["nb201", "search", "--agent", one.agent, "--env", one.env_id,
+         "--env-kwargs", json.dumps(one.env_kwargs), "--budget", str(one.budget["budget_queries"]),
+         "--seeds", format_seeds([search.seed for search in searches])]
+    )  # fmt: skip
+
+
+def run_missing(searches: Sequence[Search]) -> None:
+    """Run one agent's searches, one after the other.
+
+    Raises:
+        ValueError: If the agent or the environment is not known.
+        RuntimeError: If a search fails.
+    """
+    searches[0].header()  # a mistake in what was asked for shows before anything runs
+    for failure in run_all(searches, 1, lambda search, count: None):
+        raise RuntimeError(f"{failure.search.command} failed: {failure.reason}")
 
 
 def read_searches(folder: Path, table: Table) -> dict[str, list[Trajectory]]:
