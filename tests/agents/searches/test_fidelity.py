@@ -28,7 +28,7 @@ from nb201env.space import SIZE
 from nb201env.surrogate.fidelity.evaluate import Plan, add_searches, evaluate
 from nb201env.table import Table
 from nb201env.tables import open_table
-from nb201env.trajectory import FORMAT, VERSION, Trajectory, Writer
+from nb201env.trajectory import FORMAT, VERSION, BadTrajectory, Trajectory, Writer
 
 
 def made_up(agent: str, table: Table, index: Any, accuracy: Any) -> Trajectory:
