@@ -253,7 +253,7 @@ def test_a_failing_search_is_reported(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_command_reports_what_it_compared(tmp_path: Path) -> None:
-    words = ["--table", SMALL.surrogate, "--agents", "random_search,regularized_evolution", "--seeds", "0-2"]
+    words = ["--table", SMALL.surrogate, "--agent", "random_search,regularized_evolution", "--seeds", "0-2"]
     result = CliRunner().invoke(
         cli.build(), ["fidelity", *words, "--queries", "30", "--out", str(tmp_path)], catch_exceptions=False
     )
