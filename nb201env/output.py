@@ -125,12 +125,6 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f}"
 
 
-def spread(fractions: Sequence[float]) -> str:
-    """Accuracies or regrets as mean ± standard deviation in percent; one alone without a deviation."""
-    values = 100 * np.array(fractions)
-    return f"{values.mean():.2f} ± {values.std():.2f}" if len(values) > 1 else f"{values[0]:.2f}"
-
-
 def names(architecture: Architecture) -> dict[str, Any]:
     """An architecture's three names, for JSON."""
     return {
