@@ -8,7 +8,7 @@ OLDEST := 3.6.0# of Triton; see the bounds in pyproject.toml
 
 SECONDS ?= 600
 
-.PHONY: help demo test test-slow fuzz test-install test-bare test-triton lint docs bench bench-gpu tables clean
+.PHONY: help demo test coverage test-slow fuzz test-install test-bare test-triton lint docs bench bench-gpu tables clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: $(VENV)/.demo ## Search NB201-cifar10-v0 with three agents; table, and a r
 
 test: $(VENV)/.dev ## Run the test suite (its fast part, a few minutes)
 	$(BIN)/python -m pytest -n auto
+
+coverage: $(VENV)/.dev ## Run the test suite and print which lines it does not reach
+	$(BIN)/python -m pytest -n auto --cov
 
 test-slow: $(VENV)/.dev ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow

@@ -9,6 +9,7 @@ cd "$work"
 
 "$uv" build --quiet --out-dir dist "$root" # the wheel from the sdist
 wheel=$(echo dist/*.whl)
+"$root/.venv/bin/python" "$root/.ci/wheel.py" "$wheel"
 
 fresh() { # NAME REQUIREMENT...: an environment of its own
 	"$root/.venv/bin/python" -m venv --without-pip "$1"
@@ -18,6 +19,9 @@ fresh() { # NAME REQUIREMENT...: an environment of its own
 echo "== the core alone"
 fresh alone "$wheel"
 (cd / && "$work/alone/bin/python" "$root/.ci/core_alone.py")
+"$root/.venv/bin/mypy" --strict --config-file= --python-executable alone/bin/python \
+	--command 'from nb201env.agents import make_agent; make_agent("random_search").search(3)' >types.txt || true
+grep -q 'Argument 1 to "search" of "Agent" has incompatible type "int"' types.txt || { cat types.txt; exit 1; }
 
 echo "== in a folder whose own packages have our folders' names, with PYTHONPATH=."
 mkdir strange

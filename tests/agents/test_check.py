@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -266,6 +268,19 @@ def test_the_global_generators_are_left_as_they_were() -> None:
     with pytest.raises(AgentError):
         check_agent(draws_from_numpy())
     assert (random.random(), np.random.rand()) == expected  # noqa: NPY002
+
+
+def test_what_a_library_draws_when_it_is_imported_is_not_the_agents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_drawing_library.py").write_text("import random\nrandom.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def search(env: Env, seed: int) -> None:
+        importlib.import_module("a_drawing_library")
+        walk(env, seed)
+
+    check_agent(agent(search))
 
 
 def test_probing_for_attributes_is_allowed() -> None:
