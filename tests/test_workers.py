@@ -157,12 +157,14 @@ def test_whoever_stops_listening_cancels_what_has_not_begun(tmp_path: Path) -> N
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from functools import partial
 from nb201env.workers import in_order, processes
 from tests.test_workers import note
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored below a shell's background
     in_order(processes(partial(note, Path(sys.argv[1])), range(1, 200), 2))
 """
 

@@ -233,9 +233,9 @@ def test_the_rows_as_a_table() -> None:
         "",
         "| trainer | K | ms/step and K | images/s | architectures/h | x plain | of the floor | GB |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| plain | 1 | 64.00 | 256,000 | 100 | 1.0 | 40% |  |",
+        "| plain | 1 | 64.00 | 256,000 | 100 | 1.0 | 40% | |",
         "| stacked | 64 | 1.00 | 256,000 | 1,000 | 10.0 | 40% | 31.8 |",
-        "| stacked, torch | 4 | killed \\| here |  |  |  |  |  |",
+        "| stacked, torch | 4 | killed \\| here | | | | | |",
     ]
     assert gpu.show(rows).row_count == 3
 
@@ -243,4 +243,4 @@ def test_the_rows_as_a_table() -> None:
 def test_ratios_are_to_the_plain_loop_of_the_same_task() -> None:
     rows = [figures_of("plain:1", architectures_per_hour=100.0),
             figures_of("stacked:64", shape="small-12", architectures_per_hour=9000.0)]  # fmt: skip
-    assert gpu.markdown(rows)[-1] == "| stacked | 64 | 1.00 | 256,000 | 9,000 |  | 40% | 31.8 |"
+    assert gpu.markdown(rows)[-1] == "| stacked | 64 | 1.00 | 256,000 | 9,000 | | 40% | 31.8 |"

@@ -108,7 +108,7 @@ def test_latency() -> None:
 
 
 def test_the_latency_command() -> None:
-    arguments = ["latency", "15624", "--task", "digits", "--batch", "2", "--repeats", "2"]
+    arguments = ["latency", "index:15624", "--task", "digits", "--batch", "2", "--repeats", "2"]
     assert "median of 2, batch 2" in CliRunner().invoke(program(), arguments).output
     printed = json.loads(CliRunner().invoke(program(), [*arguments, "--json"]).output)
     assert printed["batch"] == 2
