@@ -5,7 +5,8 @@
 
 Each of `here`, `processes` and `ray` yields a `Done` per job as jobs end; the results do not depend on which
 of them is used. A job that raises does not disturb the others: its error is handed back, and `Done.result`
-raises it. Whoever stops listening, because of an error or of Ctrl-C, cancels all jobs that have not begun.
+raises it. Closing the iterator, because of an error or of Ctrl-C, cancels all jobs that have not begun and
+waits for the others; until then no further job begins either. `in_order` closes it at the first error.
 
 `work` must be picklable. Every worker gets it once, not once per job, and keeps it. So what `work` loads for
 its first job, for instance in a `functools.cached_property`, is there for the next ones.
@@ -63,8 +64,11 @@ Outcomes = Iterator[Done[Job, Result]]
 
 
 def in_order(outcomes: Iterable[Done[Any, Result]]) -> list[Result]:
-    """All results in the order of their jobs; raises the first error that comes."""
-    by_place = {done.place: done.result() for done in outcomes}
+    """All results in the order of their jobs; raises the first error, when no job runs any more."""
+    try:
+        by_place = {done.place: done.result() for done in outcomes}
+    finally:  # by itself it would stay open as long as the error's traceback does
+        getattr(outcomes, "close", lambda: None)()
     return [by_place[place] for place in sorted(by_place)]
 
 
