@@ -9,6 +9,7 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,8 +31,10 @@ def half() -> torch.dtype:
 
 
 def triton_verdict(monkeypatch: pytest.MonkeyPatch, part: str = "cells2x2") -> Verdict:
+    """The verdict on one part. NumPy, which interprets, is as silent about what is not a number as a GPU."""
     monkeypatch.setattr(blocks, "architectures", lambda count: [MIXED])
-    return verdict_on(part, half(), "triton", batch=2, networks=1)
+    with np.errstate(all="ignore"):
+        return verdict_on(part, half(), "triton", batch=2, networks=1)
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, folder: Path, kernels: str, right: str, planted: str) -> None:
@@ -60,7 +63,7 @@ def test_the_kernels_pass(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
 KERNEL_FAULTS: dict[str, tuple[str, str, str, str]] = {
     "a tap of the convolution is shifted": (
         "kernels", "offset = ((tap // 3 - 1) * (W * STRIDE) + tap % 3 - 1) * CI",
-        "offset = ((tap // 3 - 1) * (W * STRIDE) + tap % 3 - (tap != 8)) * CI", "",
+        "offset = ((tap // 3 - 1) * (W * STRIDE) + tap % 3 - 1 - (tap == 8)) * CI", "",
     ),
     "the variance does not move": (
         "kernels", "old + momentum * (squares / (pixels - 1) - old)", "old", "moved variance",
