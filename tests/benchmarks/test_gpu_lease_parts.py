@@ -181,6 +181,7 @@ def test_part_and_repository_stay_below_what_a_call_carries(packed: Path, tmp_pa
         pack.pack(source, tmp_path / "parts", repository + 1, lambda _: None)
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs Git")
 def test_a_repository_is_counted_without_what_it_ignores(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_text("/large\n")

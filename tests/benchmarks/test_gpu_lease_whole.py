@@ -11,6 +11,8 @@ import pytest
 from benchmarks.checkout import ROOT
 from tests.benchmarks.lease_miniature import collect, copy_checkout, prepare, run
 
+pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a lease carries a Git checkout")
+
 ABSENT = ("gymnasium", "numba", "sklearn", "fsspec", "scipy", "xgboost", "stable_baselines3")
 BLOCKER = f"""
 import sys
