@@ -45,6 +45,12 @@ class _Commands(TyperGroup):
         except Exception as error:
             return _refusal(point, error)
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # some releases of typer make a silent exit of it
+            raise Interrupted("stopped") from None
+
 
 def _command(what: Any, name: str, **settings: Any) -> Any:
     """A function or a group, as typer's own command."""
@@ -118,20 +124,20 @@ def main() -> None:
     sys.argv[1:] = [word for word in sys.argv[1:] if word != "--traceback"]
     try:
         code = build()(prog_name="nb201", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:
+    except Exception as error:
         code = _explain(error, trace)
     sys.exit(code)
 
 
-def _explain(error: BaseException, trace: bool) -> int:
+def _explain(error: Exception, trace: bool) -> int:
     """Print one line about an error; the exit code."""
     if trace:
         traceback.print_exception(error)
     if isinstance(error, BrokenPipeError):  # nobody reads on, as in `nb201 ... | head`
         sys.stdout = None
         return 1
-    if isinstance(error, KeyboardInterrupt | Interrupted):
-        typer.echo(str(error) or "stopped", err=True)
+    if isinstance(error, Interrupted):
+        typer.echo(error, err=True)
         return 130
     if hasattr(error, "format_message"):  # typer's own: a wrong option, a missing argument
         return _explain_usage(error)

@@ -21,7 +21,7 @@ from nb201env.table import Table
 
 
 class Interrupted(Exception):
-    """Ctrl-C in a command that can be resumed; the message says how."""
+    """Ctrl-C; the message says whether and how the command can be resumed."""
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -119,13 +120,14 @@ def test_epochs_with_gaps_are_not_called_a_range() -> None:
 def ended(
     error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
 ) -> tuple[Any, str]:
-    """The exit code and stderr of a program whose command raises an error."""
+    """The exit code and stderr of a program whose command ``raising`` raises an error."""
 
-    def raising(**_: Any) -> None:
+    def raising() -> None:
         raise error
 
-    monkeypatch.setattr(sys, "argv", ["nb201", *words])
-    monkeypatch.setattr(cli, "build", lambda: raising)
+    point = SimpleNamespace(name="raising", load=lambda: raising)
+    monkeypatch.setattr(cli, "entry_points", lambda group: [point])
+    monkeypatch.setattr(sys, "argv", ["nb201", "raising", *words])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     return stopped.value.code, capsys.readouterr().err
@@ -153,8 +155,8 @@ def test_an_error_is_one_line_of_plain_text(
 
 
 def test_a_traceback_on_request(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    code, shown = ended(ZeroDivisionError("x"), monkeypatch, capsys, "search", "--traceback")
-    assert (code, sys.argv) == (1, ["nb201", "search"])
+    code, shown = ended(ZeroDivisionError("x"), monkeypatch, capsys, "--traceback")
+    assert (code, sys.argv) == (1, ["nb201", "raising"])
     assert "Traceback (most recent call last)" in shown
     assert shown.endswith("error: unexpected ZeroDivisionError: x\n")
 
