@@ -118,14 +118,13 @@ class WeightSharing:
             lab = Lab(self, self._images(open_table(said["table"]).manifest["task"]["name"]), seed)
             for epoch, derive in enumerate(self.train(lab), start=1):
                 due = queries * epoch // self.epochs - asked
-                architecture = derive() if due else None
+                if due:
+                    architecture = derive()
                 for _ in range(due):
-                    assert architecture is not None
                     asked += 1
                     over = query(env, architecture).over
                     if over:
                         return
-        assert architecture is not None
         while not over and said.get("repeats") != "free":
             over = query(env, architecture).over
 
