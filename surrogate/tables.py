@@ -103,7 +103,7 @@ def _columns(surrogate: Surrogate, runs: int, seed: int) -> tuple[dict[str, Arra
             seconds = (seconds[:, None] * surrogate.time_shares)[:, None, :].repeat(runs, axis=1)
         elif per_epoch:
             seconds = seconds[:, None, None].repeat(runs, axis=1).repeat(len(epochs), axis=2)
-        columns[cost_name] = _squeezed(seconds).astype(np.float32)
+        columns[cost_name] = seconds.astype(np.float32)
         specs[cost_name] = {"unit": "s", "what": "predicted"} | ({"epochs": epochs} if per_epoch else {})
     dataset = surrogate.manifest["task"]["dataset"]
     if dataset in DATASETS:

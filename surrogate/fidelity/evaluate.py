@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Plan:
     splits: int = protocol.SPLITS
     models: tuple[str, ...] = baselines.NAMES
     transfer_splits: int = 3
-    command: str = field(default="nb201 surrogate evaluate")
+    command: str = "nb201 surrogate evaluate"
 
 
 def evaluate(plan: Plan, say: Say = lambda text: None) -> dict[str, Any]:

@@ -65,9 +65,8 @@ def transfer(
     tables: Iterable[Table], *, split: str, epochs: int, splits: int = 3, sizes: Iterable[int] = SIZES
 ) -> list[dict[str, Any]]:
     """`transfer_row` for every ordered pair of tables and every size; tables go by embedded name."""
-    pairs = list(permutations(tables, 2))
     return [
         transfer_row(source, goal, size, splits, split=split, epochs=epochs)
-        for source, goal in pairs
+        for source, goal in permutations(tables, 2)
         for size in sizes
     ]
