@@ -111,7 +111,8 @@ class WeightSharing:
         A budget of n queries is spread evenly over the epochs. Under one of seconds the last
         architecture alone is asked for, again and again unless repeats are free.
         """
-        assert env.spec is not None, "make the environment with gym.make: its specification names the table"
+        if env.spec is None:
+            raise ValueError("make the environment with gym.make: its specification names the table")
         said = env.spec.kwargs
         queries, asked, over = said.get("budget_queries") or 1, 0, False
         with one_thread():
