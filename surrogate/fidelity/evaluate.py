@@ -114,7 +114,7 @@ def _table(table: Table, plan: Plan, with_baselines: bool, say: Say) -> dict[str
     results = protocol.run_jobs(
         table,
         protocol.jobs(table, models, plan.sizes, plan.splits),
-        plan.out / "measured.jsonl",
+        plan.out / f"measured-{plan.split}-{plan.epochs}.jsonl",
         split=plan.split,
         epochs=plan.epochs,
         progress=lambda job: say(f"{table.name}: {job.model}, N = {job.size}, split {job.split}"),
