@@ -19,6 +19,7 @@ import numpy as np
 
 from nb201env import cost
 from nb201env.arrays import Array, FloatArray
+from nb201env.files import appearing
 from nb201env.official import DATASETS
 from nb201env.space import SIZE, all_ops
 from nb201env.surrogate.model import Surrogate
@@ -58,8 +59,9 @@ class SurrogateTable(Table):
         super().__init__(table.container)
 
     def save(self, path: str | os.PathLike[str]) -> Table:
-        """Write the table to a file, and open that."""
-        shutil.copyfile(self.container.path, path)
+        """Write the table to a file, atomically, and open that."""
+        with appearing(path) as new:
+            shutil.copyfile(self.container.path, new)
         return Table.open(path)
 
 

@@ -74,6 +74,21 @@ def test_other_epochs_are_measured_anew_in_the_same_folder(epoch_table: str, tmp
     assert ridge(12, "shared") == ridge(12, "own")
 
 
+def test_a_report_that_breaks_off_leaves_the_one_before(
+    tiny: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(path: Path, text: str, **_: object) -> None:
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    _, summary = tiny
+    evaluation.write_report(summary, tmp_path)
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.write_report(summary | {"command": "another"}, tmp_path)
+    assert json.loads((tmp_path / "fidelity.json").read_text()) == summary
+
+
 def test_a_missed_goal_is_said(table: Table) -> None:
     def section(tau: float) -> str:
         results = {Job(table.id, "surrogate", 78, 0): {"kendall_tau": tau}}
