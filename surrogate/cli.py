@@ -144,6 +144,7 @@ def evaluate(
     require("matplotlib", "plots")
     from nb201env.surrogate.fidelity import baselines
     from nb201env.surrogate.fidelity.evaluate import Plan, evaluate
+    from nb201env.surrogate.fidelity.report import number
 
     chosen = tuple(read_names(model, "model", baselines.NAMES)) if model else baselines.NAMES
     plan = Plan(
@@ -158,8 +159,8 @@ def evaluate(
     for one in summary["tables"]:
         for size, scores in one["models"].get(baselines.SURROGATE, {}).items():
             typer.echo(
-                f"{one['name']:24} N = {size:>5}  Kendall tau {scores['kendall_tau']['mean']:.3f}  "
-                f"top 10 % {scores['top_kendall_tau']['mean']:.3f}"
+                f"{one['name']:24} N = {size:>5}  Kendall tau {number(scores['kendall_tau']['mean'])}  "
+                f"top 10 % {number(scores['top_kendall_tau']['mean'])}"
             )
     typer.echo(f"report: {out / 'fidelity.md'}")
 

@@ -246,11 +246,13 @@ def _standard_error(one: FloatArray, other: FloatArray) -> FloatArray:
     """Of the difference of two means, query by query.
 
     Searches of one seed start alike, so where both sides have the same number they are compared seed
-    by seed, which is stricter.
+    by seed, which is stricter. A single search does not tell; its error is infinite.
     """
+    if min(len(one), len(other)) < 2:
+        return np.full(one.shape[1], np.inf)
     if len(one) == len(other):
         return np.asarray((one - other).std(axis=0, ddof=1) / np.sqrt(len(one)))
-    return np.asarray(np.sqrt(one.var(axis=0) / len(one) + other.var(axis=0) / len(other)))
+    return np.asarray(np.sqrt(one.var(axis=0, ddof=1) / len(one) + other.var(axis=0, ddof=1) / len(other)))
 
 
 def _ranges(flags: np.typing.NDArray[np.bool_]) -> list[list[int]]:

@@ -252,6 +252,20 @@ def test_what_else_was_searched_before_does_not_count(compared: Compared) -> Non
     ]
 
 
+def test_one_search_of_one_agent_is_reported_without_what_it_cannot_tell(
+    compared: Compared, tmp_path: Path
+) -> None:
+    folder, _, _ = compared
+    alone = compare(SearchPlan(SMALL.surrogate, ("random_search",), seeds=(0,), queries=30), folder)
+    assert alone["trajectory_fidelity"]["agents"]["random_search"]["apart"] == []
+    add_searches(alone, tmp_path)
+    assert "NaN" not in (tmp_path / "fidelity.json").read_text()
+    page = (tmp_path / "fidelity.md").read_text()
+    assert "- random_search: the mean regret on the surrogate" in page
+    assert "nan" not in page
+    assert "Agents by mean final regret" not in page
+
+
 def test_searches_need_a_surrogates_table() -> None:
     with pytest.raises(ValueError, match="cifar100-200 is not a surrogate's table"):
         training_table(open_table("cifar100-200"))

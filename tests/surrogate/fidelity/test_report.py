@@ -111,6 +111,16 @@ def test_scores_that_some_splits_lack_are_left_out(table: Table) -> None:
     assert summary["models"]["surrogate"]["30"] == {"splits": 2, "kendall_tau": {"mean": 0.6, "std": 0.1}}
 
 
+def test_a_score_that_is_not_defined_is_a_dash(table: Table) -> None:
+    results = {Job(table.id, "ridge", 30, number): {"kendall_tau": np.nan} for number in range(2)}
+    results |= {Job(table.id, "k-nearest", 30, 0): {"kendall_tau": 0.5}}
+    part = report.summarise_table(table, "valid", 200, results, NO_CEILINGS)
+    assert json.loads(json.dumps(part, allow_nan=False)) == part
+    page = report.markdown({"command": "x", "versions": {}, "tables": [part]}, {})
+    assert "| ridge | – |" in page
+    assert "| k-nearest | 0.500 |" in page
+
+
 def test_numbers_are_rounded_everywhere() -> None:
     assert report.rounded({"a": [0.1234567, {"b": (1, 2.0000001)}], "c": "x"}) == {
         "a": [0.12346, {"b": [1, 2.0]}], "c": "x"
