@@ -162,14 +162,14 @@ class Lab:
     def __init__(self, settings: WeightSharing, data: Data, seed: int) -> None:
         self.settings = settings
         self._weights_half, self._architecture_half = halves(data)
-        self._init_seed, self._batch_seed, self._aside_seed, own, noise = (
+        initial, self._batch_seed, self._aside_seed, own, noise = (
             int(n) for n in np.random.SeedSequence(seed).generate_state(5)
         )
         self.rng = np.random.default_rng(own)
         self.generator = torch.Generator().manual_seed(noise)
         _, channels, side, _ = data.splits["train"].images.shape
         skeleton = Skeleton(settings.width, settings.cells, data.classes, side, channels)
-        self.supernet = initial_supernet(skeleton, settings.batch_statistics, self._init_seed)
+        self.supernet = initial_supernet(skeleton, settings.batch_statistics, initial)
         self.sgd = torch.optim.SGD(
             self.supernet.parameters(), settings.learning_rate, settings.momentum,
             nesterov=settings.momentum > 0, weight_decay=settings.weight_decay,
