@@ -124,7 +124,7 @@ def _check_values(surrogate: Surrogate) -> FloatArray:
 # -- writing -------------------------------------------------------------------------------------
 
 
-def _pack(booster: Booster) -> Array:
+def _pack(booster: Any) -> Array:
     return np.frombuffer(zlib.compress(booster.save_raw("ubj"), 9), dtype=np.uint8)
 
 
