@@ -249,7 +249,7 @@ class _VectorGuard(gym.vector.VectorEnv[Any, Any, Any]):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         self.__watch.reset(seed, options)
-        observation, infos = self.__env.reset()
+        observation, infos = self.__env.reset(options=options)
         self.__watch.note(bool(infos["search_over"].all()))
         return observation, infos
 

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from nb201env.architecture import Architecture
 from nb201env.envs.vector import vectorized as native
-from nb201env.space import NUM_OPS
+from nb201env.space import NUM_OPS, SIZE
 
 Env = gym.Env[Any, Any]
 
@@ -79,6 +79,18 @@ def follow(env: Env, proposals: Proposals) -> None:
             proposals.close()
             return
         architecture = proposals.send(reward)
+
+
+def never_asked(known: dict[int, float], rng: np.random.Generator) -> int:
+    """The index of a random architecture that is not known yet; once all are, everything is forgotten.
+
+    Args:
+        known: The rewards of the architectures that were asked for, by index; emptied when it is full.
+        rng: The source of randomness.
+    """
+    if len(known) == SIZE:
+        known.clear()
+    return int(rng.choice(np.setdiff1d(np.arange(SIZE), list(known))))
 
 
 def recorded_epochs(env: Env) -> tuple[int, ...]:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nb201env.agents.contract import Env, Proposals, follow
+from nb201env.agents.contract import Env, Proposals, follow, never_asked
 from nb201env.architecture import Architecture
-from nb201env.space import SIZE
 
 Rewards = dict[int, float]
 """The last reward of every architecture asked for, by index."""
@@ -47,7 +46,7 @@ class LocalSearch:
         """The search itself."""
         known: Rewards = {}
         while True:
-            current: int | None = _new_start(known, rng)
+            current: int | None = never_asked(known, rng)
             while current is not None:
                 reward = yield from self._reward(current, known)
                 current = yield from self._step(current, reward, known, rng)
@@ -70,10 +69,3 @@ class LocalSearch:
         if self.ask_again or index not in known:
             known[index] = yield Architecture.from_index(index)
         return known[index]
-
-
-def _new_start(known: Rewards, rng: np.random.Generator) -> int:
-    """A random architecture that was never asked for; any, once all were."""
-    if len(known) == SIZE:
-        known.clear()
-    return int(rng.choice(np.setdiff1d(np.arange(SIZE), list(known))))

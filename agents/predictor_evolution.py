@@ -21,8 +21,8 @@ from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
-from nb201env.extras import require
 from nb201env.space import all_ops
+from nb201env.surrogate import check_extra
 
 Predictor = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
 """From the classes asked for and their rewards to the mean and standard deviation of all classes."""
@@ -69,8 +69,7 @@ class PredictorEvolution:
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
-        for module in ("scipy", "sklearn", "xgboost"):
-            require(module, "surrogate")
+        check_extra()
         follow(env, self.proposals(np.random.default_rng(seed)))
 
     def proposals(self, rng: np.random.Generator) -> Proposals:
@@ -105,20 +104,15 @@ class PredictorEvolution:
     # -- predictors --------------------------------------------------------------------------
 
     def _predictor(self, rng: np.random.Generator) -> Predictor:
-        ops = all_ops()[representatives()]
-        if self.predictor == "gp":
-            return _gaussian_process(self._features(ops), self.memory)
-        return self._boosted(ops, rng)
-
-    def _features(self, ops: IntArray) -> FloatArray:
         from nb201env.surrogate.encodings import make
 
-        return np.asarray(make(self.encoding).transform(ops))
+        features = np.asarray(make(self.encoding).transform(all_ops()[representatives()]))
+        if self.predictor == "gp":
+            return _gaussian_process(features, self.memory)
+        return self._boosted(features, rng)
 
-    def _boosted(self, ops: IntArray, rng: np.random.Generator) -> Predictor:
+    def _boosted(self, features: FloatArray, rng: np.random.Generator) -> Predictor:
         from nb201env.surrogate.regressor import SurrogateRegressor
-
-        features = self._features(ops)
 
         def predict(seen: IntArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
             model = SurrogateRegressor(

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from nb201env.agents.contract import Agent
+from nb201env.reading import check_name
 
 AGENTS: dict[str, str] = {
     "random_search": "nb201env.agents.random_search:RandomSearch",
@@ -64,8 +65,7 @@ def make_agent(name: str, *, preset: str = "", **hyperparameters: Any) -> Agent:
     Raises:
         ValueError: If there is no such agent, or it has no such preset or attribute.
     """
-    if name not in AGENTS:
-        raise ValueError(f"unknown agent {name!r}; the agents are {', '.join(AGENTS)}")
+    check_name(name, "agent", AGENTS)
     module, _, cls = AGENTS[name].partition(":")
     agent_class = getattr(importlib.import_module(module), cls)
     presets = getattr(agent_class, "PRESETS", {})

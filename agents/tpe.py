@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.agents.contract import Env, Proposals, follow
+from nb201env.agents.contract import Env, Proposals, follow, never_asked
 from nb201env.architecture import Architecture
 from nb201env.extras import require
-from nb201env.space import EDGES, NUM_OPS, SIZE, decode
+from nb201env.space import EDGES, NUM_OPS
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,21 @@ class TPE:
     def proposals(self, rng: np.random.Generator) -> Proposals:
         """The search itself."""
         study = self._study(int(rng.integers(2**32)))
-        known: dict[Architecture, float] = {}
+        known: dict[int, float] = {}
         repeats = 0
         while True:
             if repeats == self.patience:
-                study.enqueue_trial(_parameters(_unknown(known, rng)))
+                fresh = Architecture.from_index(never_asked(known, rng))
+                study.enqueue_trial(dict(zip(_EDGES, fresh, strict=True)))
             trial = study.ask()
             architecture = Architecture(
                 tuple(trial.suggest_categorical(name, range(NUM_OPS)) for name in _EDGES)
             )
-            repeats = repeats + 1 if architecture in known and not self.ask_again else 0
+            index = architecture.index
+            repeats = repeats + 1 if index in known and not self.ask_again else 0
             if not repeats:
-                known[architecture] = yield architecture
-            study.tell(trial, known[architecture])
+                known[index] = yield architecture
+            study.tell(trial, known[index])
 
     def _study(self, seed: int) -> Any:
         optuna = require("optuna", "agents")
@@ -70,15 +72,3 @@ class TPE:
 
 
 _EDGES = tuple(f"{source}->{target}" for source, target in EDGES)
-
-
-def _parameters(architecture: Architecture) -> dict[str, int]:
-    return dict(zip(_EDGES, architecture.ops, strict=True))
-
-
-def _unknown(known: dict[Architecture, float], rng: np.random.Generator) -> Architecture:
-    """A random architecture that was never asked for; any, once all were."""
-    if len(known) == SIZE:
-        known.clear()
-    rest = np.setdiff1d(np.arange(SIZE), [architecture.index for architecture in known])
-    return Architecture(tuple(decode(rng.choice(rest)).tolist()))

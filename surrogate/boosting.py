@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import xgboost
 from joblib import Parallel, delayed
 
@@ -110,22 +109,3 @@ class VarianceModel:
         model = cls(rounds=booster.num_boosted_rounds())
         model.booster = booster
         return model
-
-
-def to_bytes(booster: xgboost.Booster) -> npt.NDArray[np.uint8]:
-    """A booster in XGBoost's own UBJSON, as bytes in an array."""
-    return np.frombuffer(bytes(booster.save_raw("ubj")), dtype=np.uint8)
-
-
-def from_bytes(raw: npt.NDArray[np.uint8]) -> xgboost.Booster:
-    """The booster that `to_bytes` wrote.
-
-    Raises:
-        ValueError: If the bytes are none.
-    """
-    booster = xgboost.Booster({"nthread": 1})
-    try:
-        booster.load_model(bytearray(raw.tobytes()))
-    except xgboost.core.XGBoostError as error:
-        raise ValueError("the bytes hold no XGBoost model in UBJSON; get a fresh copy") from error
-    return booster

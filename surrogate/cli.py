@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 
 app = Group("Predict a table from a part of one, and measure how well.")
 
-_AGENTS = ["random_search", "regularized_evolution", "ppo", "a2c"]
-_TableName = Annotated[str, typer.Option("--table", help="Name or path of a table.")]
 _Split = Annotated[str, typer.Option(help='The split whose accuracy to predict, such as "valid".')]
-_Seed = Annotated[int, typer.Option(min=0, help="For everything random.")]
-_Threads = Annotated[int, typer.Option(min=1, help="Threads; the results do not depend on it.")]
 
 
 @app.command()
 def fit(
-    table: _TableName,
+    table: Annotated[str, typer.Option(help="Name or path of a table.")],
     split: _Split,
     epochs: Annotated[list[int], typer.Option(help="Epochs completed; repeat for learning curves.")],
     out: Annotated[Path, typer.Option(help="The model file to write.")],
@@ -41,11 +37,11 @@ def fit(
         typer.Option(help="Or a file of them, one per line: official:6111, index:4711 or a string."),
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encodings joined by '+'.")] = "paths+graph",
-    seed: _Seed = 0,
+    seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
     table_out: Annotated[
         Path | None, typer.Option(help="Also write the predictions of the whole space, as a table file.")
     ] = None,
-    threads: _Threads = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads; the results do not depend on it.")] = 1,
     json: Json = False,
 ) -> None:
     """Fit a surrogate on a part of a table and save it.
@@ -148,6 +144,7 @@ def evaluate(
     require("matplotlib", "plots")
     from nb201env.surrogate.fidelity import baselines
     from nb201env.surrogate.fidelity.evaluate import Plan, evaluate
+    from nb201env.surrogate.fidelity.report import number
 
     chosen = tuple(read_names(model, "model", baselines.NAMES)) if model else baselines.NAMES
     plan = Plan(
@@ -162,8 +159,8 @@ def evaluate(
     for one in summary["tables"]:
         for size, scores in one["models"].get(baselines.SURROGATE, {}).items():
             typer.echo(
-                f"{one['name']:24} N = {size:>5}  Kendall tau {scores['kendall_tau']['mean']:.3f}  "
-                f"top 10 % {scores['top_kendall_tau']['mean']:.3f}"
+                f"{one['name']:24} N = {size:>5}  Kendall tau {number(scores['kendall_tau']['mean'])}  "
+                f"top 10 % {number(scores['top_kendall_tau']['mean'])}"
             )
     typer.echo(f"report: {out / 'fidelity.md'}")
 

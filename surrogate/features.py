@@ -56,7 +56,7 @@ class LiveGraph:
         """The live graph of six op numbers."""
         terms = canonical_form(ops)
         found = list(_walk(terms, ""))
-        inner = set(_inner(terms))
+        inner = set(_all_terms(terms))
         return cls(
             terms=terms,
             paths=tuple(word for kind, word in found if kind == "input"),
@@ -77,12 +77,12 @@ def _walk(terms: Terms, after: str) -> Iterator[tuple[str, str]]:
             yield term[0], after
 
 
-def _inner(terms: Terms) -> Iterator[Term]:
-    """Every convolution and pooling at any depth."""
+def _all_terms(terms: Terms) -> Iterator[Term]:
+    """Every term at any depth."""
     for term in terms:
+        yield term
         if term[0] in ("conv", "pool"):
-            yield term
-            yield from _inner(term[-1])
+            yield from _all_terms(term[-1])
 
 
 # -- the two groups of features --------------------------------------------------------------
@@ -140,16 +140,8 @@ def _whole_cell(graph: LiveGraph) -> Features:
         "live_conv3x3": conv3x3,
         "live_convs": conv1x1 + conv3x3,
         "live_pools": len(graph.pools),
-        "live_constants": len(set(_constants(graph.terms))),
+        "live_constants": sum(term[0] == "constant" for term in set(_all_terms(graph.terms))),
     }
-
-
-def _constants(terms: Terms) -> Iterator[Term]:
-    for term in terms:
-        if term[0] == "constant":
-            yield term
-        elif term[0] in ("conv", "pool"):
-            yield from _constants(term[-1])
 
 
 def _output_node(terms: Terms) -> Features:

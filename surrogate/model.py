@@ -183,7 +183,7 @@ def _fit_costs(
     for name in COSTS:
         if name in table.columns:
             at = table.recorded_epochs(name)
-            values = _mean_run(table.values(name, epochs=epochs if at else None))[train]
+            values = _mean_run(table.values(name, epochs=epochs if at else None)[train])
             known = ~np.isnan(values)
             model = SurrogateRegressor(**_COST_SETTINGS | dict(shared))
             costs[name] = model.fit(decode(train[known]), values[known])
@@ -192,7 +192,7 @@ def _fit_costs(
 
 def _time_shares(table: Table, train: IntArray, epochs: tuple[int, ...]) -> FloatArray:
     """The median over the training architectures: the share hardly depends on the architecture."""
-    seconds = [_mean_run(table.values("train_seconds", epochs=epoch))[train] for epoch in epochs]
+    seconds = [_mean_run(table.values("train_seconds", epochs=epoch)[train]) for epoch in epochs]
     return np.array([np.nanmedian(s / seconds[-1]) for s in seconds])
 
 

@@ -81,12 +81,10 @@ class NoiseModel:
 
     def deviation(self, X: npt.ArrayLike) -> FloatArray:
         """The standard deviation between runs at the last epoch, on the scale of the target; [n]."""
-        self._check_fitted()
         return self._roots(X) * float(np.sqrt(np.mean(self.shapes_[:, -1] ** 2)))
 
     def draw(self, X: npt.ArrayLike, runs: int, rng: np.random.Generator) -> FloatArray:
         """Random deviations from the architecture's mean, on the scale; float64 [n, runs, epochs]."""
-        self._check_fitted()
         roots = self._roots(X)
         which = rng.integers(len(self.shapes_), size=(len(roots), runs))
         sign = rng.choice([-1.0, 1.0], size=(len(roots), runs, 1))
@@ -129,8 +127,6 @@ class NoiseModel:
         return model
 
     def _roots(self, X: npt.ArrayLike) -> FloatArray:
-        return np.sqrt(self.variance_.predict(make(self.encoding).transform(X)))
-
-    def _check_fitted(self) -> None:
         if not hasattr(self, "variance_"):
             raise ValueError("this NoiseModel is not fitted; call fit first")
+        return np.sqrt(self.variance_.predict(make(self.encoding).transform(X)))

@@ -14,12 +14,13 @@ import zlib
 from typing import Any
 
 import numpy as np
+from xgboost import Booster
 from xgboost.core import XGBoostError
 
 from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.container import Container, write
 from nb201env.space import SIZE, decode
-from nb201env.surrogate.boosting import VarianceModel, from_bytes, to_bytes
+from nb201env.surrogate.boosting import VarianceModel
 from nb201env.surrogate.curves import CurveRegressor
 from nb201env.surrogate.encodings import transfer_tables
 from nb201env.surrogate.model import Surrogate
@@ -124,7 +125,7 @@ def _check_values(surrogate: Surrogate) -> FloatArray:
 
 
 def _pack(booster: Any) -> Array:
-    return np.frombuffer(zlib.compress(to_bytes(booster).tobytes(), 9), dtype=np.uint8)
+    return np.frombuffer(zlib.compress(booster.save_raw("ubj"), 9), dtype=np.uint8)
 
 
 def _pack_regressor(name: str, regressor: SurrogateRegressor, arrays: dict[str, Array]) -> dict[str, Any]:
@@ -163,13 +164,13 @@ def _check_tables(path: str | os.PathLike[str], encoding: str, expected: dict[st
             )
 
 
-def _booster(file: Container, name: str) -> Any:
-    unpacker = zlib.decompressobj()
+def _booster(file: Container, name: str) -> Booster:
+    booster, unpacker = Booster({"nthread": 1}), zlib.decompressobj()
     try:
-        raw = unpacker.decompress(file.array(name).tobytes(), _MOST_BYTES)
-        return from_bytes(np.frombuffer(raw, dtype=np.uint8))
-    except (zlib.error, ValueError) as error:
+        booster.load_model(bytearray(unpacker.decompress(file.array(name).tobytes(), _MOST_BYTES)))
+    except (zlib.error, XGBoostError) as error:
         raise NotASurrogate(f"{file.path}: {name!r} holds no XGBoost model; get a fresh copy") from error
+    return booster
 
 
 def _regressor(name: str, spec: dict[str, Any], file: Container) -> SurrogateRegressor:

@@ -19,6 +19,7 @@ import numpy as np
 
 from nb201env import cost
 from nb201env.arrays import Array, FloatArray
+from nb201env.files import appearing
 from nb201env.official import DATASETS
 from nb201env.space import SIZE, all_ops
 from nb201env.surrogate.model import Surrogate
@@ -58,8 +59,9 @@ class SurrogateTable(Table):
         super().__init__(table.container)
 
     def save(self, path: str | os.PathLike[str]) -> Table:
-        """Write the table to a file, and open that."""
-        shutil.copyfile(self.container.path, path)
+        """Write the table to a file, atomically, and open that."""
+        with appearing(path) as new:
+            shutil.copyfile(self.container.path, new)
         return Table.open(path)
 
 
@@ -103,7 +105,7 @@ def _columns(surrogate: Surrogate, runs: int, seed: int) -> tuple[dict[str, Arra
             seconds = (seconds[:, None] * surrogate.time_shares)[:, None, :].repeat(runs, axis=1)
         elif per_epoch:
             seconds = seconds[:, None, None].repeat(runs, axis=1).repeat(len(epochs), axis=2)
-        columns[cost_name] = _squeezed(seconds).astype(np.float32)
+        columns[cost_name] = seconds.astype(np.float32)
         specs[cost_name] = {"unit": "s", "what": "predicted"} | ({"epochs": epochs} if per_epoch else {})
     dataset = surrogate.manifest["task"]["dataset"]
     if dataset in DATASETS:

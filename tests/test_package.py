@@ -166,8 +166,9 @@ def test_replay_reports_a_forged_file(tmp_path: Path) -> None:
 def test_the_demo_prints_and_draws(tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     pytest.importorskip("matplotlib")
+    out = tmp_path / "my runs"
     result = runner.invoke(
-        cli.build(), ["demo", "--budget", "30", "--seeds", "0-1", "--jobs", "1", "--out", str(tmp_path)]
+        cli.build(), ["demo", "--budget", "30", "--seeds", "0-1", "--jobs", "1", "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
     for words in (
@@ -178,7 +179,8 @@ def test_the_demo_prints_and_draws(tmp_path: Path) -> None:
         "report.html",
     ):
         assert words in result.output
-    report = tmp_path / "demo-report"
+    report = out / "demo-report"
     assert (report / "regret-0.png").read_bytes().startswith(b"\x89PNG")
     assert len((report / "searches.csv").read_text().splitlines()) == 1 + 3 * 2
     assert "PPO" in (report / "report.html").read_text()
+    assert f"`nb201 demo --budget 30 --seeds 0-1 --out '{out}'`" in (report / "report.md").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -42,8 +43,8 @@ def demo(
     title = f"{ENV_ID}, budget {budget}: mean ± standard deviation of {len(numbers)} searches"
     print_outcomes(found, title)
     pages = out / "demo-report"
-    write(load_files([search.path for search in plan]), pages, f"nb201 demo --budget {budget} "
-          f"--seeds {seeds} --out {out}")  # fmt: skip
+    command = shlex.join(["nb201", "demo", "--budget", budget, "--seeds", seeds, "--out", str(out)])
+    write(load_files([search.path for search in plan]), pages, command)
     typer.echo(
         f"regret curves: {pages / 'regret-0.png'}; all about these searches: {pages / 'report.html'}; "
         f"trajectories: {folder}{os.sep} (check one with: nb201 replay {plan[-1].path})\n"

@@ -13,7 +13,7 @@ from rich.progress import TextColumn
 
 from nb201env import trajectory
 from nb201env.agents.registry import AGENTS, display_name
-from nb201env.agents.searches import outcome as curves
+from nb201env.agents.searches.outcome import Outcome, outcome, spread_text
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all
 from nb201env.commands.common import Jobs, Json, Seeds
@@ -141,62 +141,52 @@ def show(searches: Sequence[Search], failures: Sequence[Failure], *, as_json: bo
         print_json(rows)
 
 
-def outcomes_by_agent(searches: Sequence[Search]) -> dict[str, list[trajectory.Trajectory]]:
-    """The trajectories of finished searches by agent."""
-    found: dict[str, list[trajectory.Trajectory]] = {}
+def outcomes_by_agent(searches: Sequence[Search]) -> dict[str, list[Outcome]]:
+    """What finished searches found, by agent."""
+    found: dict[str, list[Outcome]] = {}
     for search in searches:
-        found.setdefault(search.agent, []).append(trajectory.read(search.path))
+        found.setdefault(search.agent, []).append(outcome(trajectory.read(search.path)))
     return found
 
 
-def run(searches: Sequence[Search], jobs: int) -> dict[str, list[trajectory.Trajectory]]:
-    """Run searches, all of which must finish; trajectories by agent."""
+def run(searches: Sequence[Search], jobs: int) -> dict[str, list[Outcome]]:
+    """Run searches, all of which must finish; what they found, by agent."""
     finish(execute(searches, jobs))
     return outcomes_by_agent(searches)
 
 
-def as_rows(found: dict[str, list[trajectory.Trajectory]]) -> list[dict[str, Any]]:
+def as_rows(found: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
     """One row per search; accuracy and regret as fractions, time in GPU hours."""
-    rows = []
-    for name, runs in found.items():
-        for one in runs:
-            result = curves.outcome(one)
-            rows.append(
-                {
-                    "agent": name,
-                    "seed": one.header["seed"],
-                    "queries": result.queries,
-                    "gpu_hours": result.gpu_hours,
-                    "accuracy": result.accuracy,
-                    "regret": result.regret,
-                    "architecture": str(result.architecture),
-                }
-            )
-    return rows
+    return [
+        {
+            "agent": name,
+            "seed": one.seed,
+            "queries": one.queries,
+            "gpu_hours": one.gpu_hours,
+            "accuracy": one.accuracy,
+            "regret": one.regret,
+            "architecture": str(one.architecture),
+        }
+        for name, results in found.items()
+        for one in results
+    ]
 
 
-def print_outcomes(found: dict[str, list[trajectory.Trajectory]], title: str) -> None:
+def print_outcomes(found: dict[str, list[Outcome]], title: str) -> None:
     """Print a table with one row per agent: means over its searches, and the best cell of all."""
     rows, winners = [], []
-    for name, runs in found.items():
-        results = [curves.outcome(one) for one in runs]
+    for name, results in found.items():
         best = min(results, key=lambda result: result.regret)
         rows.append(
             (
                 display_name(name),
                 f"{np.mean([r.queries for r in results]):,.0f}",
                 f"{np.mean([r.gpu_hours for r in results]):,.0f}",
-                curves.spread_text([r.accuracy for r in results]),
-                curves.spread_text([r.regret for r in results]),
+                spread_text([r.accuracy for r in results]),
+                spread_text([r.regret for r in results]),
             )
         )
         winners.append((f"  {display_name(name)}", f"{100 * best.accuracy:.2f} %", best.architecture))
-    headings = (
-        "agent",
-        "queries",
-        "simulated\nGPU hours",
-        "best validation\naccuracy (%)",
-        "regret\n(points)",
-    )
+    headings = "agent", "queries", "simulated\nGPU hours", "best validation\naccuracy (%)", "regret\n(points)"
     print_grid(headings, rows, title)
     print_grid(("", "", ""), winners, "best architecture found by")

@@ -109,39 +109,41 @@ def reference_sources(csv: str | os.PathLike[str], folder: str | os.PathLike[str
         csv, folder / "published-cifar10-200.safetensors", **common,
         columns={"cifar10_test_acc_200": "test_accuracy@200"}, name="published-cifar10-200", epochs=200,
     )  # fmt: skip
-    embedded = {open_table(name).dataset: name for name in OFFICIAL.values()}
     return Sources(
         search={"cifar10": str(short.container.path)},
-        valid=embedded,
+        valid=_embedded_valid(),
         test={"cifar10": str(long.container.path)},
     )
 
 
-def official_sources(prefix: str = "official-") -> Sources:
+def official_sources() -> Sources:
     """The tables that ``nb201 table import`` makes of the official files; nothing is missing then."""
+    searched = {dataset: "cifar10-valid" if dataset == "cifar10" else dataset for dataset in DATASETS}
     return Sources(
-        search={d: f"{prefix}{'cifar10-valid' if d == 'cifar10' else d}-12" for d in DATASETS},
-        valid={d: f"{prefix}{'cifar10-valid' if d == 'cifar10' else d}-200" for d in DATASETS},
-        test={d: f"{prefix}{d}-200" for d in DATASETS},
+        search={dataset: f"official-{task}-12" for dataset, task in searched.items()},
+        valid={dataset: f"official-{task}-200" for dataset, task in searched.items()},
+        test={dataset: f"official-{dataset}-200" for dataset in DATASETS},
     )
 
 
 def find_sources() -> Sources:
     """The tables at hand by name: the imported official ones, else those of `reference_sources`."""
-    present = {*own(), *embedded()}
+    present, official = {*own(), *embedded()}, official_sources()
 
-    def pick(**names: Sequence[str]) -> dict[str, str]:
-        found = {d: next((n for n in candidates if n in present), None) for d, candidates in names.items()}
-        return {dataset: name for dataset, name in found.items() if name is not None}
+    def pick(imported: Mapping[str, str], otherwise: Mapping[str, str]) -> dict[str, str]:
+        named = [*otherwise.items(), *imported.items()]  # the later one of a data set counts
+        return {dataset: name for dataset, name in named if name in present}
 
-    official = official_sources()
-    embedded_valid = {open_table(name).dataset: name for name in OFFICIAL.values()}
-    short, long = {"cifar10": "published-cifar10-valid-12"}, {"cifar10": "published-cifar10-200"}
     return Sources(
-        search=pick(**{d: (official.search[d], short.get(d, "")) for d in DATASETS}),
-        valid=pick(**{d: (official.valid[d], embedded_valid[d]) for d in DATASETS}),
-        test=pick(**{d: (official.test[d], long.get(d, "")) for d in DATASETS}),
+        search=pick(official.search, {"cifar10": "published-cifar10-valid-12"}),
+        valid=pick(official.valid, _embedded_valid()),
+        test=pick(official.test, {"cifar10": "published-cifar10-200"}),
     )
+
+
+def _embedded_valid() -> dict[str, str]:
+    """The embedded tables of 200-epoch trainings, which hold validation accuracies, by data set."""
+    return {open_table(name).dataset: name for name in OFFICIAL.values()}
 
 
 def searches(
@@ -167,11 +169,8 @@ def searches(
         raise ValueError(f"no table of 12-epoch trainings on {dataset}; there is one of "
                          f"{', '.join(sources.search) or 'no data set'}")  # fmt: skip
     table = sources.search[dataset]
-    env_kwargs = {
-        "table": table,
-        "overshoot": rules.overshoot,
-        "run": "sample" if open_table(table).seeds else "mean",
-    }
+    run = "sample" if open_table(table).seeds else "mean"
+    env_kwargs = {"table": table, "overshoot": rules.overshoot, "run": run}
     budget = {"budget_seconds": rules.seconds[dataset]}
     env_id = f"NB201-{dataset}-v0"
     return [
@@ -207,15 +206,8 @@ def run_protocol(
         RuntimeError: If a search failed.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        plan = searches(
-            protocol,
-            agent,
-            seeds,
-            sources,
-            Path(folder or scratch),
-            dataset=dataset,
-            agent_kwargs=agent_kwargs,
-        )
+        out = Path(folder or scratch)
+        plan = searches(protocol, agent, seeds, sources, out, dataset=dataset, agent_kwargs=agent_kwargs)
         if failures := run_all(plan, jobs, lambda *_: None):
             raise RuntimeError(f"{len(failures)} searches failed, the first: {failures[0].reason}")
         return [outcome(read(search.path)) for search in plan]
@@ -267,6 +259,5 @@ def plan_protocol(
     planned: list[Search] = []
     for dataset in at_hand:
         first = searches(rules, agents[0], seeds[:1], sources, out, dataset=dataset)[0]
-        arguments = first.budget, out, agent_kwargs, first.env_kwargs
-        planned += plan(agents, [first.env_id], seeds, *arguments)
+        planned += plan(agents, [first.env_id], seeds, first.budget, out, agent_kwargs, first.env_kwargs)
     return planned

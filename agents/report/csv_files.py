@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nb201env.agents.report.statistics import Estimate
-from nb201env.agents.report.summary import TARGETS, Curve, Profile, SettingSummary, Summary, needed
+from nb201env.agents.report.summary import TARGETS, Curve, SettingSummary, Summary, needed
 
 Row = Sequence[object]
 
@@ -83,12 +83,9 @@ def _curve(one: SettingSummary, label: str, axis: str, curve: Curve) -> Iterator
 def _profiles(summary: Summary) -> Iterator[Row]:
     for one in summary.settings:
         for agent in one.agents:
-            yield from _profile(one.setting.name, agent.entry.label, agent.profile)
-
-
-def _profile(name: str, label: str, profile: Profile) -> Iterator[Row]:
-    for row in zip(profile.thresholds, profile.share, profile.low, profile.high, strict=True):
-        yield name, label, *(100 * float(value) for value in row)
+            profile = agent.profile
+            for row in zip(profile.thresholds, profile.share, profile.low, profile.high, strict=True):
+                yield one.setting.name, agent.entry.label, *(100 * float(value) for value in row)
 
 
 def _improvement(summary: Summary) -> Iterator[Row]:

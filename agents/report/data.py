@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,18 +199,23 @@ def _entries(group: Sequence[Outcome], labels: Mapping[str, str]) -> list[Entry]
 
 
 def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
-    """A label for every agent with its hyper-parameters; these only where they differ."""
+    """A label for every agent with its hyper-parameters; these only where they differ.
+
+    Agents whose names would read alike, "ppo" and a "PPO" of one's own, keep those of the trajectories.
+    """
     variants: dict[str, dict[str, dict[str, Any]]] = {}
     for search in searches:
         head = search.header
         variants.setdefault(head["agent"], {})[_agent_key(search)] = head["hyperparameters"]
+    read_as = Counter(map(display_name, variants))
     labels = {}
     for agent, by_key in variants.items():
+        title = display_name(agent) if read_as[display_name(agent)] == 1 else agent
         names = sorted({name for settings in by_key.values() for name in settings})
         differ = [n for n in names if len({_key(settings.get(n)) for settings in by_key.values()}) > 1]
         for key, settings in by_key.items():
-            shown = ", ".join(f"{name} {_key(settings.get(name))}" for name in differ)
-            labels[key] = display_name(agent) + (f" ({shown})" if shown else "")
+            shown = ", ".join(f"{n} {_key(settings.get(n))}" for n in differ)
+            labels[key] = title + (f" ({shown})" if shown else "")
     return labels
 
 

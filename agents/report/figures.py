@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nb201env.agents.report.statistics import Estimate
-from nb201env.agents.report.summary import Curve, Overall, Profile, SettingSummary, Summary
+from nb201env.agents.report.summary import Curve, Profile, SettingSummary, Summary
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
 from nb201env.plots import GRID, INK, MUTED
@@ -54,7 +54,14 @@ def draw(summary: Summary, folder: Path) -> dict[str, str]:
                 "final regret at most (percentage points)",
             )
         if summary.overall is not None:
-            made["overall"] = _overall(pyplot, summary.overall, labels)
+            made["overall"] = _compare(
+                pyplot,
+                summary.overall.profile,
+                summary.overall.improvement,
+                labels,
+                "All environments: performance profiles",
+                "regret left, of the median architecture's (%)",
+            )
         return {name: _save(pyplot, folder, name, figure) for name, figure in made.items()}
 
 
@@ -142,10 +149,3 @@ def _matrix(axes: Any, labels: Sequence[str], pairs: Mapping[tuple[str, str], Es
     for side in axes.spines.values():
         side.set_visible(False)
     axes.set_title("probability (%) that the row beats the column", loc="left", fontsize=10)
-
-
-def _overall(pyplot: Any, over: Overall, labels: Sequence[str]) -> Any:
-    return _compare(
-        pyplot, over.profile, over.improvement, labels, "All environments: performance profiles",
-        "regret left, of the median architecture's (%)",
-    )  # fmt: skip

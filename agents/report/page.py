@@ -240,34 +240,29 @@ def _hundredths(accuracy: FloatArray) -> IntArray:
 def _costs(one: SettingSummary) -> Json:
     table = one.setting.landscape.table
     found: Json = {}
-    shown: Json
     for kind, name, label, digits in (
         ("params", "parameters", "parameters", 3), ("macs", "MACs", "multiply-accumulates", 1),
     ):  # fmt: skip
         with suppress(NotRecorded):
             counts = costs(table, kind)
             unit, scale, word = ("M", 1e6, "millions") if counts.max() >= 1e6 else ("k", 1e3, "thousands")
-            found[kind] = _levels(name, f"{label} ({word})", counts / scale, unit, digits)
-    seconds = np.nan_to_num(table.seconds(epochs=table.epochs, run="mean"))
-    hours = {
-        "name": "GPU seconds",
-        "label": "simulated GPU seconds of one training",
-        "unit": "s",
-        "digits": 0,
-    }
-    found["seconds"] = hours | {"values": _packed(seconds.astype("<f4"))}
+            levels, codes = np.unique(counts / scale, return_inverse=True)
+            values = {"levels": levels.tolist(), "codes": _packed(codes)}  # a few different ones
+            found[kind] = _cost(name, f"{label} ({word})", unit, digits, values)
+    seconds = {"values": _times(table.seconds(epochs=table.epochs, run="mean"))}
+    found["seconds"] = _cost("GPU seconds", "simulated GPU seconds of one training", "s", 0, seconds)
     if "latency_seconds" in table.columns:
-        latency = 1e3 * np.nan_to_num(costs(table, "latency_seconds"))
-        shown = {"name": "latency", "label": "latency (ms)", "unit": "ms", "digits": 2}
-        found["latency"] = shown | {"values": _packed(latency.astype("<f4"))}
+        latency = {"values": _times(1e3 * costs(table, "latency_seconds"))}
+        found["latency"] = _cost("latency", "latency (ms)", "ms", 2, latency)
     return found
 
 
-def _levels(name: str, label: str, values: FloatArray, unit: str, digits: int) -> Json:
-    """A cost of few different values: which of them every architecture has."""
-    levels, codes = np.unique(values, return_inverse=True)
-    return {"name": name, "label": label, "unit": unit, "digits": digits, "levels": levels.tolist(),
-            "codes": _packed(codes)}  # fmt: skip
+def _cost(name: str, label: str, unit: str, digits: int, values: Json) -> Json:
+    return {"name": name, "label": label, "unit": unit, "digits": digits} | values
+
+
+def _times(values: FloatArray) -> Json:
+    return _packed(np.nan_to_num(values).astype("<f4"))
 
 
 def _packed(values: Array) -> Json:

@@ -17,6 +17,7 @@ from nb201env.arrays import FloatArray, IntArray
 
 RESAMPLES = 2000
 LEVEL = 0.95
+_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _SEED = 201
 
 
@@ -70,7 +71,7 @@ def mean_band(curves: FloatArray, resamples: int = RESAMPLES // 2) -> tuple[Floa
         return np.full(curves.shape[1], np.nan), np.full(curves.shape[1], np.nan)
     # Not with @: that is threaded, and the number of threads would show in the last digits.
     means = np.einsum("rs,sp->rp", _weights(count, resamples), curves)
-    low, high = np.quantile(means, _tails(), axis=0)
+    low, high = np.quantile(means, _TAILS, axis=0)
     return low, high
 
 
@@ -143,7 +144,7 @@ def profile_band(
         order = np.argsort(scores)
         places = np.searchsorted(scores[order], thresholds, side="right")
         redrawn += _cumulative(_weights(len(scores), resamples, number)[:, order])[:, places] / len(strata)
-    low, high = np.quantile(redrawn, _tails(), axis=0)
+    low, high = np.quantile(redrawn, _TAILS, axis=0)
     return share, low, high
 
 
@@ -193,13 +194,9 @@ def log_grid(longest: int, points: int = 160) -> IntArray:
     return np.unique(np.rint(np.geomspace(1, longest, points)).astype(np.int64))
 
 
-def _tails() -> list[float]:
-    return [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-
-
 def _estimate(value: float, redrawn: FloatArray, strata: Sequence[FloatArray]) -> Estimate:
     if min(map(len, strata)) < 2:
         return Estimate(value, np.nan, np.nan)
     # Sums of the same weights in another order differ in the last digits: a half stays a half.
-    value, low, high = np.round([value, *np.quantile(redrawn, _tails())], 12).tolist()
+    value, low, high = np.round([value, *np.quantile(redrawn, _TAILS)], 12).tolist()
     return Estimate(value, low, high)

@@ -79,17 +79,18 @@ def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda tex
     """
     surrogate = open_table(plan.surrogate)
     table = open_table(training_table(surrogate))
-    folders = [out / "searches" / one.id[:12] for one in (table, surrogate)]
-    commands = []
-    for one, name, folder in zip((table, surrogate), (table.name, plan.surrogate), folders, strict=True):
-        for agent in plan.agents:
-            searches = plan.searches(agent, one, name, folder)
-            commands.append(command(searches))
-            missing = [search for search in searches if not search.path.exists()]
+    commands, found = [], []
+    for one, name in ((table, table.name), (surrogate, plan.surrogate)):
+        folder = out / "searches" / one.id[:12]
+        searches = {agent: plan.searches(agent, one, name, folder) for agent in plan.agents}
+        for some in searches.values():
+            commands.append(command(some))
+            missing = [search for search in some if not search.path.exists()]
             if missing:
                 say(commands[-1])
                 run_missing(missing)
-    on_table, on_surrogate = (read_searches(*side) for side in zip(folders, (table, surrogate), strict=True))
+        found.append({agent: read_searches(searches[agent], one) for agent in sorted(searches)})
+    on_table, on_surrogate = found
     return {
         "surrogate": {"name": surrogate.name, "id": surrogate.id},
         "table": {"name": table.name, "id": table.id},
@@ -137,21 +138,20 @@ def run_missing(searches: Sequence[Search]) -> None:
         raise RuntimeError(f"{failure.search.command} failed: {failure.reason}")
 
 
-def read_searches(folder: Path, table: Table) -> dict[str, list[Trajectory]]:
-    """All trajectories in a folder, by agent, in order of their files' names.
+def read_searches(searches: Sequence[Search], table: Table) -> list[Trajectory]:
+    """The trajectories of finished searches, in order of their files' names.
 
     Raises:
-        ValueError: If there is none, one is damaged or was cut short, or was answered from another table.
+        FileNotFoundError: If one is not there.
+        ValueError: If one is damaged or was cut short, or was answered from another table.
     """
-    found: dict[str, list[Trajectory]] = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        search = read(path)
-        if not search.complete:
-            raise ValueError(f"{path}: not the trajectory of a finished search; run the search again")
-        search.check_table(table)
-        found.setdefault(search.header["agent"], []).append(search)
-    if not found:
-        raise ValueError(f"{folder}: no trajectories (*.jsonl); nb201 search --out writes them")
+    found = [read(path) for path in sorted(search.path for search in searches)]
+    for trajectory in found:
+        if not trajectory.complete:
+            raise ValueError(
+                f"{trajectory.path}: not the trajectory of a finished search; run the search again"
+            )
+        trajectory.check_table(table)
     return found
 
 
@@ -246,11 +246,13 @@ def _standard_error(one: FloatArray, other: FloatArray) -> FloatArray:
     """Of the difference of two means, query by query.
 
     Searches of one seed start alike, so where both sides have the same number they are compared seed
-    by seed, which is stricter.
+    by seed, which is stricter. A single search does not tell; its error is infinite.
     """
+    if min(len(one), len(other)) < 2:
+        return np.full(one.shape[1], np.inf)
     if len(one) == len(other):
         return np.asarray((one - other).std(axis=0, ddof=1) / np.sqrt(len(one)))
-    return np.asarray(np.sqrt(one.var(axis=0) / len(one) + other.var(axis=0) / len(other)))
+    return np.asarray(np.sqrt(one.var(axis=0, ddof=1) / len(one) + other.var(axis=0, ddof=1) / len(other)))
 
 
 def _ranges(flags: np.typing.NDArray[np.bool_]) -> list[list[int]]:

@@ -47,11 +47,6 @@ class Landscape:
         held = np.sort(self.valid[~np.isnan(self.valid)])
         return np.asarray(len(held) - np.searchsorted(held, self.valid, side="right") + 1)
 
-    @property
-    def typical(self) -> float:
-        """The median architecture's `valid`: where the scale of `Outcome.gap_left` begins."""
-        return float(np.nanmedian(self.valid))
-
 
 _landscape = lru_cache(maxsize=16)(Landscape.of)
 
@@ -138,7 +133,7 @@ class Outcome:
     @property
     def gap_left(self) -> float:
         """The final regret as a share of the median architecture's: comparable between tables."""
-        return self.regret / (self.landscape.optimum - self.landscape.typical)
+        return self.regret / (self.landscape.optimum - float(np.nanmedian(self.landscape.valid)))
 
 
 def outcome(trajectory: Trajectory) -> Outcome:

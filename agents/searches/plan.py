@@ -26,11 +26,8 @@ def plan(
     """The searches of a benchmark, environment by environment.
 
     Raises:
-        ValueError: If something is named twice, or hyper-parameters are given for no agent of it.
+        ValueError: If hyper-parameters are given for no agent of it.
     """
-    for what, names in (("an agent", agents), ("an environment", envs), ("a seed", seeds)):
-        if len(set(names)) < len(names):
-            raise ValueError(f"{what} is named twice: {', '.join(map(str, names))}")
     agent_kwargs = agent_kwargs or {}
     for agent, settings in agent_kwargs.items():
         if agent not in agents or not isinstance(settings, dict):

@@ -115,7 +115,7 @@ class VectorRecorder(_VectorWrapper):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset without starting a new search."""
-        if self._started and (seed is not None or options):
+        if options or (self._started and seed is not None):
             raise ValueError("during a search an agent calls reset() without seed and options")
         result = self.env.reset(seed=None if self._started else self._seed)
         self._started = True
@@ -178,7 +178,8 @@ def agent_seed(seed: int) -> int:
 
 def header(agent: Agent, env: Env, seed: int, name: str, command: str) -> dict[str, Any]:
     """A trajectory's first line."""
-    assert env.spec is not None, "make the environment with gym.make, so that it can be made again"
+    if env.spec is None:
+        raise ValueError("make the environment with gym.make, so that it can be made again")
     table = env.unwrapped.table  # type: ignore[attr-defined]
     parameters: dict[str, Any] = asdict(agent) if is_dataclass(agent) and not isinstance(agent, type) else {}
     return {

@@ -111,21 +111,21 @@ class WeightSharing:
         A budget of n queries is spread evenly over the epochs. Under one of seconds the last
         architecture alone is asked for, again and again unless repeats are free.
         """
-        assert env.spec is not None, "make the environment with gym.make: its specification names the table"
+        if env.spec is None:
+            raise ValueError("make the environment with gym.make: its specification names the table")
         said = env.spec.kwargs
         queries, asked, over = said.get("budget_queries") or 1, 0, False
         with one_thread():
             lab = Lab(self, self._images(open_table(said["table"]).manifest["task"]["name"]), seed)
             for epoch, derive in enumerate(self.train(lab), start=1):
                 due = queries * epoch // self.epochs - asked
-                architecture = derive() if due else None
+                if due:
+                    architecture = derive()
                 for _ in range(due):
-                    assert architecture is not None
                     asked += 1
                     over = query(env, architecture).over
                     if over:
                         return
-        assert architecture is not None
         while not over and said.get("repeats") != "free":
             over = query(env, architecture).over
 
@@ -162,14 +162,14 @@ class Lab:
     def __init__(self, settings: WeightSharing, data: Data, seed: int) -> None:
         self.settings = settings
         self._weights_half, self._architecture_half = halves(data)
-        self._init_seed, self._batch_seed, self._aside_seed, own, noise = (
+        initial, self._batch_seed, self._aside_seed, own, noise = (
             int(n) for n in np.random.SeedSequence(seed).generate_state(5)
         )
         self.rng = np.random.default_rng(own)
         self.generator = torch.Generator().manual_seed(noise)
         _, channels, side, _ = data.splits["train"].images.shape
         skeleton = Skeleton(settings.width, settings.cells, data.classes, side, channels)
-        self.supernet = initial_supernet(skeleton, settings.batch_statistics, self._init_seed)
+        self.supernet = initial_supernet(skeleton, settings.batch_statistics, initial)
         self.sgd = torch.optim.SGD(
             self.supernet.parameters(), settings.learning_rate, settings.momentum,
             nesterov=settings.momentum > 0, weight_decay=settings.weight_decay,

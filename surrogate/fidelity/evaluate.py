@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nb201env.files import appearing
 from nb201env.surrogate.fidelity import baselines, figures, protocol, report
 from nb201env.surrogate.fidelity.transfer import SIZES as TRANSFER_SIZES
 from nb201env.surrogate.fidelity.transfer import transfer
@@ -44,7 +45,7 @@ class Plan:
     splits: int = protocol.SPLITS
     models: tuple[str, ...] = baselines.NAMES
     transfer_splits: int = 3
-    command: str = field(default="nb201 surrogate evaluate")
+    command: str = "nb201 surrogate evaluate"
 
 
 def evaluate(plan: Plan, say: Say = lambda text: None) -> dict[str, Any]:
@@ -103,10 +104,14 @@ def _versions() -> dict[str, str]:
 
 def write_report(summary: Mapping[str, Any], folder: Path) -> None:
     """Write a summary and all that follows from it: fidelity.json, fidelity.md, the figures."""
-    text = json.dumps(summary, indent=1) + "\n"
-    (folder / "fidelity.json").write_text(text, encoding="utf-8")
-    page = report.markdown(summary, figures.draw(summary, folder))
-    (folder / "fidelity.md").write_text(page, encoding="utf-8")
+    _write(folder / "fidelity.json", json.dumps(summary, indent=1) + "\n")
+    _write(folder / "fidelity.md", report.markdown(summary, figures.draw(summary, folder)))
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: what a killed evaluation leaves is read by the next one."""
+    with appearing(path) as new:
+        new.write_text(text, encoding="utf-8")
 
 
 def _table(table: Table, plan: Plan, with_baselines: bool, say: Say) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def _table(table: Table, plan: Plan, with_baselines: bool, say: Say) -> dict[str
     results = protocol.run_jobs(
         table,
         protocol.jobs(table, models, plan.sizes, plan.splits),
-        plan.out / "measured.jsonl",
+        plan.out / f"measured-{plan.split}-{plan.epochs}.jsonl",
         split=plan.split,
         epochs=plan.epochs,
         progress=lambda job: say(f"{table.name}: {job.model}, N = {job.size}, split {job.split}"),
@@ -135,5 +140,5 @@ def _kept_transfer(tables: Sequence[Table], plan: Plan, say: Say) -> list[dict[s
             return list(kept["rows"])
     say("transfer between tables")
     rows = transfer(tables, split=plan.split, epochs=plan.epochs, splits=plan.transfer_splits)
-    path.write_text(json.dumps({"key": key, "rows": rows}), encoding="utf-8")
+    _write(path, json.dumps({"key": key, "rows": rows}))
     return rows

@@ -76,9 +76,8 @@ def _learning(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
             own = model == SURROGATE
             axes.plot([int(n) for n in by_size], tau, "o-" if own else ".-", color=colour, label=model,
                       linewidth=2.2 if own else 1.1, markersize=4)  # fmt: skip
-        if "kendall_tau" in table["ceilings"]["seed"]:
-            ceiling, label = table["ceilings"]["seed"]["kendall_tau"], "one seed for another"
-            axes.axhline(ceiling, color="#4a5560", linestyle="--", linewidth=1, label=label)
+        if ceiling := table["ceilings"]["seed"].get("kendall_tau"):
+            axes.axhline(ceiling, color="#4a5560", linestyle="--", linewidth=1, label="one seed for another")
         axes.set(xscale="log", ylim=(0.4, 1.0), title=table["name"], xlabel="training architectures")
     panels[0].set_ylabel("Kendall tau, held-out architectures")
     panels[0].legend(fontsize=8, loc="lower right")

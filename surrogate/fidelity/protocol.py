@@ -7,6 +7,7 @@ the report can be traced to its lines.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,6 +159,8 @@ def run_jobs(
     """
     kept = read_kept(keep)
     keep.parent.mkdir(parents=True, exist_ok=True)
+    if keep.exists():  # a last line that was cut short goes: the next one must not continue it
+        os.truncate(keep, keep.read_bytes().rfind(b"\n") + 1)
     results = {}
     with open(keep, "a", encoding="utf-8") as file:
         for job in todo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -61,9 +62,12 @@ def _mean_and_std(rows: Sequence[Mapping[str, float]]) -> Summary:
 
 
 def rounded(value: Any) -> Any:
-    """A JSON value with its numbers rounded to 5 digits after the point, for small, stable files."""
+    """A JSON value with its numbers rounded to 5 digits after the point, for small, stable files.
+
+    What is not a number, such as the rank correlation of constants, becomes null.
+    """
     if isinstance(value, float):
-        return round(value, _DIGITS)
+        return None if math.isnan(value) else round(value, _DIGITS)
     if isinstance(value, Mapping):
         return {key: rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -76,8 +80,13 @@ def rounded(value: Any) -> Any:
 Show = Callable[[Mapping[str, Any], str], str]
 
 
+def number(value: float | None) -> str:
+    """Three digits, or a dash where a score is not defined."""
+    return "–" if value is None else f"{value:.3f}"
+
+
 def _plain(scores: Mapping[str, Any], name: str) -> str:
-    return f"{scores[name]['mean']:.3f}" if name in scores else "–"
+    return number(scores[name]["mean"]) if name in scores else "–"
 
 
 def _points(scores: Mapping[str, Any], name: str) -> str:
@@ -133,7 +142,7 @@ _CALIBRATION = (
 
 
 def _head(summary: Mapping[str, Any], numbers: str) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
     parts = (summary, summary.get("searches", {}))
     writers = " and ".join(f"`{part['command']}`" for part in parts if "command" in part)
     return (
@@ -170,16 +179,15 @@ def _ceiling_text(table: Mapping[str, Any]) -> str:
 
 def _levels(dataset: str, own: Mapping[str, Any]) -> str:
     levels = LEVELS.get(dataset, {})
-    sizes = [size for size in levels.get("goal", {}) if str(size) in own]
-    if not sizes:
+    goal = levels.get("goal", {})
+    measured = {size: own[str(size)]["kendall_tau"]["mean"] for size in goal if str(size) in own}
+    if not measured:
         return ""
-    rows = [[level, *(f"{values[size]:.3f}" for size in sizes)] for level, values in levels.items()] + [
-        ["measured", *(f"**{own[str(size)]['kendall_tau']['mean']:.3f}**" for size in sizes)]
-    ]
-    goal = levels["goal"]
-    missed = [str(size) for size in sizes if own[str(size)]["kendall_tau"]["mean"] < goal[size]]
+    rows = [[level, *(f"{values[size]:.3f}" for size in measured)] for level, values in levels.items()]
+    rows.append(["measured", *(f"**{number(tau)}**" for tau in measured.values())])
+    missed = [str(size) for size, tau in measured.items() if tau is None or tau < goal[size]]
     verdict = f"Missed goals: N = {', '.join(missed)}." if missed else "Every goal is reached."
-    return f"{markdown_table(['Kendall tau, N =', *map(str, sizes)], rows)}\n\n{verdict}"
+    return f"{markdown_table(['Kendall tau, N =', *map(str, measured)], rows)}\n\n{verdict}"
 
 
 def _score_table(own: Mapping[str, Any], ceilings: Mapping[str, Mapping[str, float]]) -> str:
@@ -204,8 +212,8 @@ def _model_table(models: Mapping[str, Any], score: str, label: str) -> str:
 def _transfer_section(rows: Sequence[Mapping[str, Any]]) -> str:
     body = [
         [row["from"], row["to"], str(row["size"])]
-        + [f"{row['kendall_tau'][name]:.3f}" for name in ("as_is", "own", "feature")]
-        + [f"{row['top_kendall_tau'][name]:.3f}" for name in ("as_is", "own", "feature")]
+        + [number(row["kendall_tau"][name]) for name in ("as_is", "own", "feature")]
+        + [number(row["top_kendall_tau"][name]) for name in ("as_is", "own", "feature")]
         for row in rows
     ]
     heads = ["known", "predicted", "N", "known as is", "N alone", "N + known", "top: as is", "N alone",
@@ -258,6 +266,8 @@ def _verdict(fidelity: Mapping[str, Any]) -> str:
             + (f"It differs from the table's mean by more than two standard errors at queries {apart}."
                if apart else "It nowhere differs from the table's mean by more than two standard errors.")
         )  # fmt: skip
+    if fidelity["ranking_tau"] is None:  # one agent, or all alike: there is no order to compare
+        return "\n".join(lines)
     order = ", ".join(fidelity["ranking_surrogate"]), ", ".join(fidelity["ranking_table"])
     lines.append(
         f"- Agents by mean final regret, best first: {order[0]} on the surrogate; {order[1]} on the table "
@@ -281,7 +291,7 @@ _LEAVE_ONE_OUT = (
 def _leave_one_out_table(rows: Iterable[Mapping[str, Any]]) -> str:
     body = [
         [row["train"], str(row["trained_on"]), row["test"], str(row["tested_on"])]
-        + [f"{row[name]:.3f}" for name in ("kendall_tau", "sparse_kendall_tau", "r2")]
+        + [number(row[name]) for name in ("kendall_tau", "sparse_kendall_tau", "r2")]
         for row in rows
     ]
     heads = ["trained on", "architectures", "tested on", "architectures", "Kendall tau", "sparse tau", "R2"]

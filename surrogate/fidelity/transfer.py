@@ -61,13 +61,10 @@ def transfer_row(
     }
 
 
-def transfer(
-    tables: Iterable[Table], *, split: str, epochs: int, splits: int = 3, sizes: Iterable[int] = SIZES
-) -> list[dict[str, Any]]:
-    """`transfer_row` for every ordered pair of tables and every size; tables go by embedded name."""
-    pairs = list(permutations(tables, 2))
+def transfer(tables: Iterable[Table], *, split: str, epochs: int, splits: int) -> list[dict[str, Any]]:
+    """`transfer_row` for every ordered pair of tables and all `SIZES`; tables go by embedded name."""
     return [
         transfer_row(source, goal, size, splits, split=split, epochs=epochs)
-        for source, goal in pairs
-        for size in sizes
+        for source, goal in permutations(tables, 2)
+        for size in SIZES
     ]

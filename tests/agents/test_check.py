@@ -144,6 +144,13 @@ def reads_the_vectors_table() -> Any:
     return agent(search)
 
 
+def shortens_the_vectors_trainings() -> Any:
+    def search(env: Env, seed: int) -> None:
+        vectorized(env, 2).reset(options={"epochs": 200})
+
+    return agent(search)
+
+
 def only_builds() -> Any:
     def search(env: Env, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -228,6 +235,7 @@ BROKEN: list[tuple[Callable[[], Any], str]] = [
     (reads_the_table, "reads the environment's 'table', which is not for agents"),
     (reads_the_table_inside, "reads the environment's 'env', which is not for agents"),
     (reads_the_vectors_table, "reads the environment's 'table', which is not for agents"),
+    (shortens_the_vectors_trainings, r"an agent calls reset\(\) without seed and options"),
     (only_builds, "failed with actions='pick': ValueError: the action must be 6 integers"),
     (keeps_a_generator, r"two trajectories with one seed with actions='build' \(they part at query 1\)"),
     (counts_its_searches, "keep no state between searches"),

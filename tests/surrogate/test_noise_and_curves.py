@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from nb201env.surrogate.model import Surrogate, fit_surrogate
 from nb201env.surrogate.noise import NoiseModel
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.surrogate.tables import SurrogateTable
-from nb201env.table import Table
+from nb201env.table import Table, write_table
 from tests.surrogate.conftest import CURVE_EPOCHS, SMALL
 
 
@@ -121,6 +123,20 @@ def test_a_surrogate_of_a_table_with_epochs(curves: Surrogate) -> None:
     assert one[0].seconds == pytest.approx(
         one[1].seconds * 3 / 12, rel=0.1
     )  # plus the validation pass, which does not grow
+
+
+def test_what_a_table_lacks_elsewhere_changes_nothing(
+    curve_table: Table, curves: Surrogate, tmp_path: Path
+) -> None:
+    columns = {name: np.array(curve_table.container.array(name)) for name in curve_table.columns}
+    held = np.union1d(curves.architectures, np.arange(0, SIZE, 2))
+    for column in columns.values():
+        column[np.setdiff1d(np.arange(SIZE), held)] = np.nan
+    manifest = {key: value for key, value in curve_table.manifest.items() if key not in ("schema", "arrays")}
+    partial = write_table(tmp_path / "partial.safetensors", manifest, columns)
+    again = fit_surrogate(partial, curves.architectures, split="valid", epochs=CURVE_EPOCHS, settings=SMALL)
+    np.testing.assert_array_equal(again.means(), curves.means())
+    np.testing.assert_array_equal(again.time_shares, curves.time_shares)
 
 
 def test_noise_of_curves_hangs_together(curves: Surrogate) -> None:

@@ -89,6 +89,22 @@ def test_saving_gives_a_table_file(predicted: SurrogateTable, small: Surrogate, 
     assert other.id != predicted.id
 
 
+def test_saving_that_breaks_off_leaves_what_was_there(
+    predicted: SurrogateTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(_: Path, target: Path) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError("disk full")
+
+    path = tmp_path / "mine-surrogate.safetensors"
+    path.write_bytes(b"before")
+    monkeypatch.setattr("shutil.copyfile", half)
+    with pytest.raises(OSError, match="disk full"):
+        predicted.save(path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_the_temporary_file_goes_with_the_table(small: Surrogate) -> None:
     table = SurrogateTable(small)
     folder = table.container.path.parent

@@ -10,16 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from nb201env import Architecture, cli, open_table
+from nb201env.agents import make_agent
 from nb201env.agents.report import tables
 from nb201env.agents.report.data import Bench, load
 from nb201env.agents.report.summary import summarise
 from nb201env.agents.searches.outcome import Landscape, Outcome
 from nb201env.agents.searches.plan import plan
+from nb201env.agents.searches.recorder import record
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.table import Table
 from nb201env.trajectory import BadTrajectory, read
@@ -197,6 +200,16 @@ def test_agents_with_other_hyperparameters_are_agents_of_their_own(tmp_path: Pat
 
 
 # -- traced and repeatable -------------------------------------------------------------------
+
+
+def test_agents_whose_names_read_alike_are_kept_apart(tmp_path: Path) -> None:
+    for seed, name in enumerate(("random_search", "random search")):
+        env = gym.make(ENVS[0], budget_queries=5)
+        record(make_agent("random_search"), env, seed, tmp_path / f"{seed}.jsonl", name=name)
+    (setting,) = load([tmp_path]).settings
+    assert [(entry.label, entry.seeds) for entry in setting.entries] == [
+        ("random_search", [0]), ("random search", [1])
+    ]  # fmt: skip
 
 
 def test_the_same_trajectories_give_the_same_bytes(bench_folder: Path, written: Path, tmp_path: Path) -> None:

@@ -67,6 +67,10 @@ def write_trajectory(path: Path, search: Trajectory, *, end: bool = True) -> Non
         path.with_name(f"{path.name}.partial").rename(path)
 
 
+def planned(folder: Path) -> Search:
+    return Search("rnd", "NB201-cifar10-v0", 0, {"budget_queries": 7}, folder)
+
+
 @pytest.fixture(scope="module")
 def table() -> Table:
     return open_table("cifar10-valid-200")
@@ -80,25 +84,26 @@ def surrogate_table() -> Table:
 def test_trajectory_files_are_read(table: Table, tmp_path: Path) -> None:
     search = random_searches(table, "rnd", 1, 7)[0]
     write_trajectory(tmp_path / "rnd-0.jsonl", search)
-    read = read_searches(tmp_path, table)["rnd"][0]
+    (read,) = read_searches([planned(tmp_path)], table)
     np.testing.assert_array_equal(read.index, search.index)
     np.testing.assert_array_equal(read.accuracy, search.accuracy)
     assert read.header["command"] == "made up"
 
 
 def test_other_files_are_refused(table: Table, surrogate_table: Table, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no trajectories"):
-        read_searches(tmp_path, table)
+    searches = [planned(tmp_path)]
+    with pytest.raises(FileNotFoundError, match="rnd-0.jsonl"):
+        read_searches(searches, table)
     search = random_searches(table, "rnd", 1, 7)[0]
     write_trajectory(tmp_path / "rnd-0.jsonl", search)
     with pytest.raises(ValueError, match="rnd-0.jsonl: searched the table cifar10-valid-200 with id"):
-        read_searches(tmp_path, surrogate_table)
+        read_searches(searches, surrogate_table)
     write_trajectory(tmp_path / "rnd-0.jsonl", search, end=False)
     with pytest.raises(ValueError, match="not the trajectory of a finished search"):
-        read_searches(tmp_path, table)
+        read_searches(searches, table)
     (tmp_path / "rnd-0.jsonl").write_text("hello\n")
     with pytest.raises(BadTrajectory, match=r"rnd-0.jsonl, line 1: not JSON"):
-        read_searches(tmp_path, table)
+        read_searches(searches, table)
 
 
 def test_regret_follows_the_incumbent(table: Table) -> None:
@@ -232,6 +237,33 @@ def test_only_missing_searches_are_run(compared: Compared, monkeypatch: pytest.M
     next((folder / "searches").glob("*/random_search-1.jsonl")).unlink()
     assert compare(SMALL, folder) == searches
     assert [(search.agent, search.seed) for search in run] == [("random_search", 1)]
+
+
+def test_what_else_was_searched_before_does_not_count(compared: Compared) -> None:
+    folder, searches, _ = compared
+    fewer = compare(SearchPlan(SMALL.surrogate, ("random_search",), seeds=(0, 1), queries=30), folder)
+    assert fewer["commands"] == [
+        searches["commands"][place].replace("--seeds 0-2", "--seeds 0-1") for place in (0, 2)
+    ]
+    (one,) = fewer["trajectory_fidelity"]["agents"].values()
+    assert one["searches_table"] == one["searches_surrogate"] == 2
+    assert [(row["train"], row["test"]) for row in fewer["leave_one_out"]] == [
+        ("random_search", "everything")
+    ]
+
+
+def test_one_search_of_one_agent_is_reported_without_what_it_cannot_tell(
+    compared: Compared, tmp_path: Path
+) -> None:
+    folder, _, _ = compared
+    alone = compare(SearchPlan(SMALL.surrogate, ("random_search",), seeds=(0,), queries=30), folder)
+    assert alone["trajectory_fidelity"]["agents"]["random_search"]["apart"] == []
+    add_searches(alone, tmp_path)
+    assert "NaN" not in (tmp_path / "fidelity.json").read_text()
+    page = (tmp_path / "fidelity.md").read_text()
+    assert "- random_search: the mean regret on the surrogate" in page
+    assert "nan" not in page
+    assert "Agents by mean final regret" not in page
 
 
 def test_searches_need_a_surrogates_table() -> None:

@@ -22,6 +22,7 @@ from nb201env.agents.contract import Env, query
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, record, replay
 from nb201env.agents.searches.runner import Search, run_all
+from nb201env.envs.single import NB201Env
 from nb201env.reading import format_budget, parse_budget, parse_seeds
 from nb201env.space import sample
 from nb201env.trajectory import BadTrajectory, Trajectory, read
@@ -203,6 +204,11 @@ def test_an_agent_that_fails_keeps_its_queries(tmp_path: Path) -> None:
 def test_a_search_needs_an_end() -> None:
     with pytest.raises(ValueError, match="set budget_queries or budget_seconds"):
         Recorder(gym.make("NB201-cifar10-v0"), 0, lambda _: None)
+
+
+def test_an_environment_that_cannot_be_made_again_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"make the environment with gym\.make"):
+        record(Custom(lambda env, seed: None), NB201Env(budget_queries=3), 0, tmp_path / "x")
 
 
 def test_incumbents() -> None:

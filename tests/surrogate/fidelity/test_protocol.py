@@ -81,9 +81,12 @@ def test_measuring_goes_on_where_it_stopped(table: Table, tmp_path: Path) -> Non
     keep = tmp_path / "measured.jsonl"
     todo = list(protocol.jobs(table, ["ridge"], [25], splits=3))
     protocol.run_jobs(table, todo[:2], keep, split="valid", epochs=200)
+    with open(keep, "a", encoding="utf-8") as file:
+        file.write('{"table": "cut sho')
     measured: list[Job] = []
     results = protocol.run_jobs(table, todo, keep, split="valid", epochs=200, progress=measured.append)
     assert measured == todo[2:]
+    assert protocol.read_kept(keep) == results
     assert list(results) == todo
     assert protocol.measure(table, todo[0], split="valid", epochs=200) == results[todo[0]]
 

@@ -37,7 +37,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 def test_a_tiny_evaluation_writes_its_report(tiny: tuple[Path, dict[str, Any]]) -> None:
     out, summary = tiny
     assert {path.name for path in out.iterdir()} == {
-        "fidelity.json", "fidelity.md", "measured.jsonl",
+        "fidelity.json", "fidelity.md", "measured-valid-200.jsonl",
         "surrogate-calibration.png", "surrogate-learning.png",
     }  # fmt: skip
     assert json.loads((out / "fidelity.json").read_text()) == summary
@@ -46,12 +46,12 @@ def test_a_tiny_evaluation_writes_its_report(tiny: tuple[Path, dict[str, Any]]) 
     assert "k-nearest" in page
     assert "| one seed for another | class mean |" in page
     assert "| 0.910 | 0.950 |" in page
-    assert len((out / "measured.jsonl").read_text().splitlines()) == 8
+    assert len((out / "measured-valid-200.jsonl").read_text().splitlines()) == 8
 
 
 def test_every_figure_of_the_page_comes_from_the_measurements(tiny: tuple[Path, dict[str, Any]]) -> None:
     out, summary = tiny
-    kept = [json.loads(line) for line in (out / "measured.jsonl").read_text().splitlines()]
+    kept = [json.loads(line) for line in (out / "measured-valid-200.jsonl").read_text().splitlines()]
     taus = [k["scores"]["kendall_tau"] for k in kept if k["model"] == "surrogate" and k["size"] == 78]
     shown = summary["tables"][0]["models"]["surrogate"]["78"]["kendall_tau"]
     assert shown == {"mean": round(np.mean(taus), 5), "std": round(np.std(taus), 5)}
@@ -63,6 +63,30 @@ def test_writing_again_gives_the_same_bytes(tiny: tuple[Path, dict[str, Any]], t
     evaluation.write_report(summary, tmp_path)
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (out / path.name).read_bytes(), path.name
+
+
+def test_other_epochs_are_measured_anew_in_the_same_folder(epoch_table: str, tmp_path: Path) -> None:
+    def ridge(epochs: int, folder: str) -> dict[str, Any]:
+        plan = Plan((epoch_table,), "valid", epochs, tmp_path / folder, (20,), splits=1, models=("ridge",))
+        return evaluate(plan)
+
+    ridge(6, "shared")
+    assert ridge(12, "shared") == ridge(12, "own")
+
+
+def test_a_report_that_breaks_off_leaves_the_one_before(
+    tiny: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(path: Path, text: str, **_: object) -> None:
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    _, summary = tiny
+    evaluation.write_report(summary, tmp_path)
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.write_report(summary | {"command": "another"}, tmp_path)
+    assert json.loads((tmp_path / "fidelity.json").read_text()) == summary
 
 
 def test_a_missed_goal_is_said(table: Table) -> None:
@@ -85,6 +109,16 @@ def test_scores_that_some_splits_lack_are_left_out(table: Table) -> None:
     }
     summary = report.summarise_table(table, "valid", 200, results, NO_CEILINGS)
     assert summary["models"]["surrogate"]["30"] == {"splits": 2, "kendall_tau": {"mean": 0.6, "std": 0.1}}
+
+
+def test_a_score_that_is_not_defined_is_a_dash(table: Table) -> None:
+    results = {Job(table.id, "ridge", 30, number): {"kendall_tau": np.nan} for number in range(2)}
+    results |= {Job(table.id, "k-nearest", 30, 0): {"kendall_tau": 0.5}}
+    part = report.summarise_table(table, "valid", 200, results, NO_CEILINGS)
+    assert json.loads(json.dumps(part, allow_nan=False)) == part
+    page = report.markdown({"command": "x", "versions": {}, "tables": [part]}, {})
+    assert "| ridge | – |" in page
+    assert "| k-nearest | 0.500 |" in page
 
 
 def test_numbers_are_rounded_everywhere() -> None:
