@@ -149,7 +149,7 @@ def evaluate(
     chosen = tuple(read_names(model, "model", baselines.NAMES)) if model else baselines.NAMES
     plan = Plan(
         tables=tuple(table), split=split, epochs=epochs, out=out, sizes=read_numbers(sizes, "--sizes"),
-        splits=draws, models=chosen, transfer_splits=transfer_draws, command=command_line(),
+        draws=draws, models=chosen, transfer_draws=transfer_draws, command=command_line(),
     )  # fmt: skip
     with resumable():
         summary = evaluate(plan, say=lambda text: typer.echo(text, err=True))
@@ -168,7 +168,7 @@ def evaluate(
 def _architectures(
     table: Table, split: str, epochs: int, size: int | None, file: Path | None, seed: int
 ) -> IntArray:
-    from nb201env.surrogate.fidelity.protocol import random_split
+    from nb201env.surrogate.fidelity.protocol import random_draw
 
     if (size is None) == (file is None):
         raise ValueError(
@@ -176,5 +176,5 @@ def _architectures(
         )
     if file is None:
         truth = table.accuracy(split=split, epochs=epochs, run="mean")
-        return random_split(truth, size or 0, seed)[0]
+        return random_draw(truth, size or 0, seed)[0]
     return np.array([one.index for one in read_architecture_file(file)], dtype=np.int64)

@@ -26,7 +26,7 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
     member errs on its own fold teaches a `VarianceModel` how wrong predictions are where; together
     with the spread of the members that is the uncertainty.
 
-    The defaults were chosen on CIFAR-10 validation accuracy alone, on splits other than those of
+    The defaults were chosen on CIFAR-10 validation accuracy alone, on draws other than those of
     the fidelity report.
 
     Args:

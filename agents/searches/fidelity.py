@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from nb201env.agents.searches.plan import unfinished
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
@@ -74,7 +75,8 @@ def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda tex
         commands, `trajectory_fidelity` and `leave_one_out`.
 
     Raises:
-        ValueError: If the plan names no surrogate's table or no known agent.
+        ValueError: If the plan names no surrogate's table or no known agent, or ``out`` holds searches of
+            another budget.
         RuntimeError: If a search fails.
     """
     surrogate = open_table(plan.surrogate)
@@ -85,8 +87,7 @@ def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda tex
         searches = {agent: plan.searches(agent, one, name, folder) for agent in plan.agents}
         for some in searches.values():
             commands.append(command(some))
-            missing = [search for search in some if not search.path.exists()]
-            if missing:
+            if missing := unfinished(some):
                 say(commands[-1])
                 run_missing(missing)
         found.append({agent: read_searches(searches[agent], one) for agent in sorted(searches)})

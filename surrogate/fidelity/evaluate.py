@@ -12,7 +12,7 @@ from typing import Any
 from nb201env.files import appearing
 from nb201env.surrogate.fidelity import baselines, figures, protocol, report
 from nb201env.surrogate.fidelity.transfer import SIZES as TRANSFER_SIZES
-from nb201env.surrogate.fidelity.transfer import transfer
+from nb201env.surrogate.fidelity.transfer import check_sources, transfer
 from nb201env.table import Table
 from nb201env.tables import open_table
 
@@ -31,9 +31,9 @@ class Plan:
         epochs: Epochs completed.
         out: The folder of the report; what was measured is kept there too, and not measured again.
         sizes: Training sizes.
-        splits: Random splits.
+        draws: Random draws.
         models: Of `baselines.NAMES`; the surrogate is measured on all tables, the others on the first.
-        transfer_splits: Random splits for the transfer between tables; 0 leaves it out.
+        transfer_draws: Random draws for the transfer between tables; 0 leaves it out.
         command: What the report names as its writer.
     """
 
@@ -42,9 +42,9 @@ class Plan:
     epochs: int
     out: Path
     sizes: tuple[int, ...] = protocol.SIZES
-    splits: int = protocol.SPLITS
+    draws: int = protocol.DRAWS
     models: tuple[str, ...] = baselines.NAMES
-    transfer_splits: int = 3
+    transfer_draws: int = 3
     command: str = "nb201 surrogate evaluate"
 
 
@@ -59,15 +59,20 @@ def evaluate(plan: Plan, say: Say = lambda text: None) -> dict[str, Any]:
 
     Returns:
         The summary that fidelity.json holds.
+
+    Raises:
+        ValueError: If transfer is to be measured between tables that do not go by a name.
     """
     tables = [open_table(name) for name in plan.tables]
+    if plan.transfer_draws and len(tables) > 1:
+        check_sources(tables)
     plan.out.mkdir(parents=True, exist_ok=True)
     summary: dict[str, Any] = {
         "command": plan.command,
         "versions": _versions(),
         "tables": [_table(table, plan, number == 0, say) for number, table in enumerate(tables)],
     }
-    if plan.transfer_splits and len(tables) > 1:
+    if plan.transfer_draws and len(tables) > 1:
         summary["transfer"] = report.rounded(_kept_transfer(tables, plan, say))
     if before := _read(plan.out).get("searches"):
         summary["searches"] = before
@@ -118,11 +123,11 @@ def _table(table: Table, plan: Plan, with_baselines: bool, say: Say) -> dict[str
     models = plan.models if with_baselines else tuple(m for m in plan.models if m == baselines.SURROGATE)
     results = protocol.run_jobs(
         table,
-        protocol.jobs(table, models, plan.sizes, plan.splits),
+        protocol.jobs(table, models, plan.sizes, plan.draws),
         plan.out / f"measured-{plan.split}-{plan.epochs}.jsonl",
         split=plan.split,
         epochs=plan.epochs,
-        progress=lambda job: say(f"{table.name}: {job.model}, N = {job.size}, split {job.split}"),
+        progress=lambda job: say(f"{table.name}: {job.model}, N = {job.size}, draw {job.draw}"),
     )
     ceilings = protocol.ceilings(table, split=plan.split, epochs=plan.epochs)
     return report.summarise_table(table, plan.split, plan.epochs, results, ceilings)
@@ -130,7 +135,7 @@ def _table(table: Table, plan: Plan, with_baselines: bool, say: Say) -> dict[str
 
 def _kept_transfer(tables: Sequence[Table], plan: Plan, say: Say) -> list[dict[str, Any]]:
     key = {
-        "tables": [table.id for table in tables], "splits": plan.transfer_splits,
+        "tables": [table.id for table in tables], "draws": plan.transfer_draws,
         "sizes": list(TRANSFER_SIZES), "split": plan.split, "epochs": plan.epochs,
     }  # fmt: skip
     path = plan.out / "transfer.json"
@@ -139,6 +144,6 @@ def _kept_transfer(tables: Sequence[Table], plan: Plan, say: Say) -> list[dict[s
         if kept["key"] == key:
             return list(kept["rows"])
     say("transfer between tables")
-    rows = transfer(tables, split=plan.split, epochs=plan.epochs, splits=plan.transfer_splits)
+    rows = transfer(tables, split=plan.split, epochs=plan.epochs, draws=plan.transfer_draws)
     _write(path, json.dumps({"key": key, "rows": rows}))
     return rows

@@ -1,4 +1,4 @@
-"""The measurement behind the fidelity report: models, training sizes and random splits.
+"""The measurement behind the fidelity report: models, training sizes and random draws.
 
 Results are kept one JSON line each, so that an evaluation can stop and go on, and every figure of
 the report can be traced to its lines.
@@ -26,7 +26,7 @@ from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
 
 SIZES = (20, 78, 156, 469, 781, 1563, 3125, 7812)
-SPLITS = 10
+DRAWS = 10
 
 
 @dataclass(frozen=True, order=True)
@@ -37,19 +37,19 @@ class Job:
         table: The table's id.
         model: One of `nb201env.surrogate.fidelity.baselines.NAMES`.
         size: Training architectures.
-        split: The number of the random split, and the seed of all else.
+        draw: The number of the random draw, and the seed of all else.
     """
 
     table: str
     model: str
     size: int
-    split: int
+    draw: int
 
 
-def random_split(truth: FloatArray, size: int, number: int) -> tuple[IntArray, IntArray]:
+def random_draw(truth: FloatArray, size: int, number: int) -> tuple[IntArray, IntArray]:
     """Training and held-out architectures: indices, `size` and all others that have a value.
 
-    One number's splits are nested: the larger training sets hold the smaller ones.
+    One number's draws are nested: the larger training sets hold the smaller ones.
 
     Raises:
         ValueError: If there are not more than `size` architectures with a value.
@@ -64,21 +64,21 @@ def random_split(truth: FloatArray, size: int, number: int) -> tuple[IntArray, I
 
 
 def measure(table: Table, job: Job, *, split: str, epochs: int) -> dict[str, float]:
-    """Fit one model on one random split and score it on all held-out architectures.
+    """Fit one model on one random draw and score it on all held-out architectures.
 
     Returns:
         `metrics.scores`; for models with an uncertainty also `metrics.calibration`; and for the
         surrogate also `metrics.noise_distance` to the first two seeds, with the prefix "noise_".
     """
     truth = table.accuracy(split=split, epochs=epochs, run="mean")
-    train, rest = random_split(truth, job.size, job.split)
-    model = baselines.model(job.model, job.split).fit(all_ops()[train], truth[train])
+    train, rest = random_draw(truth, job.size, job.draw)
+    model = baselines.model(job.model, job.draw).fit(all_ops()[train], truth[train])
     if not isinstance(model, SurrogateRegressor):
         return scores(truth[rest], model.predict(all_ops()[rest]))
     predicted, deviation = model.predict(all_ops()[rest], return_std=True)
     result = scores(truth[rest], predicted) | calibration(truth[rest], predicted, deviation)
     if job.model == baselines.SURROGATE:
-        result |= _noise(table.runs(split=split, epochs=epochs), train, rest, predicted, job.split)
+        result |= _noise(table.runs(split=split, epochs=epochs), train, rest, predicted, job.draw)
     return result
 
 
@@ -128,14 +128,14 @@ def _class_means(truth: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def jobs(
-    table: Table, models: Iterable[str], sizes: Iterable[int] = SIZES, splits: int = SPLITS
+    table: Table, models: Iterable[str], sizes: Iterable[int] = SIZES, draws: int = DRAWS
 ) -> Iterator[Job]:
     """All measurements of one table; baselines stop at the size their cost allows."""
     sizes = tuple(sizes)
     for model in models:
         for size in sizes:
             if size <= baselines.MOST.get(model, size):
-                yield from (Job(table.id, model, size, number) for number in range(splits))
+                yield from (Job(table.id, model, size, number) for number in range(draws))
 
 
 def run_jobs(

@@ -35,7 +35,7 @@ def summarise_table(
     results: Mapping[Job, Mapping[str, float]],
     ceilings: Mapping[str, Mapping[str, float]],
 ) -> Summary:
-    """One table's part of the report: the mean and standard deviation over splits of every score."""
+    """One table's part of the report: the mean and standard deviation over draws of every score."""
     groups: dict[str, dict[int, list[Mapping[str, float]]]] = {}
     for job, job_scores in sorted(results.items(), key=lambda item: (item[0].model != SURROGATE, item[0])):
         groups.setdefault(job.model, {}).setdefault(job.size, []).append(job_scores)
@@ -56,7 +56,7 @@ def summarise_table(
 def _mean_and_std(rows: Sequence[Mapping[str, float]]) -> Summary:
     names = [name for name in rows[0] if all(name in row for row in rows)]
     values = {name: np.array([row[name] for row in rows]) for name in names}
-    return {"splits": len(rows)} | {
+    return {"draws": len(rows)} | {
         name: rounded({"mean": float(v.mean()), "std": float(v.std())}) for name, v in values.items()
     }
 
@@ -151,8 +151,8 @@ def _head(summary: Mapping[str, Any], numbers: str) -> str:
         f"{versions}; the numbers behind it lie in "
         f"`{numbers}`. Do not edit.\n\n"
         "Every model is trained on N random architectures and scored on **all** others, against the mean "
-        "over seeds; figures are means over the random splits. Encodings and settings were chosen on "
-        "CIFAR-10 validation accuracy alone, on other splits than these, and left as they are for the other "
+        "over seeds; figures are means over the random draws. Encodings and settings were chosen on "
+        "CIFAR-10 validation accuracy alone, on other draws than these, and left as they are for the other "
         "data sets."
     )
 
@@ -196,9 +196,9 @@ def _score_table(own: Mapping[str, Any], ceilings: Mapping[str, Mapping[str, flo
     rows = [
         [label, *(show(scores, name) for scores in [*own.values(), *limits])] for label, name, show in shown
     ]
-    splits = [str(scores["splits"]) for scores in own.values()]
+    draws = [str(scores["draws"]) for scores in own.values()]
     heads = ["surrogate, N =", *own, "one seed for another", "class mean"]
-    return markdown_table(heads, [*rows, ["random splits", *splits, "–", "–"]])
+    return markdown_table(heads, [*rows, ["random draws", *draws, "–", "–"]])
 
 
 def _model_table(models: Mapping[str, Any], score: str, label: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes
 from nb201env.space import SIZE
-from nb201env.surrogate.fidelity.protocol import random_split
+from nb201env.surrogate.fidelity.protocol import random_draw
 from nb201env.surrogate.model import Surrogate, fit_surrogate
 from nb201env.table import Table, write_table
 from nb201env.tables import open_table
@@ -32,7 +32,7 @@ def truth(table: Table) -> FloatArray:
 
 @pytest.fixture(scope="session")
 def train(truth: FloatArray) -> IntArray:
-    return random_split(truth, 150, 50)[0]
+    return random_draw(truth, 150, 50)[0]
 
 
 @pytest.fixture(scope="session")

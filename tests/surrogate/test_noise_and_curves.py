@@ -12,7 +12,7 @@ from nb201env.classes import canonical_classes, representatives
 from nb201env.space import SIZE, all_ops
 from nb201env.surrogate.boosting import VarianceModel
 from nb201env.surrogate.curves import CurveRegressor
-from nb201env.surrogate.fidelity.protocol import random_split
+from nb201env.surrogate.fidelity.protocol import random_draw
 from nb201env.surrogate.metrics import noise_distance
 from nb201env.surrogate.model import Surrogate, fit_surrogate
 from nb201env.surrogate.noise import NoiseModel
@@ -23,7 +23,7 @@ from tests.surrogate.conftest import CURVE_EPOCHS, SMALL
 
 
 def test_imagined_runs_spread_like_real_seeds(table: Table, truth: FloatArray) -> None:
-    train, rest = random_split(truth, 1563, 0)
+    train, rest = random_draw(truth, 1563, 0)
     runs = table.runs(split="valid", epochs=200)
     model = NoiseModel().fit(all_ops()[train], runs[train])
     both = rest[~np.isnan(runs[rest, :2]).any(axis=1)]
@@ -35,7 +35,7 @@ def test_imagined_runs_spread_like_real_seeds(table: Table, truth: FloatArray) -
 
 
 def test_noise_is_larger_where_seeds_disagree_more(table: Table, truth: FloatArray) -> None:
-    train, rest = random_split(truth, 1563, 1)
+    train, rest = random_draw(truth, 1563, 1)
     runs = table.runs(split="valid", epochs=200)
     model = NoiseModel().fit(all_ops()[train], runs[train])
     deviation = model.deviation(all_ops()[rest])

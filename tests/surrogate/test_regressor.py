@@ -20,7 +20,7 @@ from nb201env.comparison import kendall
 from nb201env.container import Container, write
 from nb201env.space import SIZE, all_ops
 from nb201env.surrogate import boosting, storage
-from nb201env.surrogate.fidelity.protocol import random_split
+from nb201env.surrogate.fidelity.protocol import random_draw
 from nb201env.surrogate.fidelity.report import LEVELS
 from nb201env.surrogate.metrics import calibration, top_kendall_tau
 from nb201env.surrogate.model import Surrogate
@@ -75,7 +75,7 @@ _CACHE: list[SurrogateRegressor] = []
 def _quick() -> SurrogateRegressor:
     if not _CACHE:
         truth = open_table("cifar10-valid-200").accuracy(split="valid", epochs=200, run="mean")
-        train = random_split(truth, 60, 3)[0]
+        train = random_draw(truth, 60, 3)[0]
         _CACHE.append(SurrogateRegressor(**SMALL, random_state=0).fit(all_ops()[train], truth[train]))
     return _CACHE[0]
 
@@ -150,10 +150,10 @@ def test_bad_data_is_refused(truth: FloatArray) -> None:
 
 @pytest.mark.parametrize("size", [78, 156, 469, 781, 1563])
 def test_kendall_tau_stays_above_the_must_values(truth: FloatArray, size: int) -> None:
-    """Splits of the fidelity report; a single split may miss the goal, its mean must not miss "must"."""
+    """Draws of the fidelity report; a single draw may miss the goal, its mean must not miss "must"."""
     taus = []
     for number in (0, 1):
-        train, rest = random_split(truth, size, number)
+        train, rest = random_draw(truth, size, number)
         model = SurrogateRegressor(random_state=number, n_jobs=2).fit(all_ops()[train], truth[train])
         predicted, deviation = model.predict(all_ops()[rest], return_std=True)
         taus.append(kendall(truth[rest], predicted))
@@ -167,7 +167,7 @@ def test_kendall_tau_stays_above_the_must_values(truth: FloatArray, size: int) -
 
 
 def test_the_graph_encoding_beats_onehot(truth: FloatArray) -> None:
-    train, rest = random_split(truth, 156, 0)
+    train, rest = random_draw(truth, 156, 0)
     taus = []
     for encoding in ("onehot", "canonical", "paths+graph"):
         model = SurrogateRegressor(encoding=encoding, random_state=0, n_members=4)
@@ -178,7 +178,7 @@ def test_the_graph_encoding_beats_onehot(truth: FloatArray) -> None:
 
 
 def test_a_known_data_set_helps(truth: FloatArray) -> None:
-    train, rest = random_split(truth, 40, 0)
+    train, rest = random_draw(truth, 40, 0)
     taus = []
     for encoding in ("paths+graph", "paths+graph+transfer:cifar100-200:valid:200"):
         model = SurrogateRegressor(encoding=encoding, random_state=0)

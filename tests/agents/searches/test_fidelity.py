@@ -252,6 +252,12 @@ def test_what_else_was_searched_before_does_not_count(compared: Compared) -> Non
     ]
 
 
+def test_searches_of_another_budget_are_not_taken_for_those_asked_for(compared: Compared) -> None:
+    folder, _, _ = compared
+    with pytest.raises(ValueError, match="of another configuration.*choose another --out"):
+        compare(SearchPlan(SMALL.surrogate, SMALL.agents, SMALL.seeds, queries=20), folder)
+
+
 def test_one_search_of_one_agent_is_reported_without_what_it_cannot_tell(
     compared: Compared, tmp_path: Path
 ) -> None:

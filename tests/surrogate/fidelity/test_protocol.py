@@ -1,4 +1,4 @@
-"""The measurement: splits, baselines, ceilings, keeping results, transfer."""
+"""The measurement: draws, baselines, ceilings, keeping results, transfer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
 from nb201env.space import SIZE, all_ops
 from nb201env.surrogate.fidelity import baselines, protocol
-from nb201env.surrogate.fidelity.protocol import Job, random_split
+from nb201env.surrogate.fidelity.protocol import Job, random_draw
 from nb201env.surrogate.fidelity.transfer import transfer_row
 from nb201env.table import Table
 from nb201env.tables import open_table
@@ -22,26 +22,26 @@ from nb201env.tables import open_table
 
 @given(st.integers(2, 15_000), st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
-def test_splits_are_disjoint_and_cover_everything(size: int, number: int) -> None:
-    train, rest = random_split(np.ones(SIZE), size, number)
+def test_draws_are_disjoint_and_cover_everything(size: int, number: int) -> None:
+    train, rest = random_draw(np.ones(SIZE), size, number)
     assert len(train) == size
     np.testing.assert_array_equal(np.sort(np.concatenate([train, rest])), np.arange(SIZE))
-    smaller = random_split(np.ones(SIZE), max(2, size // 2), number)[0]
+    smaller = random_draw(np.ones(SIZE), max(2, size // 2), number)[0]
     assert set(smaller) <= set(train)
 
 
-def test_splits_leave_unknown_values_out() -> None:
+def test_draws_leave_unknown_values_out() -> None:
     truth = np.full(SIZE, np.nan)
     truth[[5, 9, 100, 700]] = 0.5
-    train, rest = random_split(truth, 2, 0)
+    train, rest = random_draw(truth, 2, 0)
     assert set(train) | set(rest) == {5, 9, 100, 700}
     with pytest.raises(ValueError, match="between 2 and 2, so that some remain; got 4"):
-        random_split(truth, 4, 0)
+        random_draw(truth, 4, 0)
 
 
 @pytest.mark.parametrize("name", baselines.NAMES)
 def test_every_model_learns_something(truth: FloatArray, name: str) -> None:
-    train, rest = random_split(truth, 60, 0)
+    train, rest = random_draw(truth, 60, 0)
     model = baselines.model(name, 0).fit(all_ops()[train], truth[train])
     rest = rest[::20]
     predicted = model.predict(all_ops()[rest])
@@ -68,7 +68,7 @@ def test_ceilings_of_the_official_numbers(table: Table) -> None:
 
 def test_results_are_kept_and_not_measured_again(table: Table, tmp_path: Path) -> None:
     keep = tmp_path / "kept" / "measured.jsonl"
-    todo = list(protocol.jobs(table, ["k-nearest", "surrogate"], [25], splits=2))
+    todo = list(protocol.jobs(table, ["k-nearest", "surrogate"], [25], draws=2))
     measured: list[Job] = []
     first = protocol.run_jobs(table, todo[:3], keep, split="valid", epochs=200, progress=measured.append)
     assert measured == todo[:3]
@@ -79,7 +79,7 @@ def test_results_are_kept_and_not_measured_again(table: Table, tmp_path: Path) -
 
 def test_measuring_goes_on_where_it_stopped(table: Table, tmp_path: Path) -> None:
     keep = tmp_path / "measured.jsonl"
-    todo = list(protocol.jobs(table, ["ridge"], [25], splits=3))
+    todo = list(protocol.jobs(table, ["ridge"], [25], draws=3))
     protocol.run_jobs(table, todo[:2], keep, split="valid", epochs=200)
     with open(keep, "a", encoding="utf-8") as file:
         file.write('{"table": "cut sho')
@@ -101,7 +101,7 @@ def test_a_foreign_file_of_results_is_named(tmp_path: Path) -> None:
 def test_the_gaussian_process_stops_where_it_costs_too_much(table: Table) -> None:
     sizes = {job.size for job in protocol.jobs(table, ["gaussian-process"], protocol.SIZES)}
     assert sizes == {20, 78, 156, 469, 781, 1563}
-    assert len(list(protocol.jobs(table, ["surrogate"]))) == len(protocol.SIZES) * protocol.SPLITS
+    assert len(list(protocol.jobs(table, ["surrogate"]))) == len(protocol.SIZES) * protocol.DRAWS
 
 
 def test_transfer_compares_three_ways(table: Table) -> None:

@@ -28,8 +28,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     """A real evaluation, as small as one gets."""
     out = tmp_path_factory.mktemp("report")
     plan = Plan(
-        tables=("cifar10-valid-200",), split="valid", epochs=200, out=out, sizes=(20, 78), splits=2,
-        models=("surrogate", "k-nearest"), transfer_splits=0,
+        tables=("cifar10-valid-200",), split="valid", epochs=200, out=out, sizes=(20, 78), draws=2,
+        models=("surrogate", "k-nearest"), transfer_draws=0,
     )  # fmt: skip
     return out, evaluate(plan)
 
@@ -67,11 +67,20 @@ def test_writing_again_gives_the_same_bytes(tiny: tuple[Path, dict[str, Any]], t
 
 def test_other_epochs_are_measured_anew_in_the_same_folder(epoch_table: str, tmp_path: Path) -> None:
     def ridge(epochs: int, folder: str) -> dict[str, Any]:
-        plan = Plan((epoch_table,), "valid", epochs, tmp_path / folder, (20,), splits=1, models=("ridge",))
+        plan = Plan((epoch_table,), "valid", epochs, tmp_path / folder, (20,), draws=1, models=("ridge",))
         return evaluate(plan)
 
     ridge(6, "shared")
     assert ridge(12, "shared") == ridge(12, "own")
+
+
+def test_transfer_from_a_table_without_a_name_is_refused_before_anything_is_measured(
+    epoch_table: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match="'curves-12' does not open .* --transfer-draws 0"):
+        evaluate(Plan((epoch_table, "cifar100-200"), "valid", 12, out, (20,)))
+    assert not out.exists()
 
 
 def test_a_report_that_breaks_off_leaves_the_one_before(
@@ -102,13 +111,13 @@ def test_a_missed_goal_is_said(table: Table) -> None:
     assert "Every goal is reached." in section(0.821)
 
 
-def test_scores_that_some_splits_lack_are_left_out(table: Table) -> None:
+def test_scores_that_some_draws_lack_are_left_out(table: Table) -> None:
     results = {
         Job(table.id, "surrogate", 30, 0): {"kendall_tau": 0.5, "noise_ks": 0.1},
         Job(table.id, "surrogate", 30, 1): {"kendall_tau": 0.7},
     }
     summary = report.summarise_table(table, "valid", 200, results, NO_CEILINGS)
-    assert summary["models"]["surrogate"]["30"] == {"splits": 2, "kendall_tau": {"mean": 0.6, "std": 0.1}}
+    assert summary["models"]["surrogate"]["30"] == {"draws": 2, "kendall_tau": {"mean": 0.6, "std": 0.1}}
 
 
 def test_a_score_that_is_not_defined_is_a_dash(table: Table) -> None:
@@ -147,6 +156,6 @@ def test_the_committed_report_is_whole() -> None:
         assert table["id"] == open_table(table["name"]).id
         own = table["models"]["surrogate"]
         assert list(own) == ["20", "78", "156", "469", "781", "1563", "3125", "7812"]
-        assert all(scores["splits"] == 10 for scores in own.values())
+        assert all(scores["draws"] == 10 for scores in own.values())
     searched = summary["searches"]["surrogate"]
     assert searched["id"] == open_table(searched["name"]).id
