@@ -203,7 +203,7 @@ class NB201Env(gym.Env[Observation, Any]):
         try:
             op = _OP_NUMBERS[action]
         except (KeyError, TypeError):
-            op = _number(action, _OP_NUMBERS)
+            op = _number(action, NUM_OPS)
         step = self._steps
         self._ops[step] = op
         self._index = self._index * NUM_OPS + op
@@ -232,7 +232,7 @@ class NB201Env(gym.Env[Observation, Any]):
         return info
 
     def _edit(self, action: Any) -> StepResult:
-        edge, op = divmod(_number(action, _EDIT_NUMBERS), NUM_OPS)
+        edge, op = divmod(_number(action, NUM_EDGES * NUM_OPS), NUM_OPS)
         before = self._score
         index = self._index + (op - int(self._ops[edge])) * NUM_OPS ** (NUM_EDGES - 1 - edge)
         info = self._search.query(index)
@@ -251,15 +251,14 @@ class NB201Env(gym.Env[Observation, Any]):
 
 
 _OP_NUMBERS = {n: n for n in range(NUM_OPS)}
-_EDIT_NUMBERS = {n: n for n in range(NUM_EDGES * NUM_OPS)}
 
 
-def _number(action: Any, allowed: dict[int, int]) -> int:
+def _number(action: Any, below: int) -> int:
     """The action as a plain int, from an int, a numpy integer or an array of one integer."""
     array = np.asarray(action)
-    if array.size == 1 and array.dtype.kind in "iu" and array.item() in allowed:
+    if array.size == 1 and array.dtype.kind in "iu" and 0 <= array.item() < below:
         return int(array.item())
-    raise ValueError(f"the action must be one integer in 0..{len(allowed) - 1}; got {action!r}")
+    raise ValueError(f"the action must be one integer in 0..{below - 1}; got {action!r}")
 
 
 def _ops_of(action: Any) -> IntArray:
