@@ -189,15 +189,13 @@ class ResultsCount:
     def _at(self, column: str, iepoch: int) -> float:
         held = self._by_epoch(column)
         if iepoch not in held:
-            recorded = [epoch - 1 for epoch in self._recorded(column)]
+            known = column in self._table.columns
+            recorded = [epoch - 1 for epoch in self._table.recorded_epochs(column)] if known else []
             raise NotRecorded(
                 f"{self._table.name} does not record {column!r} at iepoch={iepoch}; "
                 f"recorded: {ranges(recorded) or 'none'} (counted from 0)"
             )
         return held[iepoch]
-
-    def _recorded(self, column: str) -> tuple[int, ...]:
-        return self._table.recorded_epochs(column) if column in self._table.columns else ()
 
     def _of_run(self, column: str) -> FloatArray:
         values = self._table.record(self._architecture, column)
