@@ -151,7 +151,9 @@ def parse_budget(text: str) -> Budget:
 
 def format_budget(budget: Budget) -> str:
     """The text that `parse_budget` reads."""
-    return f"{budget['budget_seconds']:g}s" if "budget_seconds" in budget else str(budget["budget_queries"])
+    if "budget_seconds" in budget:
+        return f"{str(budget['budget_seconds']).removesuffix('.0')}s"
+    return str(budget["budget_queries"])
 
 
 def read_numbers(text: str, option: str) -> tuple[int, ...]:
