@@ -53,13 +53,15 @@ def to_nats(
 
     Raises:
         NotRecorded: If a table lacks what the layout cannot do without.
-        ValueError: If a table is of no official task or schedule.
+        ValueError: If a table is of no official task or schedule, or two are of the same.
     """
     folder = Path(folder)
     by_schedule: dict[str, dict[str, Path]] = {}
     for table in tables:
         task = _check(table)
-        by_schedule.setdefault(str(table.epochs), {})[task] = table.container.path
+        if task in by_schedule.setdefault(str(table.epochs), {}):
+            raise ValueError(f"two tables of {task} with {table.epochs} epochs; give one of them")
+        by_schedule[str(table.epochs)][task] = table.container.path
     folder.mkdir(parents=True, exist_ok=True)
     meta = {
         "meta_archs": official_strings(),

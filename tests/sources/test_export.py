@@ -57,6 +57,13 @@ def test_tables_that_lack_what_the_layout_needs_are_refused(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+def test_of_two_tables_none_is_dropped(official_tables: dict[str, Table], tmp_path: Path) -> None:
+    table = official_tables["cifar100-200"]
+    with pytest.raises(ValueError, match="two tables of cifar100 with 200 epochs"):
+        to_nats([table, table], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_rows_come_back(official_tables: dict[str, Table], tmp_path: Path, ending: str) -> None:
     table = official_tables["cifar100-200"]
