@@ -96,7 +96,7 @@ class Options:
                 hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
                 raise TypeError(f"unknown argument {name!r}; {hint}")
         limit = arguments.get("limit")
-        if isinstance(limit, Mapping):
+        if limit is not None and not isinstance(limit, Limit):
             try:
                 limit = Limit(**limit)
             except TypeError as error:
