@@ -280,7 +280,7 @@ def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | N
             f"got {options!r} with actions={actions!r}"
         )
     epochs = options.get("epochs")
-    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int | np.integer)):
         raise ValueError(f"reset options: epochs must be an integer; got {epochs!r}")
     start: ArchitectureLike | None = options.get("architecture")
-    return None if start is None else index_of(start), epochs
+    return None if start is None else index_of(start), None if epochs is None else int(epochs)
