@@ -308,9 +308,14 @@ class Table:
         if values.ndim == 1:
             return values
         if run == "mean":
-            count = (~np.isnan(values)).sum(axis=1)
-            return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))
+            return mean_over_runs(values)
         return values[:, self.seeds.index(run)]
+
+
+def mean_over_runs(values: FloatArray) -> FloatArray:
+    """The mean over the recorded runs of every row [rows, runs]; NaN where there is none."""
+    count = (~np.isnan(values)).sum(axis=1)
+    return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))
 
 
 def _decode(raw: Array, spec: Mapping[str, Any]) -> FloatArray:

@@ -84,7 +84,7 @@ def millions(table: Table, column: str) -> FloatArray:
     if column not in table.columns or table.values(column).ndim == 1:
         return comparison.costs(table, column) / 1e6
     values = table.values(column) / 1e6
-    agree = np.nanmax(values, axis=1) - np.nanmin(values, axis=1) < 1e-5
+    agree = np.fmax.reduce(values, axis=1) - np.fmin.reduce(values, axis=1) < 1e-5
     right = values[:, table.seeds.index(888)] if 888 in table.seeds else mean_of_held(values)
     return np.where(agree, mean_of_held(values), right)
 
