@@ -167,7 +167,7 @@ def read_numbers(text: str, option: str) -> tuple[int, ...]:
 def read_share(text: str) -> tuple[int, int]:
     """Read "2/5", the second of five shares."""
     part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise ValueError(f"--share looks like 2/5, the second of five shares; got {text!r}")
     return int(part), int(parts)
 
