@@ -16,7 +16,7 @@ from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.ledger import Info, Ledger
 from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
-from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
+from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
 from nb201env.table import Table
 from nb201env.tables import open_table
@@ -188,9 +188,7 @@ class NB201Env(gym.Env[Observation, Any]):
 
     def action_masks(self) -> BoolArray:
         """Which actions change the cell, as MaskablePPO and `Discrete.sample(mask=)` want them."""
-        if self.options.actions == "edit":
-            return edit_mask(self._ops)
-        return np.ones(NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS, dtype=np.bool_)
+        return action_mask(self.options.actions, self._ops)
 
     @property
     def recorded_epochs(self) -> tuple[int, ...]:
