@@ -28,8 +28,6 @@ _LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, MUTED)
 OP_NAMES = ("none", "skip", "conv 1×1", "conv 3×3", "pool 3×3")
 
 COUNTS = {"macs": "multiply-accumulates", "params": "parameters"}
-COSTS = (*COUNTS, "latency")
-"""What the landscape can be drawn against."""
 
 
 def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
@@ -37,7 +35,7 @@ def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
 
     Args:
         table: Gives the data set, and the columns that it records.
-        kind: One of `COSTS`, or a column of the table that belongs to the architecture.
+        kind: "macs", "params", "latency", or a column of the table that belongs to the architecture.
 
     Raises:
         NotRecorded: If the table has no such column.

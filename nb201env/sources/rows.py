@@ -203,7 +203,7 @@ def _read_parquet(source: Path, key: str, names: list[str]) -> tuple[list[Any], 
             kind = table.schema.field(name).type
             if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
                 raise SourceError(source, name, f"expected numbers, got {kind}")
-            cells.append(table.column(name).cast("float64").to_numpy(zero_copy_only=False).astype(np.float64))
+            cells.append(table.column(name).cast("float64").to_numpy())
         return table.column(key).to_pylist(), cells
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(
