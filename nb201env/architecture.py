@@ -138,7 +138,7 @@ class Architecture:
         return [Architecture.from_index(i) for i in neighbours(self.index).tolist()]
 
     def mutate(self, rng: np.random.Generator, edges: str = "uniform") -> Architecture:
-        """One random neighbour; see `mutate`."""
+        """One random neighbour; see `nb201env.space.mutate`."""
         return Architecture.from_index(int(mutate(self.index, rng, edges)))
 
     def draw(self) -> str:

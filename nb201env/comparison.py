@@ -12,7 +12,7 @@ from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.official import DATASETS
 from nb201env.space import SIZE
-from nb201env.table import NotRecorded, Table
+from nb201env.table import NotRecorded, Table, mean_over_runs
 
 
 def kendall(a: FloatArray, b: FloatArray) -> float:
@@ -148,7 +148,7 @@ def costs(table: Table, name: str) -> FloatArray:
     """
     if name in table.columns:
         values = table.values(name)
-        return values if values.ndim == 1 else np.asarray(np.nanmean(values, axis=1))
+        return values if values.ndim == 1 else mean_over_runs(values)
     if name in cost.CLOSED_FORMS and table.dataset in DATASETS:
         return cost.CLOSED_FORMS[name](np.arange(SIZE), table.dataset).astype(np.float64)
     raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")

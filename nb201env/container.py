@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,11 +62,7 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Map
     data = {name: _little_endian(name, arrays[name]) for name in sorted(arrays)}
     full = dict(manifest) | {
         "arrays": {
-            name: {
-                "dtype": _CODES[array.dtype],
-                "shape": list(array.shape),
-                "sha256": _sha256(array),
-            }
+            name: {"dtype": _CODES[array.dtype], "shape": list(array.shape), "sha256": _sha256(array)}
             for name, array in data.items()
         }
     }
@@ -113,8 +110,8 @@ class Container:
             DamagedTable: If its bytes are not those that were written.
         """
         if name not in self._checked:
-            if self.damage(name):
-                raise DamagedTable(self.damage(name))
+            if problem := self.damage(name):
+                raise DamagedTable(problem)
             self._checked[name] = self._view(name)
         return self._checked[name]
 
@@ -161,24 +158,16 @@ def _order(specs: Mapping[str, Any]) -> list[str]:
 def _offsets(specs: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     offsets, start = {}, 0
     for name in _order(specs):
-        count = 1
-        for length in specs[name]["shape"]:
-            count *= length
-        end = start + count * _DTYPES[specs[name]["dtype"]].itemsize
+        end = start + math.prod(specs[name]["shape"]) * _DTYPES[specs[name]["dtype"]].itemsize
         offsets[name], start = (start, end), end
     return offsets
 
 
 def _header(manifest: Manifest) -> bytes:
     specs = manifest["arrays"]
-    offsets = _offsets(specs)
     tensors = {
-        name: {
-            "dtype": specs[name]["dtype"],
-            "shape": specs[name]["shape"],
-            "data_offsets": list(offsets[name]),
-        }
-        for name in _order(specs)
+        name: {"dtype": specs[name]["dtype"], "shape": specs[name]["shape"], "data_offsets": list(place)}
+        for name, place in _offsets(specs).items()
     }
     metadata = {"format": FORMAT, "id": manifest_id(manifest), "manifest": _canonical(manifest)}
     text = json.dumps({"__metadata__": metadata} | tensors, separators=(",", ":")).encode()

@@ -40,7 +40,7 @@ def command_line() -> str:
 
 def print_error(message: object) -> None:
     """Write one line to stderr: "error: " and the message as it is."""
-    line = " ".join(str(message).split("\n"))
+    line = str(message).replace("\n", " ")
     typer.echo(f"{typer.style('error:', fg='red')} {line}", err=True)
 
 

@@ -28,8 +28,6 @@ _LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, MUTED)
 OP_NAMES = ("none", "skip", "conv 1×1", "conv 3×3", "pool 3×3")
 
 COUNTS = {"macs": "multiply-accumulates", "params": "parameters"}
-COSTS = (*COUNTS, "latency")
-"""What the landscape can be drawn against."""
 
 
 def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
@@ -37,7 +35,7 @@ def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
 
     Args:
         table: Gives the data set, and the columns that it records.
-        kind: One of `COSTS`, or a column of the table that belongs to the architecture.
+        kind: "macs", "params", "latency", or a column of the table that belongs to the architecture.
 
     Raises:
         NotRecorded: If the table has no such column.
@@ -79,9 +77,8 @@ def landscape(
     best = int(front[-1])
     axes.annotate(f"best: {100 * accuracy[best]:.2f} %", (costs[best], 100 * accuracy[best]), xytext=(-6, 10),
                   textcoords="offset points", ha="right", color=RED, fontsize=9)  # fmt: skip
-    bar = figure.colorbar(
-        _solid(dots, plt), ax=axes, boundaries=np.arange(-0.5, 6.6), ticks=range(7), pad=0.02
-    )
+    solid = plt.cm.ScalarMappable(norm=dots.norm, cmap=dots.cmap)  # not half-transparent, as the dots are
+    bar = figure.colorbar(solid, ax=axes, boundaries=np.arange(-0.5, 6.6), ticks=range(7), pad=0.02)
     bar.set_label("3×3 convolutions in the cell", color=INK)
     bar.outline.set_visible(False)
     axes.set_xlabel(label if shown is costs else f"{label}; dots spread sideways")
@@ -197,7 +194,8 @@ def ranks(tables: Sequence[Table], path: str | os.PathLike[str], *, split: str) 
         raise ValueError("ranks compares tables with each other; give at least two")
     scores = [final_accuracy(table, split) for table in tables]
     held = ~np.isnan(np.array([score for score, _ in scores])).any(axis=0)
-    positions = [_ranks(score[held]) for score, _ in scores]
+    # Rank 1 for the best; ties by position.
+    positions = [np.argsort(np.argsort(-score[held], kind="stable")) + 1 for score, _ in scores]
     plt = _pyplot()
     count = len(tables) - 1
     figure, grid = plt.subplots(1, count, figsize=(0.6 + 4.9 * count, 4.9), squeeze=False)
@@ -251,14 +249,6 @@ def curves(
     return {"epochs": list(epochs), "mean": data}
 
 
-def _ranks(score: FloatArray) -> FloatArray:
-    """Rank 1 for the best; ties by position."""
-    order = np.argsort(-score, kind="stable")
-    positions = np.empty(len(score))
-    positions[order] = np.arange(1, len(score) + 1)
-    return positions
-
-
 def _spread(costs: FloatArray) -> FloatArray:
     """Costs that take few values, moved a little sideways so that dots don't hide each other."""
     steps = np.unique(costs[~np.isnan(costs)])
@@ -284,11 +274,6 @@ def _title(table: Table, epochs: int) -> str:
 def _pyplot() -> Any:
     require("matplotlib", "plots").use("Agg")
     return require("matplotlib.pyplot", "plots")
-
-
-def _solid(dots: Any, plt: Any) -> Any:
-    """The colours of half-transparent dots, in full, for the colour bar."""
-    return plt.cm.ScalarMappable(norm=dots.norm, cmap=dots.cmap)
 
 
 def _finish(axes: Any, title: str, *, grid: bool = True) -> None:

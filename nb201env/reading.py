@@ -151,7 +151,9 @@ def parse_budget(text: str) -> Budget:
 
 def format_budget(budget: Budget) -> str:
     """The text that `parse_budget` reads."""
-    return f"{budget['budget_seconds']:g}s" if "budget_seconds" in budget else str(budget["budget_queries"])
+    if "budget_seconds" in budget:
+        return f"{str(budget['budget_seconds']).removesuffix('.0')}s"
+    return str(budget["budget_queries"])
 
 
 def read_numbers(text: str, option: str) -> tuple[int, ...]:
@@ -165,7 +167,7 @@ def read_numbers(text: str, option: str) -> tuple[int, ...]:
 def read_share(text: str) -> tuple[int, int]:
     """Read "2/5", the second of five shares."""
     part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise ValueError(f"--share looks like 2/5, the second of five shares; got {text!r}")
     return int(part), int(parts)
 

@@ -30,7 +30,7 @@ EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2
 
 NUM_OPS = len(OPS)
 NUM_EDGES = len(EDGES)
-SIZE = NUM_OPS**NUM_EDGES
+SIZE: int = NUM_OPS**NUM_EDGES
 
 NONE, SKIP, CONV1X1, CONV3X3, POOL = range(NUM_OPS)
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from nb201env.architecture import Architecture, ArchitectureLike, all_strings, index_of
 from nb201env.arrays import Array, FloatArray, IntArray
-from nb201env.container import Container, DamagedTable, Manifest, write
+from nb201env.container import Container, DamagedTable, write
 from nb201env.extras import require
 from nb201env.space import SIZE, official_index_of
 
@@ -308,9 +308,14 @@ class Table:
         if values.ndim == 1:
             return values
         if run == "mean":
-            count = (~np.isnan(values)).sum(axis=1)
-            return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))
+            return mean_over_runs(values)
         return values[:, self.seeds.index(run)]
+
+
+def mean_over_runs(values: FloatArray) -> FloatArray:
+    """The mean over the recorded runs of every row [rows, runs]; NaN where there is none."""
+    count = (~np.isnan(values)).sum(axis=1)
+    return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))
 
 
 def _decode(raw: Array, spec: Mapping[str, Any]) -> FloatArray:
@@ -373,17 +378,3 @@ def ranges(epochs: Sequence[int]) -> str:
     """Epochs as text: "1..200" if none is left out between the first and the last, else all of them."""
     whole = len(epochs) > 2 and list(epochs) == list(range(epochs[0], epochs[-1] + 1))
     return f"{epochs[0]}..{epochs[-1]}" if whole else ", ".join(map(str, epochs))
-
-
-__all__ = [
-    "DamagedTable",
-    "FloatArray",
-    "Manifest",
-    "NotRecorded",
-    "Result",
-    "Run",
-    "Table",
-    "ranges",
-    "verify_file",
-    "write_table",
-]

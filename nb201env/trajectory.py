@@ -169,9 +169,7 @@ def read(path: str | os.PathLike[str]) -> Trajectory:
         BadTrajectory: If it is not one.
         FileNotFoundError: If there is no such file.
     """
-    with open(path, encoding="utf-8", errors="replace") as file:
-        lines = list(_parse(path, file))
-    _check_header(path, lines)
+    lines = _lines(path)
     complete = "end" in lines[-1]
     queries = lines[1:-1] if complete else lines[1:]
     for number, query in enumerate(queries, start=2):
@@ -187,17 +185,18 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         BadTrajectory: If it is no header.
         FileNotFoundError: If there is no such file.
     """
+    return _lines(path, most=1)[0]
+
+
+def _lines(path: str | os.PathLike[str], most: int | None = None) -> list[dict[str, Any]]:
+    """The header, checked, and the lines after it; `most` lines if given."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        lines = list(islice(_parse(path, file), 1))
-    _check_header(path, lines)
-    return lines[0]
-
-
-def _check_header(path: str | os.PathLike[str], lines: list[dict[str, Any]]) -> None:
+        lines = list(islice(_parse(path, file), most))
     if not lines or lines[0].get("format") != FORMAT:
         raise BadTrajectory(f"{path}: not a trajectory file (its first line is no header)")
     if lines[0].get("version") != VERSION:
         raise BadTrajectory(f"{path}: version {lines[0].get('version')}; this program reads {VERSION}")
+    return lines
 
 
 def _parse(path: str | os.PathLike[str], lines: Iterable[str]) -> Iterator[dict[str, Any]]:

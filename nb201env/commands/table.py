@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from nb201env import comparison
 from nb201env.architecture import Architecture
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
 from nb201env.extras import require
@@ -249,11 +250,9 @@ def best(
 
     Example: nb201 table best cifar100-200 --split valid --epochs 200 --top 5 --max-params 0.5
     """
-    from nb201env import plots
-
     opened = open_table(table)
     accuracy = opened.accuracy(split=split, epochs=epochs, run="mean")
-    sizes = {kind: plots.costs_of(opened, kind)[0] for kind in ("params", "macs")}
+    sizes = {kind: comparison.costs(opened, kind) / 1e6 for kind in ("params", "macs")}
     for kind, limit in (("params", max_params), ("macs", max_macs)):
         if limit is not None:
             accuracy = np.where(sizes[kind] <= limit, accuracy, np.nan)
@@ -292,8 +291,6 @@ def compare(
 
     Example: nb201 table compare cifar10-valid-200 cifar100-200 --split valid --epochs 200
     """
-    from nb201env import comparison
-
     one, two = open_table(a), open_table(b)
     split_b, epochs_b = split_b or split, epochs_b or epochs
     found = comparison.compare(one.accuracy(split=split, epochs=epochs, run="mean"),

@@ -75,8 +75,7 @@ def _tables(tables: Tables) -> dict[str, Table]:
 
 
 def _open(folder: Path) -> dict[str, Table]:
-    paths = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
-    return _measured({path.stem: open_table(path) for path in paths})
+    return _measured({path.stem: open_table(path) for path in sorted(folder.glob(f"*{SUFFIX}"))})
 
 
 def _measured(tables: dict[str, Table]) -> dict[str, Table]:

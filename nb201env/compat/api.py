@@ -13,10 +13,10 @@ from nb201env.architecture import Architecture, official_strings
 from nb201env.arrays import FloatArray
 from nb201env.classes import unique_string
 from nb201env.compat import traps
-from nb201env.compat.lookup import all_splits, known, mean_of_held, millions, remap, runs_held, sorted_rows
+from nb201env.compat.lookup import all_splits, known, mean_of_held, millions, remap, runs_held
 from nb201env.compat.results import ArchResults, ResultsCount, percent
 from nb201env.compat.text import describe
-from nb201env.compat.traps import UNSET, Info, Trap, Unset, trap
+from nb201env.compat.traps import UNSET, Info, Trap, Unset
 from nb201env.official import DATASETS, SCHEDULES, TASKS
 from nb201env.space import EDGES, OPS, SIZE, official_order
 from nb201env.table import NotRecorded, Table
@@ -80,11 +80,10 @@ class NATStopology:
     # -- architectures -----------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(SIZE)
+        return SIZE
 
     def __getitem__(self, index: int) -> str:
-        text: str = self.meta_archs[index]
-        return text
+        return self.meta_archs[index]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.meta_archs)
@@ -102,7 +101,7 @@ class NATStopology:
     def query_index_by_arch(self, arch: Any) -> int:
         """The official index of a string, an index, or an object with `tostr`."""
         if isinstance(arch, Architecture):
-            return int(arch.official_index)
+            return arch.official_index
         if isinstance(arch, int | np.integer):
             if not 0 <= arch < SIZE:
                 raise ValueError(f"an official index is in 0..{SIZE - 1}; got {arch}")
@@ -110,7 +109,7 @@ class NATStopology:
         text = arch.tostr() if hasattr(arch, "tostr") else arch
         index = self.archstr2index.get(text, -1) if isinstance(text, str) else -1
         if index < 0 and self.strict:
-            trap(traps.UNKNOWN, text=text)
+            raise Trap(traps.UNKNOWN.format(text=text))
         return index
 
     def get_unique_str(self, arch: Any) -> str:
@@ -158,9 +157,9 @@ class NATStopology:
 
     def statistics(self, dataset: str, hp: str | int) -> dict[int, int]:
         """How many architectures have how many runs."""
-        values = self._table(dataset, self._schedule(hp, "statistics"))
-        runs = runs_held(values).sum(axis=1)
-        return dict(Counter(runs[sorted_rows(self.evaluated_indexes)].tolist()))
+        table = self._table(dataset, self._schedule(hp, "statistics"))
+        runs = runs_held(table).sum(axis=1)
+        return dict(Counter(runs[official_order()[sorted(self.evaluated_indexes)]].tolist()))
 
     # -- numbers -----------------------------------------------------------------------------
 
@@ -195,7 +194,7 @@ class NATStopology:
         """
         if isinstance(is_random, Unset):
             if self.strict:
-                trap(traps.NO_RUN, method="get_more_info")
+                raise Trap(traps.NO_RUN.format(method="get_more_info"))
             is_random = True
         results = self.query_meta_info_by_index(index, self._schedule(hp, "get_more_info"))
         seeds = results.get_dataset_seeds(dataset)
@@ -203,7 +202,7 @@ class NATStopology:
             is_random = (random if self._rng is None else self._rng).choice(seeds)
         found, missing = all_splits(results, dataset, iepoch, is_random)
         if dataset in ("cifar10", "cifar10-valid"):
-            found["comment"] = f"trained on {self._tables_of(results)[dataset].manifest['task']['name']}"
+            found["comment"] = f"trained on {dataset}"
         return Info(found, missing)
 
     def get_cost_info(self, index: Any, dataset: str, hp: Hp = UNSET) -> dict[str, Any]:
@@ -213,9 +212,8 @@ class NATStopology:
 
     def get_latency(self, index: Any, dataset: str, hp: Hp = UNSET) -> float | None:
         """Seconds for a batch of 256 images."""
-        latency: float | None = self.get_cost_info(index, dataset, self._schedule(hp, "get_latency"))[
-            "latency"
-        ]
+        costs = self.get_cost_info(index, dataset, self._schedule(hp, "get_latency"))
+        latency: float | None = costs["latency"]
         return latency
 
     def simulate_train_eval(
@@ -237,8 +235,10 @@ class NATStopology:
         if "valid-accuracy" not in info:
             if self.strict:
                 recorded = self._table(key, epochs).recorded_epochs("valid_accuracy")
-                trap(traps.VALTEST, dataset=dataset, iepoch=iepoch, hp=repr(str(epochs)),
-                     recorded=f"iepoch={recorded[-1] - 1}" if recorded else "never")  # fmt: skip
+                when = f"iepoch={recorded[-1] - 1}" if recorded else "never"
+                raise Trap(
+                    traps.VALTEST.format(dataset=dataset, iepoch=iepoch, hp=f"'{epochs}'", recorded=when)
+                )
             last = self.get_more_info(index, key, None, epochs, True)
         accuracy = info["valid-accuracy"] if "valid-accuracy" in info else info["valtest-accuracy"]
         seconds = known(info, "train-all-time") + known(last, "valid-per-time")
@@ -329,13 +329,10 @@ class NATStopology:
     def _names(self) -> list[str]:
         return [table.name for tables in self._tables.values() for table in tables.values()]
 
-    def _tables_of(self, results: ArchResults) -> dict[str, Table]:
-        return self._tables[results.get_total_epoch()]
-
     def _schedule(self, hp: Hp, method: str) -> int:
         if isinstance(hp, Unset):
             if self.strict:
-                trap(traps.NO_SCHEDULE, method=method)
+                raise Trap(traps.NO_SCHEDULE.format(method=method))
             hp = "12"
         epochs = SCHEDULES.get(str(hp))
         if epochs not in self._tables:

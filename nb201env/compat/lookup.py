@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from nb201env import comparison
-from nb201env.arrays import BoolArray, FloatArray, IntArray
+from nb201env.arrays import BoolArray, FloatArray
 from nb201env.compat.results import ArchResults
 from nb201env.compat.traps import Info
 from nb201env.official import TASKS
-from nb201env.space import SIZE, official_order
+from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Table
 
 
@@ -84,7 +84,7 @@ def millions(table: Table, column: str) -> FloatArray:
     if column not in table.columns or table.values(column).ndim == 1:
         return comparison.costs(table, column) / 1e6
     values = table.values(column) / 1e6
-    agree = np.nanmax(values, axis=1) - np.nanmin(values, axis=1) < 1e-5
+    agree = np.fmax.reduce(values, axis=1) - np.fmin.reduce(values, axis=1) < 1e-5
     right = values[:, table.seeds.index(888)] if 888 in table.seeds else mean_of_held(values)
     return np.where(agree, mean_of_held(values), right)
 
@@ -94,8 +94,3 @@ def runs_held(table: Table) -> BoolArray:
     column = next(name for name in table.columns if name.endswith("_accuracy"))
     values = table.values(column, epochs=table.recorded_epochs(column)[-1])
     return np.asarray(~np.isnan(values.reshape(SIZE, -1)))
-
-
-def sorted_rows(official: set[int]) -> IntArray:
-    """The lexicographic indices of official ones."""
-    return official_order()[sorted(official)]

@@ -110,14 +110,14 @@ class ResultsCount:
         Raises:
             NotRecorded: If the accuracy was not recorded.
         """
-        return self._metrics("train", "train", iepoch)
+        return self._metrics("train", iepoch)
 
     def get_eval(self, name: str, iepoch: int | None = None) -> Metrics:
         """The same on one evaluation set after one epoch (None: the last)."""
         name = "x-valid" if name == "valid" else name
         if name not in self._splits:
             raise NotRecorded(f"{self._table.name} has no set {name!r}; it has {', '.join(self.eval_names)}")
-        return self._metrics(name, self._splits[name], iepoch)
+        return self._metrics(self._splits[name], iepoch)
 
     def get_times(self) -> dict[str, float | None]:
         """Seconds per epoch and in total, for training and for each evaluation set."""
@@ -164,7 +164,7 @@ class ResultsCount:
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _metrics(self, name: str, split: str, iepoch: int | None) -> Metrics:
+    def _metrics(self, split: str, iepoch: int | None) -> Metrics:
         iepoch = self.epochs - 1 if iepoch is None else iepoch
         if not 0 <= iepoch < self.epochs:
             raise ValueError(f"iepoch={iepoch} is not in 0..{self.epochs - 1}; epochs count from 0 here")
@@ -189,15 +189,13 @@ class ResultsCount:
     def _at(self, column: str, iepoch: int) -> float:
         held = self._by_epoch(column)
         if iepoch not in held:
-            recorded = [epoch - 1 for epoch in self._recorded(column)]
+            known = column in self._table.columns
+            recorded = [epoch - 1 for epoch in self._table.recorded_epochs(column)] if known else []
             raise NotRecorded(
                 f"{self._table.name} does not record {column!r} at iepoch={iepoch}; "
                 f"recorded: {ranges(recorded) or 'none'} (counted from 0)"
             )
         return held[iepoch]
-
-    def _recorded(self, column: str) -> tuple[int, ...]:
-        return self._table.recorded_epochs(column) if column in self._table.columns else ()
 
     def _of_run(self, column: str) -> FloatArray:
         values = self._table.record(self._architecture, column)
@@ -272,7 +270,7 @@ class ArchResults:
                 f"no run of architecture {self.arch_index} on {dataset!r}; "
                 f"there are runs on {', '.join(self.dataset_seed) or 'none'}"
             )
-        return copy.copy(self.dataset_seed[dataset])
+        return list(self.dataset_seed[dataset])
 
     def query(self, dataset: str, seed: int | None = None) -> Any:
         """The run of one seed, or all by seed."""

@@ -31,5 +31,6 @@ def _metrics(results: ArchResults, name: str) -> list[str]:
         if split in sets:
             found = results.get_metrics(name, sets[split])
             title = "test " if (name, split) == ("cifar10", "test") else split
-            parts.append(f"{title} : [loss = {found['loss']:.3f} & top1 = {found['accuracy']:.2f}%]")
+            loss = "None" if found["loss"] is None else f"{found['loss']:.3f}"
+            parts.append(f"{title} : [loss = {loss} & top1 = {found['accuracy']:.2f}%]")
     return parts

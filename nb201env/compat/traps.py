@@ -40,11 +40,6 @@ VALTEST = (
 )
 
 
-def trap(message: str, **values: Any) -> NoReturn:
-    """Raise a `Trap`."""
-    raise Trap(message.format(**values))
-
-
 class Info(dict[str, Any]):
     """The official dictionary of numbers, which explains the keys it lacks.
 

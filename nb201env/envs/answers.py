@@ -136,10 +136,7 @@ def _reward(
         return accuracy - optimum
     if limit is None:
         return accuracy
-    return _limited(accuracy, costs(table, limit.on)[:, None], limit)
-
-
-def _limited(accuracy: FloatArray, price: FloatArray, limit: Limit) -> FloatArray:
+    price = costs(table, limit.on)[:, None]
     if limit.how == "hard":
         return np.where(price <= limit.max, accuracy, 0.0)
     return np.asarray(accuracy * (price / limit.max) ** limit.exponent)

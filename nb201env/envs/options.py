@@ -7,10 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
 
-ACTIONS = ("build", "pick", "edit")
-OBSERVATIONS = ("ops", "onehot")
-REWARDS = ("accuracy", "regret")
-COSTS = ("params", "macs", "latency_seconds")
 RENDER_MODES = ("ansi", "rgb_array")
 
 
@@ -32,7 +28,7 @@ class Limit:
     exponent: float = -0.07
 
     def __post_init__(self) -> None:
-        _one_of("limit['on']", self.on, COSTS)
+        _one_of("limit['on']", self.on, ("params", "macs", "latency_seconds"))
         _one_of("limit['how']", self.how, ("hard", "weighted"))
         if not self.max > 0:
             raise ValueError(f"limit['max'] must be above 0; got {self.max!r}")
@@ -76,9 +72,9 @@ class Options:
     max_edits: int = 20
 
     def __post_init__(self) -> None:
-        _one_of("actions", self.actions, ACTIONS)
-        _one_of("observations", self.observations, OBSERVATIONS)
-        _one_of("reward", self.reward, REWARDS)
+        _one_of("actions", self.actions, ("build", "pick", "edit"))
+        _one_of("observations", self.observations, ("ops", "onehot"))
+        _one_of("reward", self.reward, ("accuracy", "regret"))
         _one_of("overshoot", self.overshoot, ("allow", "drop"))
         _one_of("repeats", self.repeats, ("pay", "free"))
         if isinstance(self.run, bool) or not isinstance(self.run, str | int):
@@ -100,7 +96,7 @@ class Options:
                 hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
                 raise TypeError(f"unknown argument {name!r}; {hint}")
         limit = arguments.get("limit")
-        if isinstance(limit, Mapping):
+        if limit is not None and not isinstance(limit, Limit):
             try:
                 limit = Limit(**limit)
             except TypeError as error:

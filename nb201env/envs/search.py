@@ -5,9 +5,8 @@ What `Ledger` does for one search in plain Python, `SearchBatch` does for many i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +26,7 @@ Who = IntArray | slice
 EVERYONE = slice(None)
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What the queries of one step were answered; None where no query was.
 
     Attributes:
@@ -60,7 +58,7 @@ class Reply:
     def without(self, mask: BoolArray) -> Reply:
         """A copy in which the queries in `mask` were not answered."""
         left = Reply.silence(len(mask))
-        for array, values in zip(_fields(left), _fields(self), strict=True):
+        for array, values in zip(left, self, strict=True):
             array[~mask] = values[~mask]
         return left
 
@@ -180,20 +178,14 @@ class SearchBatch:
             mask: The environments the info is about; all if None.
         """
         reply = Reply.silence(self._n) if reply is None else reply
-        everyone = mask is None or bool(mask.all())
-        info = dict(
-            zip(
-                INFO_KEYS,
-                (*_fields(reply), self.clock.copy(), self.queries.copy(), self.over.copy()),
-                strict=True,
-            )
-        )
+        state: tuple[Array, ...] = self.clock.copy(), self.queries.copy(), self.over.copy()
         if mask is None:
             mask = np.ones(self._n, dtype=np.bool_)
-        if not everyone:
-            info |= zip(INFO_KEYS, _fields(reply.only(mask)), strict=False)
-            for key in ("clock", "queries", "search_over"):
-                info[key][~mask] = 0
+        elif not mask.all():
+            reply = reply.only(mask)
+            for array in state:
+                array[~mask] = 0
+        info = dict(zip(INFO_KEYS, (*reply, *state), strict=True))
         return info | {f"_{key}": mask.copy() for key in INFO_KEYS}
 
     def _pay(
@@ -225,10 +217,6 @@ class SearchBatch:
         if whole and isinstance(who, slice):
             return Reply(*found)
         reply = Reply.silence(self._n) if reply is None else reply
-        for array, values in zip(_fields(reply), found, strict=True):
+        for array, values in zip(reply, found, strict=True):
             array[who] = values
         return reply
-
-
-def _fields(reply: Reply) -> tuple[Array, ...]:
-    return reply.architecture, reply.run, reply.accuracy, reply.seconds

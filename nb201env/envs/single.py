@@ -16,7 +16,7 @@ from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.ledger import Info, Ledger
 from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
-from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
+from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
 from nb201env.table import Table
 from nb201env.tables import open_table
@@ -188,9 +188,7 @@ class NB201Env(gym.Env[Observation, Any]):
 
     def action_masks(self) -> BoolArray:
         """Which actions change the cell, as MaskablePPO and `Discrete.sample(mask=)` want them."""
-        if self.options.actions == "edit":
-            return edit_mask(self._ops)
-        return np.ones(NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS, dtype=np.bool_)
+        return action_mask(self.options.actions, self._ops)
 
     @property
     def recorded_epochs(self) -> tuple[int, ...]:
@@ -203,7 +201,7 @@ class NB201Env(gym.Env[Observation, Any]):
         try:
             op = _OP_NUMBERS[action]
         except (KeyError, TypeError):
-            op = _number(action, _OP_NUMBERS)
+            op = _number(action, NUM_OPS)
         step = self._steps
         self._ops[step] = op
         self._index = self._index * NUM_OPS + op
@@ -232,7 +230,7 @@ class NB201Env(gym.Env[Observation, Any]):
         return info
 
     def _edit(self, action: Any) -> StepResult:
-        edge, op = divmod(_number(action, _EDIT_NUMBERS), NUM_OPS)
+        edge, op = divmod(_number(action, NUM_EDGES * NUM_OPS), NUM_OPS)
         before = self._score
         index = self._index + (op - int(self._ops[edge])) * NUM_OPS ** (NUM_EDGES - 1 - edge)
         info = self._search.query(index)
@@ -251,15 +249,14 @@ class NB201Env(gym.Env[Observation, Any]):
 
 
 _OP_NUMBERS = {n: n for n in range(NUM_OPS)}
-_EDIT_NUMBERS = {n: n for n in range(NUM_EDGES * NUM_OPS)}
 
 
-def _number(action: Any, allowed: dict[int, int]) -> int:
+def _number(action: Any, below: int) -> int:
     """The action as a plain int, from an int, a numpy integer or an array of one integer."""
     array = np.asarray(action)
-    if array.size == 1 and array.dtype.kind in "iu" and array.item() in allowed:
+    if array.size == 1 and array.dtype.kind in "iu" and 0 <= array.item() < below:
         return int(array.item())
-    raise ValueError(f"the action must be one integer in 0..{len(allowed) - 1}; got {action!r}")
+    raise ValueError(f"the action must be one integer in 0..{below - 1}; got {action!r}")
 
 
 def _ops_of(action: Any) -> IntArray:
@@ -281,7 +278,7 @@ def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | N
             f"got {options!r} with actions={actions!r}"
         )
     epochs = options.get("epochs")
-    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int | np.integer)):
         raise ValueError(f"reset options: epochs must be an integer; got {epochs!r}")
     start: ArchitectureLike | None = options.get("architecture")
-    return None if start is None else index_of(start), epochs
+    return None if start is None else index_of(start), None if epochs is None else int(epochs)

@@ -39,7 +39,9 @@ def one_hot(ops: IntArray) -> npt.NDArray[np.float32]:
     return encoded
 
 
-def edit_mask(ops: IntArray) -> BoolArray:
-    """Which of the 30 edits change the cell: op numbers [..., 6] to bool [..., 30]."""
-    changes: BoolArray = ops[..., None] != np.arange(NUM_OPS)
+def action_mask(actions: str, ops: IntArray) -> BoolArray:
+    """Which actions change the cell: op numbers or `UNDECIDED`, [..., 6], to bool [..., actions]."""
+    if actions == "build":
+        return np.ones((*ops.shape[:-1], NUM_OPS), dtype=np.bool_)
+    changes: BoolArray = (ops[..., None] != np.arange(NUM_OPS)) | (actions == "pick")
     return changes.reshape(*ops.shape[:-1], NUM_EDGES * NUM_OPS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict
 from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
@@ -18,7 +18,7 @@ from nb201env.envs.options import EnvOptions, Options
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.shared import SharedSearch
 from nb201env.envs.single import NB201Env, Observation, reset_options
-from nb201env.envs.spaces import UNDECIDED, action_space, edit_mask, observation_space, one_hot
+from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
 from nb201env.table import Table
 from nb201env.tables import open_table
@@ -129,10 +129,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
 
     def action_masks(self) -> BoolArray:
         """Which actions change each cell; bool [num_envs, actions]."""
-        if self.options.actions == "edit":
-            return edit_mask(self._ops)
-        width = NUM_OPS if self.options.actions == "build" else NUM_EDGES * NUM_OPS
-        return np.ones((self.num_envs, width), dtype=np.bool_)
+        return action_mask(self.options.actions, self._ops)
 
     @property
     def recorded_epochs(self) -> tuple[int, ...]:
@@ -271,8 +268,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
 
 def vectorized(env: NB201Env, num_envs: int) -> NB201VectorEnv:
     """The native vector environment of an environment's table and options; its copies share one search."""
-    arguments = {field.name: getattr(env.options, field.name) for field in fields(env.options)}
-    return NB201VectorEnv(num_envs, env.table, share_search=True, **arguments)
+    return NB201VectorEnv(num_envs, env.table, share_search=True, **asdict(env.options))
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:

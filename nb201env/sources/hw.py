@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.arrays import Array, FloatArray
+from nb201env.arrays import FloatArray
 from nb201env.sources.errors import SourceError, show
 from nb201env.sources.pickles.types import PickledArray
 from nb201env.sources.pickles.unpickle import loads
@@ -24,7 +24,7 @@ from nb201env.table import Table, write_table
 
 LARGEST = 1 << 28
 MOST_ITEMS = 8_000_000  # three data sets, ten metrics, 15,625 numpy numbers of eight opcodes each
-_UNITS = {"latency": ("latency_seconds", "s"), "energy": ("energy_joules", "J")}
+_METRICS = {"latency": "latency_seconds", "energy": "energy_joules"}
 CITATION = "C. Li et al., HW-NAS-Bench, ICLR 2021"
 
 
@@ -48,9 +48,9 @@ def read(source: str | os.PathLike[str], dataset: str) -> dict[str, FloatArray]:
     columns = {}
     for metric, numbers in values.items():
         device, _, kind = str(metric).rpartition("_")
-        if device and kind in _UNITS:
+        if device and kind in _METRICS:
             where = f"nasbench201/{dataset}/{metric}"
-            columns[f"{device}_{_UNITS[kind][0]}"] = _numbers(path, where, numbers)[order] / 1000
+            columns[f"{device}_{_METRICS[kind]}"] = _numbers(path, where, numbers)[order] / 1000
     if not columns:
         raise SourceError(path, f"nasbench201/{dataset}", "no metrics like edgegpu_latency")
     return columns
@@ -89,27 +89,22 @@ def add_devices(
     both = sorted(set(columns) & set(table.columns))
     if both:
         raise ValueError(f"{table.name} has the columns {', '.join(both)} already")
-    row = table.container.array("row").astype(np.int64) if "row" in table.container else None
-    arrays: dict[str, Array] = {column: table.container.array(column) for column in table.columns}
-    specs = dict(table.manifest["columns"])
-    for column, values in columns.items():
-        unit = column.rpartition("_")[2][:1].replace("j", "J")
-        arrays[column] = values
-        specs[column] = {"unit": unit, "what": "HW-NAS-Bench"}
-    if row is not None:
-        arrays = {
-            column: array[row] if column in table.columns else array for column, array in arrays.items()
-        }
-    content = Path(source).read_bytes()
+    # The devices' numbers belong to architectures, so rows of classes are spread over their members.
+    rows = table.container.array("row") if "row" in table.container else slice(None)
+    arrays = {column: table.container.array(column)[rows] for column in table.columns}
+    specs = {
+        column: {"unit": "J" if column.endswith("_joules") else "s", "what": "HW-NAS-Bench"}
+        for column in columns
+    }
     added = {
         "source": Path(source).name,
-        "source_sha256": hashlib.sha256(content).hexdigest(),
+        "source_sha256": hashlib.sha256(Path(source).read_bytes()).hexdigest(),
         "citation": CITATION,
     }
     manifest = {key: value for key, value in table.manifest.items() if key not in ("arrays", "schema")}
     manifest |= {
         "name": name,
-        "columns": specs,
+        "columns": table.manifest["columns"] | specs,
         "provenance": table.manifest["provenance"] | {"table": table.id, "devices": added},
     }
-    return write_table(path, manifest, arrays)
+    return write_table(path, manifest, arrays | columns)

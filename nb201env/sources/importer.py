@@ -38,7 +38,6 @@ LAYOUTS = {
     "pth": "NAS-Bench-201-v1_0-e61699.pth or NAS-Bench-201-v1_1-096897.pth",
 }
 
-
 _NUMBERS = "NAS-Bench-201 and NATS-Bench topology space, Dong et al."
 
 
@@ -104,7 +103,7 @@ def _import_many(
     """Parts of a folder or tar, kept from an earlier try or new; their folder, and facts for the manifest."""
     items = nats.folder_items(source) if layout == "nats-folder" else nats.tar_items(source)
     if (source / "meta.pickle.pbz2").is_file():
-        nats.read_meta(source / "meta.pickle.pbz2")
+        nats.check_meta(source / "meta.pickle.pbz2")
     work = folder / f".import-{_fingerprint(layout, source, items)}"
     work.mkdir(exist_ok=True)
     return work, {"source_sha256": _import_items(items, work, workers, tell)}
@@ -127,11 +126,8 @@ def _agrees_with_name(source: Path) -> bool | None:
     if named is None:
         return None
     with open(source, "rb") as file:
-        return (
-            hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-            .hexdigest()
-            .endswith(named[1])
-        )
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return digest.endswith(named[1])
 
 
 def _fingerprint(layout: str, source: Path, items: Iterable[Item]) -> str:

@@ -180,8 +180,8 @@ def _check_top(file: str, values: Any, seen: set[int]) -> None:
         raise SourceError(file, "meta_archs", f"expected a list of {SIZE} architectures")
 
 
-def read_meta(path: Path) -> list[str]:
-    """The architectures listed by a folder's meta file, checked to be the official ones in order.
+def check_meta(path: Path) -> None:
+    """Check that a folder's meta file lists the official architectures in order.
 
     Raises:
         SourceError: If they are not.
@@ -193,4 +193,3 @@ def read_meta(path: Path) -> list[str]:
     archs = values.get("meta_archs") if type(values) is dict else None
     if type(archs) is not list or archs != official_strings():
         raise SourceError(path, "meta_archs", "not the official list of architectures")
-    return archs

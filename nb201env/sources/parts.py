@@ -110,11 +110,10 @@ def _stack(runs: list[dict[int, Run]], seeds: list[int], column: str, epochs: Ep
             if seed in held and column in held[seed].series:
                 run = held[seed]
                 recorded = run.epochs.get(column, ())
-                where = slice(None) if recorded == epochs else np.searchsorted(epochs, recorded)
-                if epochs:
-                    array[row, axis, where] = run.series[column]
-                else:
+                if recorded == epochs:
                     array[row, axis] = run.series[column]
+                else:
+                    array[row, axis, np.searchsorted(epochs, recorded)] = run.series[column]
     return array
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from nb201env.sources.errors import SourceError, show
 from nb201env.sources.nats import read_pickle
-from nb201env.sources.pickles.streams import Stream, from_reader, limit_for
+from nb201env.sources.pickles.streams import from_reader, limit_for
 from nb201env.sources.pickles.unpickle import Unpickler
 from nb201env.sources.records import Record
 
@@ -55,7 +55,8 @@ def _read_zip(path: Path, take: Callable[[Record], None]) -> None:
         with zipfile.ZipFile(path) as archive:
             info = _content(path, archive)
             with archive.open(info) as file:
-                stream = _stream(path, info, file.read)
+                limit = limit_for(info.compress_size)
+                stream = from_reader(f"{path}:{info.filename}", file.read, limit)
                 read_pickle(stream, take, tensors=True)
                 stream.finish()
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
@@ -67,7 +68,3 @@ def _content(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     if len(found) != 1 or found[0].filename.count("/") != 1:
         raise SourceError(path, "zip", "not a torch file: it needs exactly one <name>/data.pkl")
     return found[0]
-
-
-def _stream(path: Path, info: zipfile.ZipInfo, read: Callable[[int], bytes]) -> Stream:
-    return from_reader(f"{path}:{info.filename}", read, limit_for(info.compress_size))

@@ -115,13 +115,9 @@ def _check_architecture(results: _Fields, expected: int | None) -> int:
     if not 0 <= index < SIZE or (expected is not None and index != expected):
         raise results.error("arch_index", f"is {index}, expected {expected}")
     text = results.get("arch_str", str)
-    if text != _official_string(index):
+    if text != str(Architecture.from_official_index(index)):
         raise results.error("arch_str", f"{show(text)} is not architecture {index}")
     return index
-
-
-def _official_string(index: int) -> str:
-    return str(Architecture.from_official_index(index))
 
 
 def _seeds(results: _Fields) -> dict[str, list[int]]:

@@ -203,7 +203,7 @@ def _read_parquet(source: Path, key: str, names: list[str]) -> tuple[list[Any], 
             kind = table.schema.field(name).type
             if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
                 raise SourceError(source, name, f"expected numbers, got {kind}")
-            cells.append(table.column(name).cast("float64").to_numpy(zero_copy_only=False).astype(np.float64))
+            cells.append(table.column(name).cast("float64").to_numpy())
         return table.column(key).to_pylist(), cells
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(
@@ -212,16 +212,12 @@ def _read_parquet(source: Path, key: str, names: list[str]) -> tuple[list[Any], 
 
 
 def _check_range(source: Path, target: Target, values: FloatArray, percent: bool) -> None:
-    if target.metric == "accuracy":
-        most = 100.0 if percent else 1.0
-        held = values[~np.isnan(values)]
-        if bool(((held < 0) | (held > most)).any()):
-            unit = "per cent" if percent else "fractions"
-            raise SourceError(
-                source, target.column, f"{held.max()} is out of range 0..{most:g}; are they {unit}?"
-            )
-    elif bool((values < 0).any()) or bool(np.isinf(values).any()):
-        raise SourceError(source, target.column, f"{np.nanmin(values)} is out of range")
+    is_accuracy = target.metric == "accuracy"
+    most = (100.0 if percent else 1.0) if is_accuracy else np.inf
+    wrong = values[(values < 0) | (values > most) | np.isinf(values)]
+    if len(wrong):
+        hint = f" 0..{most:g}; are they {'per cent' if percent else 'fractions'}?" if is_accuracy else ""
+        raise SourceError(source, target.column, f"{wrong[0]} is out of range{hint}")
 
 
 def _arrays(

@@ -30,7 +30,7 @@ def embedded_file(name: str) -> Path:
 
 def own() -> tuple[str, ...]:
     """The names of the user's own tables, in `home()`."""
-    return tuple(sorted(path.stem for path in home().glob(f"*{SUFFIX}"))) if home().is_dir() else ()
+    return tuple(sorted(path.stem for path in home().glob(f"*{SUFFIX}")))
 
 
 def home() -> Path:

@@ -94,12 +94,13 @@ def test_costs_are_the_tables_own_or_the_closed_form(tmp_path: Path) -> None:
         "seeds": [1, 2], "provenance": {}, "licence": "none", "columns": {"valid_accuracy": {"epochs": [1]}},
     }  # fmt: skip
     latency = np.tile([1.0, 3.0], (SIZE, 1))
-    latency[5, 1] = np.nan
+    latency[5, 1] = latency[6] = np.nan
     columns = {"valid_accuracy": np.full((SIZE, 2, 1), 0.5), "latency_seconds": latency}
     manifest["columns"] |= {"latency_seconds": {}}
     timed = write_table(tmp_path / "timed.safetensors", manifest, columns)
     mean = costs(timed, "latency_seconds")
     assert mean.shape == (SIZE,)
     assert (mean[4], mean[5]) == (2, 1), "the mean over the runs there are"
+    assert np.isnan(mean[6])
     with pytest.raises(NotRecorded, match="does not record 'params'"):
         costs(timed, "params")

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nb201env import Architecture, NotRecorded, Table, open_table
 from nb201env.compat import NATStopology, Trap, create
+from nb201env.official import describe
+from nb201env.space import SIZE
 from nb201env.table import write_table
 from tests.official_data import INDICES
 
@@ -187,6 +190,32 @@ def test_wrong_arguments(official_tables: dict[str, Table], tmp_path: Path) -> N
     table = open_table("cifar100-200")
     with pytest.raises(ValueError, match="two tables of cifar100"):
         create({"a": table, "b": table})
+
+
+@pytest.fixture
+def partial(tmp_path: Path) -> NATStopology:
+    """Accuracies of two architectures, no losses, and sizes of which one run's is another's."""
+    accuracy = np.full((SIZE, 2, 1), np.nan)
+    accuracy[:2] = 0.5
+    params = np.full((SIZE, 2), np.nan)
+    params[:2] = [[1e6, 1e6], [5e6, 1e6]]
+    arrays = {"train_accuracy": accuracy, "valid_accuracy": accuracy, "params": params}
+    manifest = describe("cifar10-valid", 200) | {
+        "seeds": [777, 888], "provenance": {}, "columns": {column: {"epochs": [200]} for column in arrays},
+    }  # fmt: skip
+    manifest["columns"]["params"] = {}
+    return create([write_table(tmp_path / "partial.safetensors", manifest, arrays)])
+
+
+def test_the_best_of_few_architectures(partial: NATStopology) -> None:
+    best, accuracy = partial.find_best("cifar10", "valid", param_max=3.0, hp="200")
+    assert accuracy == 50
+    assert Architecture.from_official_index(best).index in (0, 1)
+
+
+def test_a_loss_that_was_not_recorded_is_printed_so(partial: NATStopology) -> None:
+    text = partial.query_info_str_by_arch(str(Architecture.from_index(1)), hp="200")
+    assert "valid : [loss = None & top1 = 50.00%]" in text
 
 
 def test_show_prints_the_numbers(api: NATStopology, capsys: pytest.CaptureFixture[str]) -> None:

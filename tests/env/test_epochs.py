@@ -78,6 +78,12 @@ def test_the_choice_holds_for_one_episode(epoch_table: str) -> None:
             info = env.step(action)[4]
 
 
+def test_epochs_drawn_with_numpy_are_integers(epoch_table: str) -> None:
+    env = picking(epoch_table, run="mean")
+    drawn = np.random.default_rng(0).choice([4])
+    assert ask(env, epochs=drawn) == ask(picking(epoch_table, run="mean"), epochs=4)
+
+
 def test_regret_is_measured_from_one_optimum(epoch_table: str) -> None:
     """Rewards after different epochs are comparable: the optimum is the whole training's."""
     env = picking(epoch_table, run="mean", reward="regret")

@@ -353,6 +353,7 @@ def test_stepping_without_a_reset() -> None:
         ({"limit": {"on": "watts", "max": 3}}, ValueError, r"limit\['on'\] must be one of"),
         ({"limit": {"on": "params", "max": 0}}, ValueError, r"limit\['max'\] must be above 0"),
         ({"limit": {"params": 3}}, TypeError, "limit must look like"),
+        ({"limit": 500_000}, TypeError, "limit must look like .*; got 500000"),
         ({"limit": {"on": "params", "max": 3}, "reward": "regret"}, ValueError, "limit goes with"),
         ({"render_mode": "human"}, ValueError, "render_mode must be one of"),
         ({"table": "cifar11"}, FileNotFoundError, "no table 'cifar11': it is neither a file nor one of"),

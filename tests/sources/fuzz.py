@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nb201env.sources import records
 from nb201env.sources.errors import SourceError
-from nb201env.sources.pickles.streams import from_bytes
+from nb201env.sources.pickles.streams import Stream
 from nb201env.sources.pickles.types import WITH_WEIGHTS
 from nb201env.sources.pickles.unpickle import Unpickler
 
@@ -32,7 +32,7 @@ SEEDS = [
 def only_the_documented_error(data: bytes) -> None:
     for fast in (True, False):
         try:
-            value = Unpickler(from_bytes("fuzz", data), allowed=WITH_WEIGHTS, fast=fast).load()
+            value = Unpickler(Stream("fuzz", data), allowed=WITH_WEIGHTS, fast=fast).load()
             records.read(value, file="fuzz", official_index=11)
         except SourceError:
             continue

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nb201env.sources.errors import SourceError
 from nb201env.sources.importer import import_official
 from nb201env.sources.nats import Item, read_item
-from nb201env.sources.pickles.streams import from_bytes
+from nb201env.sources.pickles.streams import Stream
 from nb201env.sources.pickles.unpickle import Unpickler, loads
 from nb201env.sources.pth import read_pth
 from tests.official_data import architecture_results, write_folder, write_pickle
@@ -202,7 +202,7 @@ PLAIN = st.recursive(
 def test_plain_data_comes_back_as_pythons_own_unpickler_reads_it(value: Any, protocol: int) -> None:
     data = pickle.dumps(value, protocol=protocol)
     for fast in (True, False):
-        found = Unpickler(from_bytes("plain", data), fast=fast).load()
+        found = Unpickler(Stream("plain", data), fast=fast).load()
         assert repr(found) == repr(pickle.loads(data))
 
 

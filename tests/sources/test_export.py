@@ -57,6 +57,13 @@ def test_tables_that_lack_what_the_layout_needs_are_refused(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+def test_of_two_tables_none_is_dropped(official_tables: dict[str, Table], tmp_path: Path) -> None:
+    table = official_tables["cifar100-200"]
+    with pytest.raises(ValueError, match="two tables of cifar100 with 200 epochs"):
+        to_nats([table, table], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_rows_come_back(official_tables: dict[str, Table], tmp_path: Path, ending: str) -> None:
     table = official_tables["cifar100-200"]
@@ -173,7 +180,7 @@ def test_runs_and_epochs_get_their_axes(tmp_path: Path) -> None:
         ("arch,acc\n|x~0|,2\n", "row 1, arch"),
         ("arch,acc\n1,ninety\n", "row 1, acc: 'ninety' is no number"),
         ("arch,acc\n1,101\n", "out of range 0..100; are they per cent"),
-        ("arch,acc\n1,-1\n", "out of range"),
+        ("arch,acc\n1,-1\n2,50\n", "-1.0 is out of range"),
         ("arch,acc\n1,inf\n", "out of range"),
         ('arch,acc\n"1,2\n', "row 1"),
         ("arch,acc\n" + "1" * 70_000 + ",2\n", "row 1"),
@@ -185,6 +192,11 @@ def test_wrong_rows_are_named(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(SourceError, match=problem) as caught:
         rows(tmp_path, text, {"acc": "valid_accuracy@200"})
     assert caught.value.file.endswith("rows.csv")
+
+
+def test_an_infinite_cost_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="train_seconds: inf is out of range"):
+        rows(tmp_path, "arch,t\n1,2\n2,inf\n", {"t": "train_seconds"})
 
 
 def test_files_that_are_not_text_are_refused(tmp_path: Path) -> None:

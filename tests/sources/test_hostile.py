@@ -22,7 +22,7 @@ from nb201env.sources import nats, records
 from nb201env.sources.errors import SourceError
 from nb201env.sources.importer import import_official
 from nb201env.sources.nats import Item, read_item
-from nb201env.sources.pickles.streams import from_bytes, from_bz2
+from nb201env.sources.pickles.streams import Stream, from_bz2
 from nb201env.sources.pickles.types import IMAGES, WITH_WEIGHTS, Call, Global
 from nb201env.sources.pickles.unpickle import Unpickler, loads
 from nb201env.sources.pth import read_pth
@@ -168,7 +168,7 @@ def test_hostile_pickles_are_refused(
 ) -> None:
     canary = tmp_path / "canary"
     data = marker(canary)[case]
-    error = refuse(lambda: Unpickler(from_bytes("evil", data), allowed=allowed, fast=fast).load(), canary)
+    error = refuse(lambda: Unpickler(Stream("evil", data), allowed=allowed, fast=fast).load(), canary)
     assert error.file == "evil"
     assert error.field.startswith("byte ")
 
@@ -224,7 +224,7 @@ def test_the_refusal_names_what_was_asked_for(tmp_path: Path) -> None:
 def test_nested_weights_are_never_opened(tmp_path: Path) -> None:
     inner = pickle.dumps(Calls(os.system, f"touch {tmp_path / 'canary'}"))
     data = PROTO + named("torch.storage", "_load_from_bytes") + b"C" + bytes([len(inner)]) + inner + b"\x85R."
-    value = Unpickler(from_bytes("full", data), allowed=WITH_WEIGHTS).load()
+    value = Unpickler(Stream("full", data), allowed=WITH_WEIGHTS).load()
     assert type(value).__name__ == "Weights"
     assert not (tmp_path / "canary").exists()
 

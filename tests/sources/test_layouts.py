@@ -273,7 +273,7 @@ def test_nothing_there(tmp_path: Path) -> None:
         import_official(tmp_path, tmp_path / "out")
     write_pickle(tmp_path / "meta.pickle.pbz2", {"meta_archs": ["x"]})
     with pytest.raises(SourceError, match="meta_archs"):
-        nats.read_meta(tmp_path / "meta.pickle.pbz2")
+        nats.check_meta(tmp_path / "meta.pickle.pbz2")
 
 
 def test_an_architecture_under_another_index_is_found(tmp_path: Path) -> None:

@@ -83,11 +83,6 @@ class Stream:
         return SourceError(self.file, f"byte {self.offset}", problem)
 
 
-def from_bytes(file: str, data: bytes) -> Stream:
-    """A stream over bytes in memory."""
-    return Stream(file, data)
-
-
 def from_reader(file: str, read: Callable[[int], bytes], limit: int) -> Stream:
     """A stream over a reading function, refused beyond `limit` bytes."""
     total = 0

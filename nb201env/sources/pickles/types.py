@@ -1,7 +1,8 @@
 """What stands for the few classes and functions that official files name.
 
 Nothing here is, or calls, the thing that the file names. A name is turned into a `Global`; when
-the file "calls" it, the function in `CALLS` computes inert data from inert data, or refuses.
+the file "calls" it, the function that stands for it (in `NUMBERS`, `IMAGES` or `WITH_WEIGHTS`)
+computes inert data from inert data, or refuses.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def _weights(_args: tuple[Any, ...]) -> Weights:
     return WEIGHTS
 
 
-def set_dtype(_dtype: DType, state: Any) -> None:
+def check_dtype(state: Any) -> None:
     """Check the state of a numpy type: a byte order, and none of the fields of a record.
 
     Raises:
@@ -165,7 +166,6 @@ def check_key(key: Any) -> Any:
 
 
 Call = Callable[[tuple[Any, ...]], Any]
-NDARRAY = Global("numpy", "ndarray")
 NUMBERS: dict[Global, Call | None] = {
     Global("collections", "OrderedDict"): _ordered_dict,
     Global("builtins", "set"): _set,
@@ -176,7 +176,7 @@ NUMBERS: dict[Global, Call | None] = {
     Global("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     Global("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     Global("_codecs", "encode"): _encode,
-    NDARRAY: None,
+    Global("numpy", "ndarray"): None,
 }
 """All that files of numbers name; None for names that are only ever arguments."""
 IMAGES = NUMBERS | {

@@ -3,10 +3,10 @@
 Python's own unpickler calls what the file tells it to call. This one is a small interpreter of the
 opcodes in which numbers are written: in the official files, and in data sets' files of images, some of
 them by Python 2. It knows numbers, texts, bytes, lists, tuples, sets and dictionaries; the few classes
-that such files name have inert stand-ins
-(`nb201env.sources.pickles.types`), and any other name, opcode or construction is refused with a
-`SourceError` that says which. Memory stays bounded: `MOST_ITEMS` values per architecture,
-`LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of `nb201env.sources.pickles.streams`.
+that such files name have inert stand-ins (`nb201env.sources.pickles.types`), and any other name, opcode or
+construction is refused with a `SourceError` that says which. Memory stays bounded: `MOST_ITEMS` values
+per architecture, `LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of
+`nb201env.sources.pickles.streams`.
 
 Most of an official file is long runs of "key, float". `nb201env.sources.pickles.stretches` reads those at
 once; with ``fast=False`` every opcode is read on its own, and the result is the same.
@@ -22,7 +22,7 @@ from typing import Any
 from nb201env.sources.errors import SourceError
 from nb201env.sources.pickles import stretches
 from nb201env.sources.pickles.memo import Forgotten, Memo
-from nb201env.sources.pickles.streams import Stream, from_bytes
+from nb201env.sources.pickles.streams import Stream
 from nb201env.sources.pickles.types import (
     NUMBERS,
     WEIGHTS,
@@ -31,9 +31,9 @@ from nb201env.sources.pickles.types import (
     Global,
     PickledArray,
     Refused,
+    check_dtype,
     check_key,
     set_array,
-    set_dtype,
 )
 
 MOST_ITEMS = 1_000_000
@@ -41,6 +41,7 @@ LONGEST_TEXT = 1 << 24
 LONGEST_BYTES = 1 << 28
 _FLOAT = struct.Struct(">d")
 _INT = struct.Struct("<i")
+_U8 = struct.Struct("B")
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -54,7 +55,7 @@ def loads(
     most_items: int = MOST_ITEMS,
 ) -> Any:
     """Read one pickle from memory; see `Unpickler`."""
-    return Unpickler(from_bytes(file, data), allowed=allowed, most_items=most_items).load()
+    return Unpickler(Stream(file, data), allowed=allowed, most_items=most_items).load()
 
 
 class Unpickler:
@@ -138,10 +139,7 @@ class Unpickler:
 
     # -- one opcode each ---------------------------------------------------------------------
 
-    def _skip(self, count: int) -> None:
-        self._in.take(count)
-
-    def _push_int(self, layout: struct.Struct) -> None:
+    def _push(self, layout: struct.Struct) -> None:
         self._stack.append(layout.unpack(self._in.take(layout.size))[0])
 
     def _long(self) -> None:
@@ -161,8 +159,7 @@ class Unpickler:
         self._stack.append(str(data, "utf-8", "surrogatepass"))
 
     def _long_text(self) -> None:
-        line = self._line(LONGEST_TEXT)
-        self._stack.append(str(line, "raw-unicode-escape"))
+        self._stack.append(str(self._line(LONGEST_TEXT), "raw-unicode-escape"))
 
     def _decimal(self) -> None:
         line = self._line(40)
@@ -269,7 +266,7 @@ class Unpickler:
         state = self._pop()
         target = self._stack[-1]
         if type(target) is DType:
-            set_dtype(target, state)
+            check_dtype(state)
         elif type(target) is PickledArray:
             set_array(target, state)
         elif not (target is WEIGHTS or (type(target) is dict and type(state) is dict)):
@@ -287,28 +284,28 @@ def _name(code: int) -> str:
     return next((op.name for op in opcodes if op.code == chr(code)), f"0x{code:02x}")
 
 
-Step = Callable[[Unpickler], None]
+Step = Callable[[Unpickler], object]
 _STOP = ord(".")
 _STEPS: dict[int, Step] = {
     ord(code): step
     for code, step in {
-        "\x80": lambda vm: vm._skip(1),
-        "\x95": lambda vm: vm._skip(8),
+        "\x80": lambda vm: vm._in.take(1),
+        "\x95": lambda vm: vm._in.take(8),
         "N": lambda vm: vm._stack.append(None),
         "\x88": lambda vm: vm._stack.append(True),
         "\x89": lambda vm: vm._stack.append(False),
         "K": lambda vm: vm._stack.append(vm._in.take(1)[0]),
-        "M": lambda vm: vm._push_int(_U16),
-        "J": lambda vm: vm._push_int(_INT),
+        "M": lambda vm: vm._push(_U16),
+        "J": lambda vm: vm._push(_INT),
         "\x8a": Unpickler._long,
-        "G": lambda vm: vm._push_int(_FLOAT),
+        "G": lambda vm: vm._push(_FLOAT),
         "I": Unpickler._decimal,
         "V": Unpickler._long_text,
-        "\x8c": lambda vm: vm._text(struct.Struct("B")),
+        "\x8c": lambda vm: vm._text(_U8),
         "X": lambda vm: vm._text(_U32),
-        "C": lambda vm: vm._bytes(struct.Struct("B")),
+        "C": lambda vm: vm._bytes(_U8),
         "B": lambda vm: vm._bytes(_U32),
-        "U": lambda vm: vm._bytes(struct.Struct("B")),  # Python 2's texts
+        "U": lambda vm: vm._bytes(_U8),  # Python 2's texts
         "T": lambda vm: vm._bytes(_U32),
         "\x96": lambda vm: vm._bytes(_U64),
         "]": lambda vm: vm._stack.append([]),

@@ -264,7 +264,7 @@ def test_headers_say_where_the_numbers_are_from(tmp_path: Path) -> None:
     assert {"python", "numpy", "gymnasium", "nb201env"} <= set(header["versions"])
 
 
-@pytest.mark.parametrize("text", ["500", "12000s", "0.5s"])
+@pytest.mark.parametrize("text", ["500", "12000s", "0.5s", "1234567s", "1234567.25s"])
 def test_budgets_round_trip(text: str) -> None:
     assert format_budget(parse_budget(text)) == text
 

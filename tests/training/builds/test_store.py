@@ -103,7 +103,7 @@ def test_machines_can_share_a_build(address: str, tmp_path: Path) -> None:
     assert len(ids) == 1
 
 
-@pytest.mark.parametrize("bad", ["2", "0/2", "3/2", "a/b", "1/0"])
+@pytest.mark.parametrize("bad", ["2", "0/2", "3/2", "a/b", "1/0", "²/5"])
 def test_a_share_that_is_none(bad: str, tmp_path: Path) -> None:
     command = [*BUILD, "--out", str(tmp_path), "--only", "index:0", "--share", bad]
     with pytest.raises(ValueError, match="--share looks like 2/5"):
