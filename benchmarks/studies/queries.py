@@ -22,6 +22,7 @@ import gymnasium as gym
 import numpy as np
 
 import nb201env  # noqa: F401  (registers the ids)
+from benchmarks.jsonl import read_lines
 from benchmarks.studies import pages
 from nb201env.agents.registry import make_agent
 from nb201env.agents.report.figures import COLOURS
@@ -139,9 +140,8 @@ Rows = dict[str, dict[str, Any]]
 
 
 def read(path: Path) -> Rows:
-    """The finished searches in a log; a last line cut in two is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    return _by_key(json.loads(line) for line in lines)
+    """The finished searches in a log; a line cut in two is left out."""
+    return _by_key(read_lines(path))
 
 
 def from_summary(entries: list[dict[str, Any]]) -> Rows:
