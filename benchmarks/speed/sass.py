@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from nb201env.training.gpu.variants import Pointer, Variant, find_kernel
 
-CAPABILITY = 90
 TYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "int32": "i32"}
 _MULTIPLE = [["tt.divisibility", 16]]
 _LABEL = re.compile(r"^(\.L_x_\d+):")
@@ -51,6 +50,8 @@ class Code:
         usage: What a program holds.
         listing: The disassembler's lines.
         warps: Of a program.
+        binary: Bytes of the machine code.
+        matrix_units: Whether it multiplies on them.
     """
 
     name: str
@@ -58,13 +59,16 @@ class Code:
     usage: Usage
     listing: list[str] = field(repr=False)
     warps: int
+    binary: int
+    matrix_units: bool
 
 
-def compiled(variant: Variant) -> Code:
-    """Compile a kernel's variant for an H100 or H200 and disassemble it.
+def compiled(variant: Variant, capability: int = 90) -> Code:
+    """Compile a kernel's variant for a GPU of this compute capability and disassemble it.
 
     Args:
         variant: What to compile; the kernels must not have been defined for Triton's interpreter.
+        capability: 90 for H100 and H200.
 
     Raises:
         ValueError: If there is no such kernel.
@@ -77,7 +81,7 @@ def compiled(variant: Variant) -> Code:
     signature, constants, attributes = _kinds(variant)
     made = triton.compile(
         ASTSource(find_kernel(variant), signature, constants, attributes),
-        target=GPUTarget("cuda", CAPABILITY, 32), options=dict(variant.options),
+        target=GPUTarget("cuda", capability, 32), options=dict(variant.options),
     )  # fmt: skip
     tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
@@ -88,7 +92,7 @@ def compiled(variant: Variant) -> Code:
     named = {name: value for name, value in variant.arguments.items() if not isinstance(value, Pointer)}
     return Code(
         variant.name, named, _usage(resources, made.metadata.shared), listing.splitlines(),
-        int(variant.options.get("num_warps") or 4),
+        int(variant.options.get("num_warps") or 4), len(made.asm["cubin"]), "mma" in made.asm["ptx"],
     )  # fmt: skip
 
 
