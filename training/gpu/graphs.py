@@ -26,7 +26,7 @@ IN_FLIGHT = 8
 
 def train_graphs(
     architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int,
-    *, in_flight: int = IN_FLIGHT,
+    *, dtype: torch.dtype | None = None, in_flight: int = IN_FLIGHT,
 ) -> tuple[Logs, list[Network]]:  # fmt: skip
     """Train architectures a few at a time; like `nb201env.training.loop.train_plain`, to rounding.
 
@@ -38,12 +38,14 @@ def train_graphs(
         data: The images, on the device that trains.
         recipe: How to train.
         seed: Of the weights and the batches.
+        dtype: Of activations; by default bfloat16 on a GPU and float32 elsewhere. With float32 TF32
+            is off.
         in_flight: How many at a time.
 
     Raises:
         DivergedTraining: If a loss stops being a finite number.
     """
-    skeleton, dtype = skeleton_for(data, recipe), activations_on(data.mean.device)
+    skeleton, dtype = skeleton_for(data, recipe), dtype or activations_on(data.mean.device)
     networks = [initial_network(a, skeleton, seed) for a in architectures]
     logs: list[Logs] = []
     for start in range(0, len(architectures), in_flight):
