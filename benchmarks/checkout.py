@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def lay_out(root: Path = ROOT) -> Path:
     """Write the folder of links, or correct it; returns its path, in which ``nb201env`` is complete."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    inside = {name.partition(".")[2]: root / folder for name, folder in _folders(project).items()}
+    folders: dict[str, str] = project["tool"]["setuptools"]["package-dir"]
+    inside = {name.partition(".")[2]: root / folder for name, folder in folders.items()}
     wanted = {entry.name: entry for entry in (root / "nb201env").iterdir()} | inside
     package = root / "build" / "checkout" / "nb201env"
     package.mkdir(parents=True, exist_ok=True)
@@ -35,10 +36,6 @@ def lay_out(root: Path = ROOT) -> Path:
         with contextlib.suppress(FileExistsError):
             (package / name).symlink_to(os.path.relpath(target, package))
     return package.parent
-
-
-def _folders(project: dict[str, dict[str, dict[str, dict[str, str]]]]) -> dict[str, str]:
-    return project["tool"]["setuptools"]["package-dir"]
 
 
 def environment(root: Path = ROOT) -> dict[str, str]:

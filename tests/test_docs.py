@@ -87,7 +87,7 @@ def test_baselines_are_those_of_the_present_agents_and_tables() -> None:
     for env_id, agents in results.items():
         assert set(agents) <= set(COMPARED)
         for agent, held in agents.items():
-            again = f"python -m benchmarks.studies environments run --agents {agent} --envs {env_id}"
+            again = f"python -m benchmarks.studies environments run --agent {agent} --env {env_id}"
             for key, value in baseline_settings(agent, env_id).items():
                 assert held[key] == value, f"{key} has changed: run {again}"
             assert [row["seed"] for row in held["rows"]] == list(range(SEARCHES))

@@ -18,7 +18,7 @@ from nb201env.reading import parse_seeds, read_architecture, read_architectures,
 from nb201env.tables import SUFFIX, open_table
 
 if TYPE_CHECKING:
-    from nb201env.training.builds.build import Progress as Stand
+    from nb201env.training.builds.build import BuildProgress
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder of the original files, or an .npz; digits need none.")
@@ -104,7 +104,7 @@ def build(
     folder = Folder.create(out, plan)
     with resumable(), progress_bar(f"{task} {recipe}", "shards") as progress:
 
-        def tick(stand: Stand) -> None:
+        def tick(stand: BuildProgress) -> None:
             progress(stand.done, stand.total, _rate(stand))
 
         stand = run(
@@ -213,7 +213,7 @@ def _torch() -> ModuleType:
     return require("torch", "train")
 
 
-def _rate(stand: Stand) -> str:
+def _rate(stand: BuildProgress) -> str:
     """Trainings per hour and time left, from what this call has measured."""
     if not stand.trainings:
         return ""

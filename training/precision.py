@@ -45,9 +45,3 @@ def matmul_uses_tf32() -> bool:
     if hasattr(torch.backends.cudnn, "conv"):
         return bool(matmul.fp32_precision == "tf32")
     return bool(matmul.allow_tf32)
-
-
-def convolutions_use_tf32() -> bool:
-    """Whether cuDNN may round float32 to TF32; PyTorch lets it unless it is told otherwise."""
-    cudnn: Any = torch.backends.cudnn
-    return bool(cudnn.conv.fp32_precision == "tf32" if hasattr(cudnn, "conv") else cudnn.allow_tf32)

@@ -16,6 +16,7 @@ from nb201env.training.network import Network
 from nb201env.training.recipe import Recipe
 
 Trainer = Callable[[Sequence[Architecture], Data, Recipe, int], tuple[Logs, list[Network]]]
+"""Trains architectures with one seed; gives their logs and the trained networks, in their order."""
 
 
 def train_compiled(

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.gpu_lease.lease import append
 from benchmarks.gpu_lease.targets import FULL, MINIATURE, Target
+from benchmarks.jsonl import append
 from nb201env.processes import end_if_orphaned
 from nb201env.training.builds.build import Way, store, train_unit
 from nb201env.training.builds.plan import Folder

@@ -24,15 +24,15 @@ def bring_home(lease: Lease) -> list[Path]:
 
     The archive is cut into pieces if it is larger than a file that comes back may be.
     """
-    (lease.work / "summary.md").write_text(summary(lease))
-    content = io.BytesIO()
+    text, content = summary(lease), io.BytesIO()
+    (lease.work / "summary.md").write_text(text)
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
         for file in _files(lease):
             archive.add(file, arcname=str(file.relative_to(lease.work)))
     for old in lease.out.glob(f"{ARCHIVE}*"):
         old.unlink()
     written = [lease.out / "summary.md"]
-    written[0].write_text((lease.work / "summary.md").read_text())
+    written[0].write_text(text)
     whole = content.getvalue()
     pieces = [whole[start : start + PIECE_BYTES] for start in range(0, len(whole), PIECE_BYTES)]
     for number, piece in enumerate(pieces):

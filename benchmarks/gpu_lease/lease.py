@@ -8,17 +8,19 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.checkout import ROOT
 from benchmarks.gpu_lease.targets import Work
 from benchmarks.gpu_lease.unpack import Parts
+from benchmarks.jsonl import append, read_lines
 from nb201env.files import appearing
 from nb201env.processes import Ended, run_apart
 from nb201env.training.builds.plan import Folder
@@ -119,8 +121,6 @@ class Lease:
 
 def machine(device: str) -> dict[str, Any]:
     """What a lease runs on: card, software, and a sha256 of the sources that its figures depend on."""
-    import torch
-
     cuda = torch.device(device).type == "cuda"
     return {
         "started": datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"),
@@ -188,20 +188,3 @@ def covered(folder: Path) -> str:
     plan = Folder.open(folder).plan
     parts = [f"seed {seed}: {count:,}" for seed, count in finished(folder).items()]
     return f"{folder.name}: of {len(plan.indices):,} classes, {', '.join(parts)}"
-
-
-def append(file: Path, **values: Any) -> None:
-    """Add a line to a .jsonl."""
-    with open(file, "a") as stream:
-        stream.write(json.dumps(values) + "\n")
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The lines of a .jsonl that are whole; none if there is no file."""
-    return list(_whole_lines(file.read_text().splitlines())) if file.is_file() else []
-
-
-def _whole_lines(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
-    for line in lines:
-        with suppress(ValueError):  # cut off when its writer was killed
-            yield json.loads(line)

@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -24,7 +25,7 @@ import numpy as np
 from benchmarks import checkout
 from benchmarks.checkout import ROOT
 from benchmarks.gpu_lease import codec
-from benchmarks.gpu_lease.unpack import MANIFEST, SIDES
+from benchmarks.gpu_lease.unpack import MANIFEST, SIDES, digest
 from benchmarks.studies.official12 import read_reference
 from nb201env.training.images.originals import Arrays, read_cifar10
 from nb201env.training.images.tasks import shrink
@@ -79,12 +80,15 @@ def pack(source: Source, out: Path, repository: int, say: Callable[[str], None] 
         )
     arrays = read_cifar10(source.data)
     contents = dict(_files(source, arrays, say))
-    _remove_parts(out)
+    for old in out.glob("part-*"):
+        shutil.rmtree(old)
     parts, files = _Parts(out, _even(contents, limit - _MANIFEST_BYTES)), {}
     for name, content in contents.items():
-        digest = hashlib.sha256(content).hexdigest()
-        files[name] = {"sha256": digest, "pieces": parts.add(name, content)}
-    images = {str(side): digests(_of_side(arrays, side)) for side in (16, 32)}
+        files[name] = {"sha256": hashlib.sha256(content).hexdigest(), "pieces": parts.add(name, content)}
+    images = {
+        str(side): {name: digest(array) for name, array in _of_side(arrays, side).items()}
+        for side in (16, 32)
+    }
     manifest = {"images": images, "files": files}
     return parts.close(json.dumps(manifest) + "\n")
 
@@ -163,13 +167,6 @@ def _even(contents: dict[str, bytes], limit: int) -> int:
     return min(limit, max(small, -(-total // -(-total // limit))))
 
 
-def _remove_parts(out: Path) -> None:
-    for folder in out.glob("part-*"):
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
-
-
 def _files(source: Source, arrays: Arrays, say: Callable[[str], None]) -> Iterator[tuple[str, bytes]]:
     """Names and contents, the most valuable first."""
     labels = io.BytesIO()
@@ -208,13 +205,6 @@ def _encode(images: codec.Images, model: codec.Model) -> dict[int, bytes]:
 def _of_side(arrays: Arrays, side: int) -> Arrays:
     small = {name: shrink(arrays[name], side) for name in ("x_train", "x_test")} if side < 32 else {}
     return arrays | small
-
-
-def digests(arrays: Arrays) -> dict[str, str]:
-    """sha256 of each array."""
-    return {
-        name: hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() for name, array in arrays.items()
-    }
 
 
 def pack_folder(folder: Path) -> bytes:

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu_lease import budget, commands
-from benchmarks.gpu_lease.lease import Lease, covered, finished, read_lines, take_over
+from benchmarks.gpu_lease.lease import Lease, covered, finished, take_over
 from benchmarks.gpu_lease.targets import Target
 from benchmarks.gpu_lease.unpack import unpack_file, unpack_folder
+from benchmarks.jsonl import read_lines
+from benchmarks.studies.official12 import read_reference, write_report
 from nb201env.training.builds.plan import Folder
+from nb201env.training.gpu.check import usable as usable_of
 from nb201env.training.gpu.kernel_cache import install
 
 _ENDING = 6.0  # seconds that a check has to begin, and to write down what was done when its time is up
@@ -77,8 +80,6 @@ def check(lease: Lease, limit_seconds: float) -> None:
 
 def usable(lease: Lease) -> list[str]:
     """The trainers that the check lets through, best first; empty if there was no check."""
-    from nb201env.training.gpu.check import usable as usable_of  # PyTorch
-
     verdicts = _verdicts(lease)
     return usable_of(verdicts) if verdicts else []
 
@@ -157,18 +158,18 @@ def validate(lease: Lease, limit_seconds: float) -> None:
     if done and max(done.values()) >= lease.todo.least:
         best = max(done, key=lambda name: done[name])
         lease.note("validate", "kept", f"{best} has {done[best]} architectures")
-        return None
+        return
     if not lease.reference.exists() or not images(lease, 32):
         what = "32-pixel images" if lease.reference.exists() else "reference CSV"
         lease.note("validate", "skipped", f"the {what} has not come; carry all parts")
-        return None
+        return
     for trainer in _trainers(lease, "validate", recipe, lease.todo.shard):
         left = min(limit_seconds - (time.monotonic() - start), lease.left)
         if left < 1:
-            return lease.note("validate", "time", f"time is up before {trainer}", time.monotonic() - start)
+            lease.note("validate", "time", f"time is up before {trainer}", time.monotonic() - start)
+            return
         if _validate(lease, trainer, left):
-            return None
-    return None
+            return
 
 
 def _validate(lease: Lease, trainer: str, left: float) -> bool:
@@ -198,8 +199,6 @@ def _comparison(lease: Lease, folder: Path, there: int) -> str:
     """Writes the report of what is finished; returns its figures."""
     if there < 2:
         return ""
-    from benchmarks.studies.official12 import read_reference, write_report  # PyTorch
-
     with np.load(lease.images(32)) as file:
         valid_images = len(file["y_train"]) // 2
     found = write_report(Folder.open(folder), read_reference(lease.reference), valid_images)

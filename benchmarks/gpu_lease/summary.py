@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_lease.lease import Lease, covered, read_lines
+from benchmarks.gpu_lease.lease import Lease, covered
+from benchmarks.jsonl import read_lines
+from benchmarks.speed.gpu_profile import markdown
 from nb201env.output import markdown_table
 
 _ROW_COLUMNS = (
@@ -59,8 +61,6 @@ def _rows(lease: Lease) -> Iterator[str]:
 
 
 def _profiles(lease: Lease) -> Iterator[str]:
-    from benchmarks.speed.gpu_profile import markdown  # PyTorch
-
     for file in sorted(lease.work.glob("profile-*.json")):
         yield from (f"## Kernels of a step, {file.stem.removeprefix('profile-')}", "")
         yield from (*markdown(json.loads(file.read_text())), "")

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu_lease import codec
+from nb201env.arrays import Array
 from nb201env.files import appearing
 from nb201env.processes import end_if_orphaned
 from nb201env.workers import in_order, local
@@ -114,14 +115,19 @@ def unpack_images(parts: Parts, side: int, out: Path) -> None:
     """
     arguments = [(parts.folder, side, number) for number in parts.blocks(side)]
     images = np.concatenate(_blocks(arguments))
-    with np.load(_open(parts.read("labels.npz")), allow_pickle=False) as file:
+    with np.load(io.BytesIO(parts.read("labels.npz")), allow_pickle=False) as file:
         arrays = dict(file)
     arrays["x_train"], arrays["x_test"] = np.split(images, [len(arrays["y_train"])])
     for name, expected in parts.manifest["images"][str(side)].items():
-        if hashlib.sha256(np.ascontiguousarray(arrays[name]).data).hexdigest() != expected:
+        if digest(arrays[name]) != expected:
             raise ValueError(f"{name} of {side} pixels is not what was packed; pack the images again")
     with appearing(out) as new, open(new, "wb") as file:
         np.savez(file, **arrays)
+
+
+def digest(array: Array) -> str:
+    """sha256 of an array's numbers."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def unpack_file(parts: Parts, name: str, out: Path) -> bool:
@@ -135,7 +141,7 @@ def unpack_file(parts: Parts, name: str, out: Path) -> bool:
 def unpack_folder(parts: Parts, name: str, out: Path) -> bool:
     """Write a folder that was packed as .tar.xz, unless it is there; returns whether it is."""
     if not out.exists() and parts.has(name):
-        with appearing(out) as new, tarfile.open(fileobj=_open(parts.read(name))) as archive:
+        with appearing(out) as new, tarfile.open(fileobj=io.BytesIO(parts.read(name))) as archive:
             archive.extractall(new, filter="data")
     return out.exists()
 
@@ -154,10 +160,6 @@ def _block(arguments: tuple[Path, int, int]) -> codec.Images:
             images = codec.decode(parts.read(f"{each:02d}px-{number:02d}"), model, images)
     assert images is not None
     return images
-
-
-def _open(content: bytes) -> io.BytesIO:
-    return io.BytesIO(content)
 
 
 def main(arguments: list[str] | None = None) -> None:

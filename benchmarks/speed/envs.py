@@ -20,11 +20,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils.performance import benchmark_step, benchmark_vector_step
-from rich.console import Console
-from rich.table import Table as RichTable
 
 import nb201env
 from benchmarks.checkout import ROOT
+from nb201env.output import print_grid
 from nb201env.table import Table
 from nb201env.tables import find
 
@@ -225,12 +224,7 @@ def main() -> None:
         opening(turns),
         importing(turns),
     ]
-    out = RichTable(title="environments and tables", title_justify="left")
-    for heading in ("measure", "ours", "peer", "ratio", "goal"):
-        out.add_column(heading, justify="left" if heading == "measure" else "right")
-    for row in rows:
-        out.add_row(*row)
-    Console(width=max(Console().width, 130)).print(out)
+    print_grid(("measure", "ours", "peer", "ratio", "goal"), rows, "environments and tables")
 
 
 if __name__ == "__main__":

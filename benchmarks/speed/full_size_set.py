@@ -1,6 +1,6 @@
 """A full-size set in the layout of NATS-tss-v1_0-3ffb9-simple, made from a few real files.
 
-    python benchmarks/speed/full_size_set.py SAMPLE_FOLDER OUT_FOLDER
+    python -m benchmarks.speed.full_size_set SAMPLE_FOLDER OUT_FOLDER
 
 Every file gets its own index and architecture, and otherwise the numbers of one of the sample's
 files. It is pickled and compressed like the originals, so reading it costs what reading the
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import bz2
-import multiprocessing
+import os
 import pickle
 import shutil
 from collections import OrderedDict
@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 
 from nb201env.architecture import official_strings
+from nb201env.files import appearing
 from nb201env.sources.pickles.streams import from_bz2
 from nb201env.sources.pickles.unpickle import Unpickler
 from nb201env.space import SIZE
+from nb201env.workers import in_order, processes
 
 
 @cache
@@ -62,9 +64,8 @@ def write(out: Path, samples: list[Path], index: int) -> None:
     path = out / f"{index:06d}.pickle.pbz2"
     if not path.exists():
         data = pickle.dumps(relabelled(sample(samples[index % len(samples)]), index), protocol=4)
-        partial_path = path.with_suffix(".partial")
-        partial_path.write_bytes(bz2.compress(data))
-        partial_path.rename(path)
+        with appearing(path) as new:
+            new.write_bytes(bz2.compress(data))
 
 
 def main() -> None:
@@ -76,8 +77,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     shutil.copy(arguments.sample / "meta.pickle.pbz2", arguments.out)
     samples = sorted(arguments.sample.glob("[0-9]*.pickle.pbz2"))
-    with multiprocessing.Pool() as pool:
-        pool.map(partial(write, arguments.out, samples), range(arguments.count), chunksize=16)
+    make = partial(write, arguments.out, samples)
+    in_order(processes(make, range(arguments.count), os.cpu_count() or 1))
 
 
 if __name__ == "__main__":

@@ -34,9 +34,10 @@ import torch
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from benchmarks.jsonl import append, objects, read_lines
 from benchmarks.speed.gpu_rows import FULL, SHAPES, Name, Row, failed, one
 from nb201env.output import markdown_table
-from nb201env.processes import Ended, end_if_orphaned, run_apart
+from nb201env.processes import end_if_orphaned, run_apart
 
 ROWS = (
     "plain:1", "stacked:64", "graphs:8", "graphs:1", "stacked:32", "stacked:128", "stacked:8", "stacked:1",
@@ -83,35 +84,11 @@ def run(
             if ended.code is None and left < each_seconds:
                 report(f"{name}: not measured, time is up")
                 continue
-            row = read_row(ended) or failed(name, shape, ended.why or "it printed no row")
+            printed = objects(ended.lines)
+            row = printed[-1] if printed else failed(name, shape, ended.why or "it printed no row")
         rows.append(row)
         keep(row)
         report(f"{name}: {row['error'] or as_words(row)}")
-
-
-def read_row(ended: Ended) -> Row | None:
-    """The row that a process printed; None if it did not come to that."""
-    for line in reversed(ended.lines):
-        if line.startswith("{"):
-            try:
-                found: Row = json.loads(line)
-            except ValueError:
-                continue
-            return found
-    return None
-
-
-def read_rows(file: Path | None) -> list[Row]:
-    """The rows of a file; a line that a kill cut off is none."""
-    if file is None or not file.exists():
-        return []
-    rows = []
-    for line in file.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
 
 
 # -- words ---------------------------------------------------------------------------------------
@@ -214,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         end_if_orphaned()
         print(json.dumps(one(names[0], a.device, a.task_shape, a.steps)), flush=True)
         return
-    rows = read_rows(a.jsonl)
+    rows = read_lines(a.jsonl) if a.jsonl else []
     if not a.show:
         command = [sys.executable, "-m", "benchmarks.speed.gpu", "--device", a.device,
                    "--task-shape", a.task_shape, "--steps", str(a.steps)]  # fmt: skip
@@ -232,12 +209,7 @@ def keeper(rows: list[Row], file: Path | None) -> Callable[[Row], None]:
     def keep(row: Row) -> None:
         rows.append(row)
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("a+") as out:
-                # Behind a line that a kill cut off, begin a new one.
-                out.seek(0)
-                cut_off = out.read()[-1:] not in ("", "\n")
-                out.write("\n" * cut_off + json.dumps(row) + "\n")
+            append(file, **row)
 
     return keep
 

@@ -98,6 +98,8 @@ LIMIT, FAST, SLOW = 4.0, 2.8, 2.0
 """Instructions a clock: the hardware's limit, and the rates between which such kernels are."""
 REACHED = 0.9, 0.75
 """Assumed: the part of the bandwidth of long copies that these kernels get."""
+NETWORKS = 64
+"""In one stacked program, which share the gaps between its kernels."""
 OPERATIONS = 612
 """PyTorch operations of a plain step, views not counted: the mean of eight random classes."""
 LAUNCH_SECONDS, GAP_SECONDS = (8e-6, 10.5e-6), (1.5e-6, 2.5e-6)
@@ -161,10 +163,10 @@ def issue_milliseconds(
     return 1e3 * total * LIMIT / rate / gpu.processors / gpu.clock
 
 
-def mean_issue(clocks: Clocks, recipe: Recipe, gpu: GPU, rate: float = LIMIT, side: int = 32) -> float:
+def mean_issue(clocks: Clocks, recipe: Recipe, gpu: GPU, rate: float = LIMIT) -> float:
     """Milliseconds of the mean of the 5,485 canonical classes."""
     return float(
-        np.mean([issue_milliseconds(clocks, ops, recipe, gpu, rate, side) for ops in canonical_live_ops()])
+        np.mean([issue_milliseconds(clocks, ops, recipe, gpu, rate) for ops in canonical_live_ops()])
     )
 
 
@@ -186,7 +188,7 @@ class Range(NamedTuple):
     high: float
 
 
-def stacked_range(count: Count, clocks: Clocks, recipe: Recipe, gpu: GPU, networks: int = 64) -> Range:
+def stacked_range(count: Count, clocks: Clocks, recipe: Recipe, gpu: GPU) -> Range:
     """The longer of the two bounds, and the gaps between a graph's kernels.
 
     The low end with 90 % of the bandwidth and 2.8 instructions a clock, the high end with 75 % and 2.
@@ -196,17 +198,16 @@ def stacked_range(count: Count, clocks: Clocks, recipe: Recipe, gpu: GPU, networ
         clocks: Of the instructions.
         recipe: How the networks are trained.
         gpu: On which.
-        networks: In one stacked program, which share the gaps.
     """
     memory = estimate(count, recipe, gpu.bandwidth).milliseconds
     ends = (
-        max(memory / reached, mean_issue(clocks, recipe, gpu, rate)) + 1e3 * OPERATIONS * gap / networks
+        max(memory / reached, mean_issue(clocks, recipe, gpu, rate)) + 1e3 * OPERATIONS * gap / NETWORKS
         for reached, rate, gap in zip(REACHED, (FAST, SLOW), GAP_SECONDS, strict=True)
     )
     return Range(*ends)
 
 
-def predictions(recipe: Recipe, gpu: GPU, networks: int = 64) -> dict[str, Range]:
+def predictions(recipe: Recipe, gpu: GPU) -> dict[str, Range]:
     """Milliseconds per step and network that each way to train should take.
 
     The plain loop waits for Python or for memory, whichever is longer; graphs in bf16 move half of its
@@ -217,7 +218,6 @@ def predictions(recipe: Recipe, gpu: GPU, networks: int = 64) -> dict[str, Range
     Args:
         recipe: How they are trained.
         gpu: On which.
-        networks: In one stacked program.
     """
     plain = estimate(PLAIN, recipe, gpu.bandwidth).milliseconds
     least = estimate(FLOOR, recipe, gpu.bandwidth).milliseconds
@@ -231,10 +231,8 @@ def predictions(recipe: Recipe, gpu: GPU, networks: int = 64) -> dict[str, Range
         "plain loop, float32": Range(*loop),
         "graphs, bf16, one at a time": Range(half[0] + gaps[0], half[1] + gaps[1]),
         "graphs, bf16, 8 in flight": Range(*half),
-        f"{BEFORE_COUNT.name}, bf16, {networks} at once": stacked_range(
-            BEFORE_COUNT, BEFORE, recipe, gpu, networks
-        ),
-        f"stacked, bf16, {networks} at once": stacked_range(STACKED, NOW, recipe, gpu, networks),
+        f"{BEFORE_COUNT.name}, bf16, {NETWORKS} at once": stacked_range(BEFORE_COUNT, BEFORE, recipe, gpu),
+        f"stacked, bf16, {NETWORKS} at once": stacked_range(STACKED, NOW, recipe, gpu),
         "floor, bf16": Range(least, least),
     }
 

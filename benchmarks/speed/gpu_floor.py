@@ -198,7 +198,6 @@ class Floor:
         gigabytes: Per step.
         milliseconds: Per step.
         epoch_seconds: Of training.
-        evaluation_seconds: Of evaluating the other splits after an epoch.
         hours: Of all architectures and epochs, training alone.
         hours_evaluated: With the evaluations, without which there is no table.
     """
@@ -208,15 +207,17 @@ class Floor:
     gigabytes: float
     milliseconds: float
     epoch_seconds: float
-    evaluation_seconds: float
     hours: float
     hours_evaluated: float
 
 
+TRAIN_IMAGES, EVALUATED_IMAGES = 25_000, 35_000
+"""Of CIFAR-10's official halves, per epoch: trained on, and evaluated after it on the other two splits."""
+
+
 def estimate(
-    count: Count, recipe: Recipe, bandwidth: float, *, architectures: Sequence[Ops] | None = None,
-    side: int = 32, train_images: int = 25_000, evaluated_images: int = 35_000,
-) -> Floor:  # fmt: skip
+    count: Count, recipe: Recipe, bandwidth: float, *, architectures: Sequence[Ops] | None = None
+) -> Floor:
     """The mean over architectures; by default over one member of each of the 5,485 canonical classes.
 
     Args:
@@ -224,21 +225,18 @@ def estimate(
         recipe: How they are trained.
         bandwidth: Of the memory, bytes per second.
         architectures: Live ops of each.
-        side: Of the images, in pixels.
-        train_images: Per epoch.
-        evaluated_images: After each epoch, all splits.
     """
     chosen = canonical_live_ops() if architectures is None else architectures
-    moved = np.mean([step_bytes(count, ops, recipe, side) for ops in chosen])
-    looked = np.mean([step_bytes(count, ops, recipe, side, training=False) for ops in chosen])
+    moved = np.mean([step_bytes(count, ops, recipe) for ops in chosen])
+    looked = np.mean([step_bytes(count, ops, recipe, training=False) for ops in chosen])
     step = float(moved) / bandwidth
-    epoch = step * train_images / recipe.batch
-    evaluation = float(looked) / bandwidth * evaluated_images / recipe.batch
+    epoch = step * TRAIN_IMAGES / recipe.batch
+    evaluation = float(looked) / bandwidth * EVALUATED_IMAGES / recipe.batch
     runs = recipe.epochs * len(chosen) / 3600
     return Floor(
         float(np.mean([sum(op in _CONVS for op in ops) for ops in chosen])),
         float(np.mean([count.cell(ops) for ops in chosen])),
-        float(moved) / 1e9, 1e3 * step, epoch, evaluation, runs * epoch, runs * (epoch + evaluation),
+        float(moved) / 1e9, 1e3 * step, epoch, runs * epoch, runs * (epoch + evaluation),
     )  # fmt: skip
 
 

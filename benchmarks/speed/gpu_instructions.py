@@ -15,12 +15,8 @@ What is counted, for a convolution on one edge, `channels` wide in and out:
   if every convolution needed a copy of its own (a cell makes one at most);
 * beside them `norm_sums`, and `node_sum` and `data_gradient` by term.
 
-The first two lines are the `sum`. How the kernels of an earlier commit are counted by the same rule:
-
-    git worktree add --detach ../before f9c3497
-    cp benchmarks/speed/sass.py benchmarks/speed/gpu_instructions.py ../before/benchmarks
-    cp training/gpu/launches.py training/gpu/variants.py ../before/training/gpu
-    cd ../before && python -m benchmarks.speed.gpu_instructions --as f9c3497 --out ../gpu-instructions.json
+The first two lines are the `sum`. The kernels of commit f9c3497 were counted by the same rule at commit
+3318904, where this tool's --help says how.
 """
 
 from __future__ import annotations
@@ -108,6 +104,8 @@ def _launches(width: int) -> dict[str, list[Launch]]:
 
 
 Counts = dict[str, dict[str, float]]
+_POOLING = Trips(outer=1, inner=9)
+"""Of a pooling's taps, within a loop over edges."""
 
 
 def _per_pixel(code: Code, instructions: float, pixels: float) -> float:
@@ -124,33 +122,19 @@ def _count_taps(codes: Sequence[Code], launches: Sequence[Launch], width: int) -
         for op, taps in TAPS.items()
     }}  # fmt: skip
     if code.name == "data_gradient":
-        # Where the loop over edges is unrolled, the longest path of a node without taps has a skip.
         nothing = issued(blocks, 0, Trips())
-        skip = issued(blocks, 0, Trips(outer=0 if _unrolled(code) else 1))
-        pooling = issued(blocks, 0, _pooling(code))
+        skip = issued(blocks, 0, Trips(outer=1))
+        pooling = issued(blocks, 0, _POOLING)
         named = {"node": nothing, "skip": skip - nothing, "pooling": pooling - nothing}
         for name, count in named.items():
             found[f"data_gradient, {name}"] = {"any": _per_pixel(code, count, pixels)}
     return found
 
 
-def _unrolled(code: Code) -> bool:
-    """Whether the loop over edges is: as it was, with a constant for their number."""
-    return "COUNT" in code.constants
-
-
-def _pooling(code: Code) -> Trips:
-    """Of a pooling's taps: within a loop over edges, or without where these are unrolled."""
-    return Trips(outer=9) if _unrolled(code) else Trips(outer=1, inner=9)
-
-
 def _count_weights(codes: Sequence[Code], launches: Sequence[Launch], width: int) -> Counts:
     """weight_gradient: a loop over tiles of pixels. One of its groups of taps has that of a 1x1 op."""
     code, c, blocks, grid = codes[0], codes[0].constants, blocks_of(codes[0].listing), launches[0].grid
-    if "WINDOWS" in c:
-        seen, height = {"3x3": c["WINDOWS"], "1x1": 1}, c["WINDOW"] * width
-    else:  # as it was: one product for several taps
-        seen, height = {"3x3": 1, "1x1": 1}, c["TAPS"] * width
+    seen, height = {"3x3": c["WINDOWS"], "1x1": 1}, c["WINDOW"] * width
     groups, splits = grid[:2]
     pixels = IMAGES * c["H"] * c["W"] / splits
     each = height // (16 * code.warps) * (c["BLOCK"] // 16) * (width // matrix_columns(code.listing))
@@ -162,14 +146,9 @@ def _count_weights(codes: Sequence[Code], launches: Sequence[Launch], width: int
 
 def _count_terms(codes: Sequence[Code], launches: Sequence[Launch], width: int) -> Counts:
     """node_sum of one and of two edges, whose difference is a term; a skip costs a little less."""
-    pixels, ways = codes[0].constants["BLOCK"], []
-    for edges, code in enumerate(codes, start=1):
-        trips = Trips(outer=0 if _unrolled(code) else edges)
-        ways.append(issued(blocks_of(code.listing), 0, trips))
-    one, two = ways
-    pooling = issued(blocks_of(codes[0].listing), 0, _pooling(codes[0]))
-    if pooling == one:
-        return {}  # its taps are unrolled as well: the longest path is a pooling's, whatever the op
+    pixels = codes[0].constants["BLOCK"]
+    one, two = (issued(blocks_of(code.listing), 0, Trips(outer=n)) for n, code in enumerate(codes, start=1))
+    pooling = issued(blocks_of(codes[0].listing), 0, _POOLING)
     named = {"node": 2 * one - two, "term": two - one, "pooling": pooling - 2 * one + two}
     return {
         f"node_sum, {name}": {"any": _per_pixel(codes[0], count, pixels)} for name, count in named.items()
@@ -246,10 +225,7 @@ def read(path: Path) -> dict[str, Any]:
         ValueError: If it is no JSON.
     """
     if not path.exists():
-        return {
-            "command": "python -m benchmarks.speed.gpu_instructions; "
-            "--help says how an earlier commit is counted"
-        }
+        return {"command": "python -m benchmarks.speed.gpu_instructions"}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -262,7 +238,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, help="JSON to add the counts to, under Triton's version.")
-    parser.add_argument("--as", dest="name", default="now", help='The name of these kernels there: "now".')
     parser.add_argument("--sum", action="store_true", help="Only the kernels that are in the sum.")
     options = parser.parse_args(arguments)
     found = rows(kernels=(*HEAVY, *FEEDING) if options.sum else None)
@@ -270,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(found))
     if options.out is not None:
         kept = read(options.out)
-        kept.setdefault(options.name, {})[triton.__version__] = entry(found)
+        kept.setdefault("now", {})[triton.__version__] = entry(found)
         options.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 

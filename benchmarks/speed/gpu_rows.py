@@ -18,7 +18,7 @@ from nb201env.training.data import Data, Split, batches
 from nb201env.training.gpu.capture import Lane
 from nb201env.training.gpu.capture import evaluate as evaluate_lanes
 from nb201env.training.gpu.checks.networks import images_like
-from nb201env.training.gpu.graphs import activations_on
+from nb201env.training.gpu.graphs import activations_on, lanes_of
 from nb201env.training.gpu.stacked import BACKENDS, best_backend
 from nb201env.training.gpu.trainer import Program, Shape
 from nb201env.training.loop import Alone, evaluate, fit, skeleton_for
@@ -155,13 +155,8 @@ def lanes_work(lanes: Sequence[Lane], data: Data, recipe: Recipe) -> Work:
 
 
 def graphs_work(some: Sequence[Architecture], data: Data, recipe: Recipe) -> Work:
-    device, skeleton = data.mean.device, skeleton_for(data, recipe)
-    plain = [
-        initial_network(a, skeleton, 1).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for a in some
-    ]
-    dtype = activations_on(device)
-    return lanes_work([Lane(Alone(n), 1, recipe, data, dtype, own_stream=True) for n in plain], data, recipe)
+    networks = [initial_network(a, skeleton_for(data, recipe), 1) for a in some]
+    return lanes_work(lanes_of(networks, data, recipe, activations_on(data.mean.device)), data, recipe)
 
 
 def stacked_work(some: Sequence[Architecture], data: Data, recipe: Recipe, backend: str) -> Work:

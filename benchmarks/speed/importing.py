@@ -1,18 +1,17 @@
 """Importing and reading official files, side by side with ``nats_bench`` 1.8, in one run.
 
-    python benchmarks/speed/importing.py SAMPLE_FOLDER [--full FULL_FOLDER] [--tables TABLES]
+    python -m benchmarks.speed.importing SAMPLE_FOLDER [--full FULL_FOLDER] [--tables TABLES]
 
 SAMPLE_FOLDER holds a few real files of NATS-tss-v1_0-3ffb9-simple. With FULL_FOLDER (see
-full_size_set.py) the full-size import is timed too, and the rest is measured on its tables; TABLES
-says where they go, or if they are there already, are. Prints one line per figure: the figure, its
-goal, and whether it holds.
+`benchmarks.speed.full_size_set`) the full-size import is timed too, and the rest is measured on its
+tables; TABLES says where they go, or if they are there already, are. Prints one line per figure: the
+figure, its goal, and whether it holds.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import random
 import resource
 import subprocess
 import sys
@@ -22,18 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nats_bench
+import numpy as np
 
 from nb201env import Table
 from nb201env.sources.importer import import_official
 from nb201env.space import SIZE
 from nb201env.tables import embedded_file, open_table
-
-IMPORT = """
-import sys
-from nb201env.sources.importer import import_official
-if __name__ == "__main__":
-    import_official(sys.argv[1], sys.argv[2], workers=2)
-"""
 
 
 def line(what: str, figure: float, goal: str = "", holds: bool = True) -> None:
@@ -43,10 +36,9 @@ def line(what: str, figure: float, goal: str = "", holds: bool = True) -> None:
 
 def full_import(source: Path, out: Path) -> None:
     """Time and memory of a full-size import by two processes."""
-    script = Path(tempfile.mkdtemp()) / "run.py"
-    script.write_text(IMPORT)
+    command = [sys.executable, "-m", "nb201env.cli", "table", "import", str(source), "--out", str(out)]
     before, start = os.times(), time.perf_counter()
-    subprocess.run([sys.executable, str(script), str(source), str(out)], check=True)
+    subprocess.run([*command, "--prefix", "", "--jobs", "2"], check=True)
     seconds, after = time.perf_counter() - start, os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
@@ -94,9 +86,8 @@ def queries(tables: list[Table]) -> None:
     """One query on an imported table against one on the embedded table."""
     (mine,) = [table for table in tables if table.name == "cifar10-valid-200"]
     embedded = Table.open(embedded_file("cifar10-valid-200"))
-    held = [i for i in range(SIZE) if mine.values("valid_accuracy", epochs=200)[i, 0] == mine.values(
-        "valid_accuracy", epochs=200)[i, 0]]  # fmt: skip
-    indices = random.Random(0).choices(held, k=20_000)
+    held = np.flatnonzero(~np.isnan(mine.values("valid_accuracy", epochs=200)[:, 0]))
+    indices = np.random.default_rng(0).choice(held, 20_000).tolist()
     ours = microseconds(lambda i: mine.query(i, split="valid", epochs=200, run=777), indices)
     theirs = microseconds(lambda i: embedded.query(i, split="valid", epochs=200, run=777), indices)
     line("one query, imported table, microseconds", ours)

@@ -63,13 +63,12 @@ class Code:
     matrix_units: bool
 
 
-def compiled(variant: Variant, capability: int = 90, stages: int | None = None) -> Code:
+def compiled(variant: Variant, capability: int = 90) -> Code:
     """Compile a kernel's variant for a GPU of this compute capability and disassemble it.
 
     Args:
         variant: What to compile; the kernels must not have been defined for Triton's interpreter.
         capability: 90 for H100 and H200.
-        stages: Of software pipelining; by default Triton's.
 
     Raises:
         ValueError: If there is no such kernel.
@@ -80,10 +79,9 @@ def compiled(variant: Variant, capability: int = 90, stages: int | None = None) 
     from triton.compiler import ASTSource
 
     signature, constants, attributes = _kinds(variant)
-    options = dict(variant.options) | ({} if stages is None else {"num_stages": stages})
     made = triton.compile(
         ASTSource(find_kernel(variant), signature, constants, attributes),
-        target=GPUTarget("cuda", capability, 32), options=options,
+        target=GPUTarget("cuda", capability, 32), options=dict(variant.options),
     )  # fmt: skip
     tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:

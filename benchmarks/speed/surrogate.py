@@ -14,10 +14,9 @@ import time
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils.performance import benchmark_step
-from rich.console import Console
-from rich.table import Table as RichTable
 
 import nb201env
+from nb201env.output import print_grid
 from nb201env.space import all_ops
 from nb201env.surrogate.fidelity.protocol import random_split
 from nb201env.surrogate.model import fit_surrogate
@@ -74,19 +73,14 @@ def main() -> None:
     arguments = parser.parse_args()
     first, *others = fit_and_predict(arguments.turns + 1, arguments.threads)
     surrogate, table = stepping(arguments.turns, arguments.seconds)
-    shown = RichTable(title=f"surrogate, N = {SIZE}, {arguments.threads} threads", title_justify="left")
-    for heading in ("measure", "value", "goal"):
-        shown.add_column(heading)
-    goal = f"<= {GOAL_SECONDS:g} s"
-    shown.add_row("fit + predict the whole space, features computed too", _both(first), goal)
-    shown.add_row(
-        "fit + predict the whole space, again (median)", _both(sorted(others)[len(others) // 2]), goal
-    )
-    shown.add_row("fit everything + compute its table", f"{whole_table(arguments.threads):.2f} s", "")
-    shown.add_row(
-        "steps/s, surrogate over table", f"{surrogate:,.0f} / {table:,.0f} = {surrogate / table:.2f}", "1"
-    )
-    Console().print(shown)
+    goal, again = f"<= {GOAL_SECONDS:g} s", sorted(others)[len(others) // 2]
+    rows = [
+        ("fit + predict the whole space, features computed too", _both(first), goal),
+        ("fit + predict the whole space, again (median)", _both(again), goal),
+        ("fit everything + compute its table", f"{whole_table(arguments.threads):.2f} s", ""),
+        ("steps/s, surrogate over table", f"{surrogate:,.0f} / {table:,.0f} = {surrogate / table:.2f}", "1"),
+    ]
+    print_grid(("measure", "value", "goal"), rows, f"surrogate, N = {SIZE}, {arguments.threads} threads")
 
 
 if __name__ == "__main__":

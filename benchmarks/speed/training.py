@@ -17,11 +17,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table as RichTable
 
 from nb201env.architecture import Architecture
 from nb201env.classes import representatives
+from nb201env.output import print_grid
 from nb201env.space import SIZE
 from nb201env.training.data import Data, Split
 from nb201env.training.images.tasks import load_task
@@ -99,12 +98,8 @@ def main() -> None:
         *compare("digits", load_task("digits"), digits, "compiled", a.classes, a.turns),
         *compare("CIFAR-10, 256 images", cifar_like(256), official, "plain", 2, min(a.turns, 2)),
     ]
-    out = RichTable(title="training, one CPU thread, per CPU second", title_justify="left")
-    for heading in ("measure", "ours", "plain loop", "ratio", "goal"):
-        out.add_column(heading, justify="left" if heading == "measure" else "right")
-    for row in rows:
-        out.add_row(*row)
-    Console(width=110).print(out)
+    headings = ("measure", "ours", "plain loop", "ratio", "goal")
+    print_grid(headings, rows, "training, one CPU thread, per CPU second")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.studies.pages import DOCS, Pages, with_part
-from nb201env.arrays import FloatArray
+from nb201env.arrays import BoolArray, FloatArray
 from nb201env.classes import representatives
 from nb201env.comparison import costs, kendall
 from nb201env.envs.registration import OFFICIAL, TABLES
@@ -185,7 +185,7 @@ def figures(folder: Path) -> None:
         function(what, folder / f"digits-{name}.png", split="valid")
 
 
-def _both(a: FloatArray, b: FloatArray, part: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> str:
+def _both(a: FloatArray, b: FloatArray, part: BoolArray) -> str:
     return f"{kendall(a, b):.2f} ({kendall(a[part], b[part]):.2f})"
 
 

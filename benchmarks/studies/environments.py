@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.studies.pages import DATA, DOCS, Pages, part, with_part
+from benchmarks.studies.pages import DATA, DOCS, Pages, part, read_data, with_part, write_data
 from nb201env.agents import AGENTS
-from nb201env.agents.commands.search import as_rows
+from nb201env.agents.commands.search import as_rows, read_agents, read_envs
 from nb201env.agents.commands.search import run as run_searches
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.registry import display_name
@@ -26,7 +25,6 @@ from nb201env.agents.searches.runner import Search
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
-from nb201env.files import appearing
 from nb201env.output import markdown_table
 from nb201env.table import Table
 from nb201env.tables import open_table
@@ -89,7 +87,7 @@ def baselines_part(env_id: str, table: Table) -> str:
             "The rewards are predictions, not results of trainings. How searches on them compare with "
             "searches on the table is measured in [the fidelity report](../fidelity.md)."
         )
-    results = json.loads(BASELINES.read_text(encoding="utf-8"))
+    results = read_data(BASELINES)
     expected = float(expected_best(table, QUERIES, epochs=table.epochs))
     optimum = table.optimum(split="valid", epochs=table.epochs)[1]
     head = (
@@ -162,7 +160,7 @@ def run_baselines(path: Path, names: list[str], env_ids: list[str], jobs: int = 
     The file is written after every agent and environment: rows, table and hyper-parameters by
     environment and agent.
     """
-    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results: dict[str, Any] = read_data(path) if path.exists() else {}
     for env_id in env_ids:
         for agent in names:
             held = results.setdefault(env_id, {})
@@ -173,8 +171,7 @@ def run_baselines(path: Path, names: list[str], env_ids: list[str], jobs: int = 
                 searches = [baseline(agent, env_id, seed, folder) for seed in range(SEARCHES)]
                 rows = as_rows(run_searches(searches, jobs))
             held[agent] = about | {"rows": rows}
-            with appearing(path) as new:
-                new.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            write_data(path, results)
             print(env_id, agent, flush=True)
 
 
@@ -191,11 +188,11 @@ def baseline_settings(agent: str, env_id: str) -> dict[str, Any]:
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `run`."""
-    parser.add_argument("--agents", default=",".join(COMPARED), help="whose baselines; all by default")
-    parser.add_argument("--envs", default=",".join(TABLES), help="where; all by default")
+    parser.add_argument("--agent", action="append", help="whose; repeated or with commas; default: all")
+    parser.add_argument("--env", action="append", help="where; repeated or with commas; default: all")
     parser.add_argument("--out", type=Path, default=BASELINES, help="the results; resumed if there")
 
 
 def run(a: argparse.Namespace) -> None:
     """Run the baseline searches that are missing."""
-    run_baselines(a.out, a.agents.split(","), a.envs.split(","))
+    run_baselines(a.out, read_agents(a.agent or COMPARED), read_envs(a.env or TABLES))

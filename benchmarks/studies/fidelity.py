@@ -7,12 +7,11 @@ and takes over the numbers.
 from __future__ import annotations
 
 import argparse
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.studies.pages import DATA, DOCS, Pages, part
+from benchmarks.studies.pages import DATA, DOCS, Pages, part, read_data
 from nb201env.agents.searches.fidelity import SearchPlan, compare
 from nb201env.envs.registration import OFFICIAL
 from nb201env.surrogate.fidelity import report
@@ -29,7 +28,7 @@ SEARCHES = f"nb201 fidelity --table {SURROGATE}"
 
 def committed() -> dict[str, Any]:
     """The committed numbers."""
-    summary: dict[str, Any] = json.loads(NUMBERS.read_text(encoding="utf-8"))
+    summary: dict[str, Any] = read_data(NUMBERS)
     return summary
 
 

@@ -26,7 +26,7 @@ from nb201env.comparison import kendall
 from nb201env.cost import macs
 from nb201env.output import markdown_table
 from nb201env.space import SIZE, official_index_of, official_order
-from nb201env.training.builds.build import Progress, Way, build
+from nb201env.training.builds.build import BuildProgress, Way, build
 from nb201env.training.builds.plan import Folder, Plan
 from nb201env.training.gpu.graphs import IN_FLIGHT
 from nb201env.training.images.tasks import load_task
@@ -178,7 +178,7 @@ def shard_for(trainer: str, count: int) -> int:
 def validate(
     reference: Path, source: Path, out: Path, count: int, recipe: str, jobs: int, device: str,
     limit_seconds: float | None = None, trainer: str = "plain", shard: int | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
+    report: Callable[[BuildProgress], None] = lambda _: None,
 ) -> Comparison:  # fmt: skip
     """Train what is missing and compare; see the module's docstring.
 
@@ -202,7 +202,7 @@ def validate(
     plan = Plan(TASK, data.digest, find_recipe(recipe), (777,), trainer, shard=shard, only=only)
     folder, images = Folder.create(out, plan), len(data.splits["valid"].labels)
 
-    def after(progress: Progress) -> None:
+    def after(progress: BuildProgress) -> None:
         write_report(folder, official, images)
         report(progress)
 
@@ -247,7 +247,7 @@ def run(a: argparse.Namespace) -> None:
     print((a.out / "report.md").read_text())
 
 
-def _say(progress: Progress) -> None:
+def _say(progress: BuildProgress) -> None:
     print(
         f"{progress.done} of {progress.total} shards; here {progress.trainings} architectures in "
         f"{progress.seconds:.0f} s", file=sys.stderr, flush=True,

@@ -1,4 +1,4 @@
-"""Pages of docs/ and their generated parts.
+"""Pages of docs/ and their generated parts, and the data that these are made of.
 
 A generated part stands between two markers, the first of which names its writer:
 
@@ -11,10 +11,13 @@ It holds what a study's data say; what stands around it is written by hand.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from benchmarks.checkout import ROOT
+from nb201env.files import appearing
 
 DOCS = ROOT / "docs"
 DATA, FIGURES = DOCS / "data", DOCS / "figures"
@@ -52,3 +55,15 @@ def with_part(path: Path, study: str, text: str) -> str:
 def writers(text: str) -> list[str]:
     """The studies that write parts of a page, in order."""
     return _WRITTEN_BY.findall(text)
+
+
+def read_data(path: Path) -> Any:
+    """A study's data."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_data(path: Path, data: Any) -> None:
+    """Write a study's data in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with appearing(path) as new:
+        new.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

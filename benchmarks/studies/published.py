@@ -10,7 +10,6 @@ published CIFAR-10 numbers (NB201_REFERENCE); --csv names another.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.checkout import ROOT
-from benchmarks.studies.pages import DATA, DOCS, Pages, with_part
+from benchmarks.studies.pages import DATA, DOCS, Pages, read_data, with_part, write_data
 from nb201env.agents.papers.protocols import (
     PROTOCOLS,
     Sources,
@@ -93,7 +92,7 @@ def cpu_seconds() -> float:
 
 def page() -> Pages:
     """The page, with the papers' rows and ours."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results = read_data(RESULTS)
     parts = [protocol_part(name, rows) for name, rows in results["protocols"].items()]
     parts.append(
         f"Searches of each agent and protocol: seeds {results['seeds']}. "
@@ -156,5 +155,4 @@ def run(a: argparse.Namespace) -> None:
     print(f"{wall:.0f} seconds with {a.jobs} processes, {cpu:.0f} CPU seconds")
     result = {"seeds": a.seeds, "jobs": a.jobs, "wall_seconds": round(wall),
               "cpu_seconds": round(cpu), "protocols": found}  # fmt: skip
-    a.out.parent.mkdir(parents=True, exist_ok=True)
-    a.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_data(a.out, result)

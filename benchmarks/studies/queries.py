@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,9 @@ import gymnasium as gym
 import numpy as np
 
 import nb201env  # noqa: F401  (registers the ids)
+from benchmarks.jsonl import read_lines
 from benchmarks.studies import pages
+from nb201env.agents.contract import Agent
 from nb201env.agents.registry import make_agent
 from nb201env.agents.report.figures import COLOURS
 from nb201env.agents.searches.recorder import Recorder, agent_seed
@@ -80,8 +82,30 @@ CONTENDERS = (
 # -- one search ------------------------------------------------------------------------------
 
 
-class Found(Exception):
-    """The best architecture was asked for; nothing more is to be measured."""
+class _Enough(Exception):
+    """What the search is for was asked for."""
+
+
+def asked_until(agent: Agent, env_id: str, seed: int, cap: int, enough: Callable[[int], bool]) -> list[int]:
+    """The indices that a search asks for, up to the first one that is enough.
+
+    Args:
+        agent: Who searches.
+        env_id: Where.
+        seed: Of the search.
+        cap: Queries after which it ends in any case.
+        enough: Told each index.
+    """
+    asked: list[int] = []
+
+    def watch(query: dict[str, Any]) -> None:
+        asked.append(index_of(query["architecture"]))
+        if enough(asked[-1]):
+            raise _Enough
+
+    with suppress(_Enough):
+        agent.search(Recorder(gym.make(env_id, budget_queries=cap), seed, watch), agent_seed(seed))
+    return asked
 
 
 def goals(table: Table) -> dict[str, set[int]]:
@@ -98,25 +122,14 @@ def goals(table: Table) -> dict[str, set[int]]:
 
 def measure(contender: Contender, env_id: str, seed: int) -> dict[str, Any]:
     """Run one search; the number of the query that first met each target, or None."""
-    env = gym.make(env_id, budget_queries=contender.cap)
-    wanted = goals(env.unwrapped.table)  # type: ignore[attr-defined]
+    wanted = goals(open_table(OFFICIAL[env_id]))
     agent = make_agent(contender.agent, **contender.kwargs)
-    found: dict[str, int | None] = dict.fromkeys(TARGETS)
-    asked = 0
-
-    def watch(query: dict[str, Any]) -> None:
-        nonlocal asked
-        asked += 1
-        index = index_of(query["architecture"])
-        for target in TARGETS:
-            if found[target] is None and index in wanted[target]:
-                found[target] = asked
-        if found["best"] is not None:
-            raise Found
-
-    with suppress(Found):
-        agent.search(Recorder(env, seed, watch), agent_seed(seed))
-    return key(contender, env_id, seed) | {"queries": asked} | found
+    asked = asked_until(agent, env_id, seed, contender.cap, wanted["best"].__contains__)
+    found = {
+        target: next((number for number, index in enumerate(asked, 1) if index in wanted[target]), None)
+        for target in TARGETS
+    }
+    return key(contender, env_id, seed) | {"queries": len(asked)} | found
 
 
 def key(contender: Contender, env_id: str, seed: int) -> dict[str, Any]:
@@ -139,9 +152,8 @@ Rows = dict[str, dict[str, Any]]
 
 
 def read(path: Path) -> Rows:
-    """The finished searches in a log; a last line cut in two is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    return _by_key(json.loads(line) for line in lines)
+    """The finished searches in a log; a line cut in two is left out."""
+    return _by_key(read_lines(path))
 
 
 def from_summary(entries: list[dict[str, Any]]) -> Rows:
@@ -188,17 +200,13 @@ def run_missing(
     whole = "".join(json.dumps(row) + "\n" for row in rows.values())
     path.write_text(whole, encoding="utf-8")  # a line cut in two is gone
     with open(path, "a", encoding="utf-8", buffering=1) as file:
-        for number, row in enumerate(_results(plan, jobs), start=1):
+        for number, ended in enumerate(local(_measure, plan, jobs), start=1):
+            row = ended.result()
             file.write(json.dumps(row) + "\n")
             print(
                 f"{number}/{len(plan)} {row['agent']} {row['env']} seed {row['seed']}: {row['best']}",
                 flush=True,
             )
-
-
-def _results(plan: list[tuple[Contender, str, int]], jobs: int) -> Iterator[dict[str, Any]]:
-    for ended in local(_measure, plan, jobs):
-        yield ended.result()
 
 
 def _measure(job: tuple[Contender, str, int]) -> dict[str, Any]:
@@ -281,7 +289,7 @@ def page() -> pages.Pages:
 
 def committed() -> list[dict[str, Any]]:
     """The committed data; see `summary`."""
-    entries: list[dict[str, Any]] = json.loads(DATA.read_text(encoding="utf-8"))
+    entries: list[dict[str, Any]] = pages.read_data(DATA)
     return entries
 
 

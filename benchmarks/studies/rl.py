@@ -1,8 +1,8 @@
 """How many different architectures the RL agents ask for until one is as good as the best.
 
     python -m benchmarks.studies rl run                       resumes where it stopped; docs/data/rl.json
-    python -m benchmarks.studies rl run --agents ppo --seeds 0-4 --out /tmp/rl.json
-    python -m benchmarks.studies rl run --regret NB201-digits-v0 --agents ppo --settings '{"sharpness": 20}'
+    python -m benchmarks.studies rl run --agent ppo --seeds 0-4 --out /tmp/rl.json
+    python -m benchmarks.studies rl run --regret NB201-digits-v0 --agent ppo --settings '{"sharpness": 20}'
 
 An architecture is good when its mean validation accuracy over the table's runs lies within 0.3
 points of the best's. Each query is answered by one run. A search ends there, or without it after
@@ -20,16 +20,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-from benchmarks.studies.pages import DATA, DOCS, Pages, with_part
+from benchmarks.studies.pages import DATA, DOCS, Pages, read_data, with_part, write_data
+from benchmarks.studies.queries import asked_until
 from nb201env.agents import make_agent
+from nb201env.agents.commands.search import read_agents
 from nb201env.agents.registry import display_name
-from nb201env.agents.searches.recorder import Recorder, agent_seed
-from nb201env.architecture import index_of
+from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL, TABLES
-from nb201env.files import appearing
 from nb201env.output import markdown_table
 from nb201env.reading import parse_seeds
 from nb201env.tables import open_table
@@ -40,36 +39,18 @@ WITHIN, QUERIES = 0.003, 2000
 STOPS = (100, 200, 400)
 
 
-class Reached(Exception):
-    """The search has what it is for."""
-
-
 def measure(agent: str, env_id: str, seed: int) -> dict[str, int | None]:
     """One search: different architectures asked up to the first good one (None: failed), and queries."""
     table = open_table(TABLES[env_id])
     mean = table.accuracy(split="valid", epochs=table.epochs, run="mean")
     good = mean >= mean.max() - WITHIN
-    asked: set[int] = set()
-    queries = 0
-
-    def watch(query: dict[str, Any]) -> None:
-        nonlocal queries
-        queries += 1
-        asked.add(index := index_of(query["architecture"]))
-        if good[index]:
-            raise Reached
-
-    env = gym.make(env_id, budget_queries=QUERIES)
-    try:
-        make_agent(agent).search(Recorder(env, seed, watch), agent_seed(seed))
-    except Reached:
-        return {"unique": len(asked), "queries": queries}
-    return {"unique": None, "queries": queries}
+    asked = asked_until(make_agent(agent), env_id, seed, QUERIES, lambda index: bool(good[index]))
+    return {"unique": len(set(asked)) if good[asked].any() else None, "queries": len(asked)}
 
 
 def run_missing(path: Path, agents: list[str], seeds: list[int]) -> dict[str, Any]:
     """Measure what the file does not hold yet, writing it after every search."""
-    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results: dict[str, Any] = read_data(path) if path.exists() else {}
     for agent in agents:
         settings = json.loads(json.dumps(asdict(make_agent(agent))))  # type: ignore[call-overload]
         if results.get(agent, {}).get("hyperparameters") != settings:
@@ -79,27 +60,19 @@ def run_missing(path: Path, agents: list[str], seeds: list[int]) -> dict[str, An
             for seed in seeds:
                 if str(seed) not in held:
                     held[str(seed)] = measure(agent, env_id, seed)
-                    write(path, results)
+                    write_data(path, results)
             print(line(agent, env_id, held), flush=True)
     return results
 
 
-def write(path: Path, results: dict[str, Any]) -> None:
-    with appearing(path) as new:
-        new.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
-def regrets(agent: str, settings: dict[str, Any], env_id: str, seeds: list[int]) -> np.ndarray[Any, Any]:
+def regrets(agent: str, settings: dict[str, Any], env_id: str, seeds: list[int]) -> FloatArray:
     """Optimum minus the best mean accuracy asked for after each of `STOPS` queries; [seeds, stops]."""
     table = open_table(TABLES[env_id])
     mean = table.accuracy(split="valid", epochs=table.epochs, run="mean")
     found = []
     for seed in seeds:
-        queries: list[dict[str, Any]] = []
-        env = gym.make(env_id, budget_queries=STOPS[-1])
-        make_agent(agent, **settings).search(Recorder(env, seed, queries.append), agent_seed(seed))
-        asked = mean[[index_of(query["architecture"]) for query in queries]]
-        found.append(mean.max() - np.maximum.accumulate(asked)[np.array(STOPS) - 1])
+        asked = asked_until(make_agent(agent, **settings), env_id, seed, STOPS[-1], lambda _: False)
+        found.append(mean.max() - np.maximum.accumulate(mean[asked])[np.array(STOPS) - 1])
     return np.array(found)
 
 
@@ -117,7 +90,7 @@ def line(agent: str, env_id: str, searches: dict[str, Any]) -> str:
 def page() -> Pages:
     """The page of the agents, with what the RL agents need."""
     rows = []
-    for agent, results in json.loads(RESULTS.read_text(encoding="utf-8")).items():
+    for agent, results in read_data(RESULTS).items():
         for env_id, searches in results["searches"].items():
             mean, most, failed, count = summary(searches)
             rows.append([display_name(agent), env_id, f"{mean:.0f}", str(most), f"{failed} of {count}"])
@@ -127,7 +100,7 @@ def page() -> Pages:
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `run`."""
-    parser.add_argument("--agents", default=",".join(AGENTS))
+    parser.add_argument("--agent", action="append", help="repeated or with commas; default: all four")
     parser.add_argument("--seeds", default="0-19")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the results; resumed if there")
     parser.add_argument("--regret", metavar="ENV", help="print regrets there instead")
@@ -136,7 +109,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(a: argparse.Namespace) -> None:
     """Measure what is missing, or print regrets."""
-    agents, seeds = a.agents.split(","), parse_seeds(a.seeds)
+    agents, seeds = read_agents(a.agent or AGENTS), parse_seeds(a.seeds)
     if not a.regret:
         run_missing(a.out, agents, seeds)
         return

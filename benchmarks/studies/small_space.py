@@ -23,7 +23,7 @@ import argparse
 import csv
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,12 +93,6 @@ def train_one(index: int, data: Data, recipe: Recipe) -> Row:
             valid[str(epoch)] = accuracy("valid")
     row: Row = {"index": index, "valid": valid, "test": accuracy("test")}
     return row | {"cpu_seconds": round(time.process_time() - start, 1)}
-
-
-def train(indices: Sequence[int], source: Path, jobs: int) -> Iterator[Row]:
-    """Train classes in several processes; each row as it comes."""
-    for done in processes(_Trainer(source), indices, jobs):
-        yield done.result()
 
 
 @dataclass(frozen=True)
@@ -248,7 +242,7 @@ def run(a: argparse.Namespace) -> None:
 def _train_missing(data: Path, file: Path, count: int, jobs: int) -> None:
     study = read(file)
     there = {row["index"] for row in study.rows}
-    for row in train([index for index in chosen(count) if index not in there], data, jobs):
-        study.rows.append(row)
+    for done in processes(_Trainer(data), [index for index in chosen(count) if index not in there], jobs):
+        study.rows.append(row := done.result())
         write(file, study)
         print(f"{len(study.rows)} of {count}, {row['cpu_seconds']:.0f} s of a core", flush=True)

@@ -27,6 +27,7 @@ from nb201env.agents.registry import display_name, make_agent
 from nb201env.agents.searches.runner import Search
 from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.output import markdown_table
 from nb201env.reading import parse_seeds
 from nb201env.space import OPS, SKIP, sample
@@ -121,14 +122,14 @@ def judged(rows: list[Row], seconds_per_training: float, table: Table) -> dict[s
     return {"rows": rows, "table": table.name, "table_id": table.id, "optimum": float(mean.max())}
 
 
-def rank(mean: np.ndarray[Any, Any], accuracy: float) -> int:
+def rank(mean: FloatArray, accuracy: float) -> int:
     """1 + how many of the 15,625 are better; the members of a canonical class share theirs."""
     return 1 + int((mean > accuracy).sum())
 
 
 def page() -> pages.Pages:
     """The page, with the tables from the committed numbers."""
-    text = tables(json.loads(DATA.read_text(encoding="utf-8")))
+    text = tables(pages.read_data(DATA))
     return {PAGE: pages.with_part(PAGE, "weight_sharing", text)}
 
 
@@ -215,5 +216,4 @@ def run(a: argparse.Namespace) -> None:
     except FileNotFoundError as error:
         print(error)
         table = None
-    found = collect(a.env, seeds, out, table)
-    a.data.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    pages.write_data(a.data, collect(a.env, seeds, out, table))

@@ -20,8 +20,9 @@ from benchmarks.checkout import ROOT
 from benchmarks.gpu_lease import __main__ as command
 from benchmarks.gpu_lease import builder, home
 from benchmarks.gpu_lease.collect import collect
-from benchmarks.gpu_lease.lease import Lease, finished, read_lines
+from benchmarks.gpu_lease.lease import Lease, finished
 from benchmarks.gpu_lease.targets import MINIATURE
+from benchmarks.jsonl import read_lines
 from nb201env.training.builds.plan import Folder, ForeignShard
 from tests.benchmarks import lease_data
 from tests.benchmarks.lease_fakes import write_shards

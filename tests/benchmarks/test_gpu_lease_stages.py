@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from benchmarks.gpu_lease import commands, home, pack, stages
-from benchmarks.gpu_lease.lease import Lease, append, read_lines
+from benchmarks.gpu_lease.lease import Lease
 from benchmarks.gpu_lease.run import run_stages
 from benchmarks.gpu_lease.targets import MINIATURE, Rows, Target
+from benchmarks.jsonl import append, read_lines
 from nb201env.training.builds.plan import Unit
 from nb201env.training.recipe import find_recipe
 from tests.benchmarks.lease_fakes import (

@@ -22,7 +22,7 @@ from benchmarks.studies.official12 import (
 )
 from nb201env.classes import canonical_classes
 from nb201env.space import SIZE, official_index_of
-from nb201env.training.builds.build import Progress
+from nb201env.training.builds.build import BuildProgress
 from nb201env.training.builds.plan import Folder
 from tests.conftest import ROOT
 from tests.conftest import reference as reference_file
@@ -103,7 +103,7 @@ def test_every_shard_is_reported_as_it_comes(
     out, held = tmp_path / "out", []
     say = module._say
 
-    def noting(progress: Progress) -> None:
+    def noting(progress: BuildProgress) -> None:
         held.append((out / "report.md").read_text())
         say(progress)
 
@@ -120,7 +120,7 @@ def test_every_shard_is_reported_as_it_comes(
 
 
 def test_what_is_said_after_a_shard(capsys: pytest.CaptureFixture[str]) -> None:
-    module._say(Progress(5, 8, 2, 16, 61.7))
+    module._say(BuildProgress(5, 8, 2, 16, 61.7))
     found = capsys.readouterr()
     assert (found.out, found.err) == ("", "5 of 8 shards; here 16 architectures in 62 s\n")
 

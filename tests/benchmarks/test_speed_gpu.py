@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.jsonl import read_lines
 from benchmarks.speed import gpu, gpu_rows
 from benchmarks.speed.gpu import run
 from benchmarks.speed.gpu_rows import FULL, Name, Row, Work, failed, identity, measure, one, prepare
@@ -215,10 +216,10 @@ def test_the_limit_of_all_leaves_a_row_to_another_run() -> None:
 def test_each_row_is_in_the_file_at_once(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(json.dumps(figures_of("plain:1")) + '\n{"row": "graphs:8", "net')  # cut off by a kill
-    rows = gpu.read_rows(file)
+    rows = read_lines(file)
     keep: Callable[[Row], None] = gpu.keeper(rows, file)
     keep(figures_of("graphs:8"))
-    assert [row["row"] for row in gpu.read_rows(file)] == ["plain:1", "graphs:8"]
+    assert [row["row"] for row in read_lines(file)] == ["plain:1", "graphs:8"]
     assert len(rows) == 2
 
 

@@ -102,3 +102,16 @@ def test_a_study_is_imported_without_the_others() -> None:
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_agents_and_environments_are_named_as_nb201_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[list[str], list[str]]] = []
+    module = studies.study("environments")
+    monkeypatch.setattr(module, "run_baselines", lambda _, agents, envs: calls.append((agents, envs)))
+    named = ["--agent", "random_search,bohb", "--agent", "tpe", "--env", "NB201-digits-v0"]
+    studies.main(["environments", "run", *named])
+    studies.main(["environments", "run"])
+    assert calls[0] == (["random_search", "bohb", "tpe"], ["NB201-digits-v0"])
+    assert calls[1] == (module.COMPARED, list(module.TABLES))
+    with pytest.raises(ValueError, match="did you mean 'reinforce'"):
+        studies.main(["environments", "run", "--agent", "reinforced"])

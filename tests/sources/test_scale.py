@@ -107,8 +107,8 @@ def test_a_full_size_set_in_bounds(tmp_path: Path) -> None:
     """
     sample = reference("nats-tss-sample")
     source = Path(os.environ.get("NB201_FULL_SIZE_SET", tmp_path / "full"))
-    script = ROOT / "benchmarks" / "speed" / "full_size_set.py"
-    subprocess.run([sys.executable, script, sample, source], check=True)
+    maker = "benchmarks.speed.full_size_set"
+    subprocess.run([sys.executable, "-m", maker, sample, source], check=True, cwd=ROOT)
     process = start(tmp_path, source)
     assert process.stdout is not None
     assert process.stdout.read().split()[-1] == str(SIZE)

@@ -16,12 +16,18 @@ from nb201env.training.gpu.trainer import train_stacked
 from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import Alone, evaluate, skeleton_for, train_plain
 from nb201env.training.network import initial_network
-from nb201env.training.precision import convolutions_use_tf32, exact_float32, matmul_uses_tf32
+from nb201env.training.precision import exact_float32, matmul_uses_tf32
 from nb201env.training.recipe import find_recipe
 
 DATA = load_task("digits").to("cuda" if torch.cuda.is_available() else "cpu")
 RECIPE = replace(find_recipe("smoke-2"), epochs=1, train_images=8, batch=8)
 SOME = [Architecture((3, 1, 2, 4, 0, 3))]
+
+
+def convolutions_use_tf32() -> bool:
+    """Whether cuDNN may round float32 to TF32; PyTorch lets it unless it is told otherwise."""
+    cudnn: Any = torch.backends.cudnn
+    return bool(cudnn.conv.fp32_precision == "tf32" if hasattr(cudnn, "conv") else cudnn.allow_tf32)
 
 
 def switches() -> dict[str, Any]:

@@ -29,7 +29,7 @@ from nb201env.training.trainers import check_device, find_trainer
 from nb201env.workers import Cluster
 
 
-class Progress(NamedTuple):
+class BuildProgress(NamedTuple):
     """How far a build is.
 
     Attributes:
@@ -156,8 +156,8 @@ def build(
     limit_seconds: float | None = None,
     share: tuple[int, int] = (1, 1),
     cluster: Cluster | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
-) -> Progress:
+    report: Callable[[BuildProgress], None] = lambda _: None,
+) -> BuildProgress:
     """Train all missing shards of a folder.
 
     Args:
@@ -183,7 +183,7 @@ def build(
         check_device(way.device)
     start, total = time.perf_counter(), len(folder.plan.units)
     missing = folder.missing()
-    progress = Progress(total - len(missing), total, 0, 0, 0.0)
+    progress = BuildProgress(total - len(missing), total, 0, 0, 0.0)
     mine = set(folder.plan.units[share[0] - 1 :: share[1]])
     todo = [unit for unit in missing if unit in mine]
     report(progress)
@@ -194,7 +194,7 @@ def build(
         if isinstance(outcome, DivergedTraining):
             diverged.append(outcome.with_traceback(None))  # whose frames hold the networks and their memory
             continue
-        progress = Progress(
+        progress = BuildProgress(
             progress.done + 1, total, progress.finished + 1, progress.trainings + outcome,
             time.perf_counter() - start,
         )  # fmt: skip

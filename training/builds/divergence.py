@@ -12,8 +12,6 @@ from nb201env.training.network import Network, live_ops
 from nb201env.training.recipe import Recipe
 from nb201env.training.trainers import Trainer
 
-"""Trains architectures with one seed; gives their logs and the trained networks, in their order."""
-
 
 def train_masked(
     trainer: Trainer, architectures: Sequence[Architecture], data: Data, recipe: Recipe, seed: int

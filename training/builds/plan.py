@@ -16,9 +16,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from nb201env.architecture import Architecture
 from nb201env.arrays import Array, IntArray
@@ -26,14 +27,11 @@ from nb201env.classes import canonical_classes, representatives
 from nb201env.container import DamagedTable
 from nb201env.space import SIZE
 from nb201env.training.builds.store import Store
+from nb201env.training.data import SPLITS
 from nb201env.training.recipe import Recipe
 
-if TYPE_CHECKING:
-    import torch
-
 _PLAN = "plan.json"
-_SPLITS = ("train", "valid", "test")
-COLUMNS = tuple(f"{split}_{what}" for split in _SPLITS for what in ("correct", "loss"))
+COLUMNS = tuple(f"{split}_{what}" for split in SPLITS for what in ("correct", "loss"))
 
 
 class ForeignShard(ValueError):
@@ -227,8 +225,6 @@ class Folder:
 
 def this_machine(device: torch.device) -> dict[str, str]:
     """What trained a shard, for its manifest; a GPU is named beside the processor that feeds it."""
-    import torch
-
     about = {
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -38,6 +38,7 @@ from typing import Any
 
 import torch
 
+from nb201env.files import appearing
 from nb201env.processes import Ended, end_if_orphaned, run_apart
 from nb201env.training.gpu.checks.findings import Findings, Off
 from nb201env.training.gpu.checks.setting import Setting, type_for
@@ -216,10 +217,8 @@ def _report(file: Path | None, verdicts: list[Verdict], newest: Verdict | None) 
     if newest is not None:
         print(as_line(newest), flush=True)
     if file is not None:
-        whole = file.with_name(f"{file.name}.part")
-        with _WRITING:
-            whole.write_text(json.dumps(verdicts, indent=1) + "\n")
-            whole.replace(file)
+        with _WRITING, appearing(file) as new:
+            new.write_text(json.dumps(verdicts, indent=1) + "\n")
 
 
 _WRITING = Lock()

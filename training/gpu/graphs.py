@@ -45,20 +45,28 @@ def train_graphs(
     Raises:
         DivergedTraining: If a loss stops being a finite number.
     """
-    skeleton, device = skeleton_for(data, recipe), data.mean.device
-    dtype = dtype or activations_on(device)
+    skeleton, dtype = skeleton_for(data, recipe), dtype or activations_on(data.mean.device)
+    networks = [initial_network(a, skeleton, seed) for a in architectures]
     logs: list[Logs] = []
-    networks: list[Network] = []
     for start in range(0, len(architectures), in_flight):
-        some = architectures[start : start + in_flight]
-        plain = [
-            initial_network(a, skeleton, seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            for a in some
-        ]
-        lanes = [Lane(Alone(n), 1, recipe, data, dtype, own_stream=True) for n in plain]
-        logs += fit(lanes, [[a] for a in some], data, recipe, seed)
-        networks += plain
+        some = networks[start : start + in_flight]
+        lanes = lanes_of(some, data, recipe, dtype)
+        logs += fit(lanes, [[n.architecture] for n in some], data, recipe, seed)
     return concatenate(logs), networks
+
+
+def lanes_of(networks: Sequence[Network], data: Data, recipe: Recipe, dtype: torch.dtype) -> list[Lane]:
+    """A lane for each plain network, beside the others; moves the networks to the images' device.
+
+    Args:
+        networks: With the weights that they start from.
+        data: The images.
+        recipe: How to train.
+        dtype: Of activations.
+    """
+    for network in networks:
+        network.to(data.mean.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return [Lane(Alone(network), 1, recipe, data, dtype, own_stream=True) for network in networks]
 
 
 def activations_on(device: torch.device) -> torch.dtype:

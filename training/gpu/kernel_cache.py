@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,12 +18,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from nb201env.processes import end_with_parent
 from nb201env.training.gpu.variants import Variant, find_kernel, settle_keys
 
 _GROUP = "__grp__"
@@ -147,7 +146,7 @@ def _start(cache: Path, capability: int, libcuda: Path | None) -> None:
     from triton import knobs
     from triton.runtime.driver import driver
 
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     # Newer versions warn that their default is a default; setting it would change the kernels' keys.
     warnings.filterwarnings("ignore", "TRITON_DEFAULT_FP_FUSION is unset")
     knobs.cache.dir = str(cache)
@@ -155,14 +154,6 @@ def _start(cache: Path, capability: int, libcuda: Path | None) -> None:
     settle_keys()
     if libcuda:
         _build_starters_with(libcuda)
-
-
-def _end_with_parent() -> None:
-    # As in nb201env.processes, which cannot be imported without NumPy.
-    parent = parent_process()
-    assert parent is not None, "not a worker process"
-    parent.join()
-    os._exit(1)
 
 
 def _compile(variant: Variant) -> Compiled:

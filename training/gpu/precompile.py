@@ -14,7 +14,7 @@ numbers, the constants and kinds of arguments, the GPU's compute capability, and
 variables that change the code, such as TRITON_DEFAULT_FP_FUSION, DISABLE_PTXAS_OPT or
 TRITON_DISABLE_LINE_INFO. It does not depend on where the checkout or Triton is. If anything differs,
 Triton compiles as it would without a cache. So compile with the Python and the Triton of the GPU's
-machine, if need be in two steps, of which the second needs Triton alone, without PyTorch or NumPy:
+machine, if need be in two steps, of which the second needs Triton and NumPy, but no PyTorch:
 
     python -m nb201env.training.gpu.precompile --list variants.json
     python3.12 -m nb201env.training.gpu.precompile --from variants.json --capability 90 --out cache

@@ -137,7 +137,7 @@ def read_cifar10(source: Path) -> Arrays:
     """CIFAR-10 from its six original files, or an .npz."""
     if source.suffix == ".npz":
         return read_npz(source)
-    folder = _inside(source, "cifar-10-batches-py")
+    folder = _inside(source, DOWNLOADS["cifar10"].folder)
     train = [read_pickle(folder / f"data_batch_{i}") for i in range(1, 6)]
     return _arrays(folder, train, read_pickle(folder / "test_batch"), "labels", 32)
 
@@ -146,7 +146,7 @@ def read_cifar100(source: Path) -> Arrays:
     """CIFAR-100 (its 100 fine labels) from its two original files, or an .npz."""
     if source.suffix == ".npz":
         return read_npz(source)
-    folder = _inside(source, "cifar-100-python")
+    folder = _inside(source, DOWNLOADS["cifar100"].folder)
     return _arrays(folder, [read_pickle(folder / "train")], read_pickle(folder / "test"), "fine_labels", 32)
 
 

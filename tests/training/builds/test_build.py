@@ -22,7 +22,7 @@ from nb201env.space import SIZE
 from nb201env.table import verify_file
 from nb201env.training import load_network
 from nb201env.training.builds import store as store_module
-from nb201env.training.builds.build import Progress, Way, build
+from nb201env.training.builds.build import BuildProgress, Way, build
 from nb201env.training.builds.merge import merge
 from nb201env.training.builds.plan import Folder, ForeignShard, Plan
 from nb201env.training.images.tasks import load_task
@@ -145,7 +145,7 @@ def test_the_same_command_twice(trainer: str, tmp_path: Path) -> None:
 
 def test_processes_do_not_change_the_numbers(undisturbed: Folder, table: Table, tmp_path: Path) -> None:
     folder = Folder.create(tmp_path, undisturbed.plan)
-    seen: list[Progress] = []
+    seen: list[BuildProgress] = []
     build(folder, jobs=2, report=seen.append)
     assert merge(folder, tmp_path / "t.safetensors", DATA).id == table.id
     assert [p.done for p in seen] == list(range(7))

@@ -105,12 +105,12 @@ class Findings:
                 self.note(kind, Off(name, str(architecture), finite, most, measure))
         self.compared += 1
 
-    def repeats(self, kind: str, one: Tensor, two: Tensor, architecture: object, place: str = "") -> None:
+    def repeats(self, kind: str, one: Tensor, two: Tensor, architecture: object) -> None:
         """Note whether two runs gave the same bits."""
         if not torch.equal(one, two):
             error = float((one.double() - two.double()).abs().max())
             finite = error if math.isfinite(error) else None
-            self.note(kind, Off(f"{kind} {place}".rstrip(), str(architecture), finite, 0.0, "repeat"))
+            self.note(kind, Off(kind, str(architecture), finite, 0.0, "repeat"))
         self.compared += 1
 
     def note(self, kind: str, off: Off) -> None:

@@ -20,9 +20,10 @@ from nb201env.training.gpu.checks.findings import Allowed, Findings, unwritten_s
 from nb201env.training.gpu.checks.rounded import round_where_stored
 from nb201env.training.gpu.checks.setting import Setting, architectures, exact
 from nb201env.training.gpu.codes import Codes, count_convolutions, count_members, live_codes
+from nb201env.training.gpu.graphs import lanes_of
 from nb201env.training.gpu.stacked import Stacked
 from nb201env.training.gpu.trainer import Program, Shape
-from nb201env.training.loop import Alone, Logs, concatenate, skeleton_for
+from nb201env.training.loop import Logs, concatenate, skeleton_for
 from nb201env.training.network import Network, initial_network
 from nb201env.training.precision import exact_float32
 from nb201env.training.recipe import Recipe, find_recipe
@@ -82,8 +83,7 @@ def network(setting: Setting, width: int, side: int) -> Findings:
         for k, plain in enumerate(networks):
             round_where_stored(plain.to(setting.device), setting.dtype, setting.terms)
             expected, theirs = _plain_steps(plain, data, recipe)
-            mine = [loss[k] for loss in losses]
-            deep = setting.allowed.deep
+            mine, deep = [loss[k] for loss in losses], setting.allowed.deep
             _compare_steps(findings, setting, deep, mine, expected, ours[k], theirs, chosen[k])
     return findings
 
@@ -208,7 +208,7 @@ def stacked(setting: Setting, width: int, side: int) -> Findings:
             done.append((program.train(networks, data, seed), networks))
         return done
 
-    return _replayed(setting, width, side, min(setting.networks, 16), train, setting.allowed.replayed)
+    return _replayed(setting, width, side, architectures(min(setting.networks, 16)), train)
 
 
 def graphs(setting: Setting, width: int, side: int) -> Findings:
@@ -218,24 +218,25 @@ def graphs(setting: Setting, width: int, side: int) -> Findings:
     """
 
     def train(some: list[Architecture], data: Data, recipe: Recipe, records: bool) -> Trained:
-        networks, lanes = _in_flight(setting, some, data, recipe)
+        networks = [initial_network(a, skeleton_for(data, recipe), 0) for a in some]
+        lanes = lanes_of(networks, data, recipe, setting.dtype)
         if not records:
             for lane in lanes:
                 lane.records = False
         return [(concatenate(fit(lanes, [[a] for a in some], data, recipe, 0)), networks)]
 
-    findings = _replayed(setting, width, side, min(setting.networks, 8), train, setting.allowed.replayed)
     some = architectures(min(setting.networks, 8))
+    findings = _replayed(setting, width, side, some, train)
     recipe = replace(_RECIPE, batch=setting.batch, cells=1, width=width, learning_rate=0.01)
     data = images_like(setting.device, side, setting.batch, 1)
     torch.manual_seed(side)
-    for plain, lane in zip(*_in_flight(setting, some, data, recipe, randomised), strict=True):
+    networks = [randomised(initial_network(a, skeleton_for(data, recipe), 0)) for a in some]
+    for plain, lane in zip(networks, lanes_of(networks, data, recipe, setting.dtype), strict=True):
         lane.records = False
         theirs = copy.deepcopy(plain)
         losses, ours = _steps(lane, partial(_gradients, plain))
         expected, gradients = _plain_steps(theirs, data, recipe)
-        mine = [loss[0] for loss in losses]
-        mixed = setting.allowed.mixed
+        mine, mixed = [loss[0] for loss in losses], setting.allowed.mixed
         _compare_steps(findings, setting, mixed, mine, expected, ours, gradients, plain.architecture)
     return findings
 
@@ -245,21 +246,11 @@ def _gradients(plain: Network) -> dict[str, Tensor]:
     return gradients | {n: b.clone() for n, b in plain.named_buffers() if n.endswith(_MOVED)}
 
 
-def _in_flight(
-    setting: Setting, some: list[Architecture], data: Data, recipe: Recipe,
-    changed: Callable[[Network], Network] = lambda network: network,
-) -> tuple[list[Network], list[Lane]]:  # fmt: skip
-    """New networks, changed as told, and their lanes."""
-    plain = [changed(initial_network(a, skeleton_for(data, recipe), 0)) for a in some]
-    networks = [n.to(setting.device, memory_format=torch.channels_last) for n in plain]  # type: ignore[call-overload]
-    return networks, [Lane(Alone(n), 1, recipe, data, setting.dtype, own_stream=True) for n in networks]
-
-
 def _replayed(
-    setting: Setting, width: int, side: int, count: int, train: Callable[..., Trained], allowed: Allowed
+    setting: Setting, width: int, side: int, some: list[Architecture], train: Callable[..., Trained]
 ) -> Findings:
     """Logs and weights of a training whose steps are recorded beside the same without records."""
-    some, batch = architectures(count), setting.batch
+    batch, allowed = setting.batch, setting.allowed.replayed
     recipe = replace(_RECIPE, epochs=2, batch=batch, cells=1, width=width)
     rest = max(1, int(_REST * batch))
     data = images_like(setting.device, side, 2 * batch + rest, batch + rest)
