@@ -85,7 +85,10 @@ def _one(words: list[str]) -> None:
         module.options(of_study)
     options = of_study.parse_args(words[2:])
     if chosen.what == "run":
-        module.run(options)
+        try:
+            module.run(options)
+        except (FileNotFoundError, ImportError, ValueError) as error:
+            of_study.error(str(error))
     else:
         write(chosen.study)
 
