@@ -163,6 +163,18 @@ def test_replay_reports_a_forged_file(tmp_path: Path) -> None:
     assert "its search was cut short" in result.output
 
 
+def test_the_demo_as_json_is_json_alone(tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3")
+    pytest.importorskip("matplotlib")
+    words = ["demo", "--budget", "10", "--seeds", "3", "--jobs", "1", "--out", str(tmp_path), "--json"]
+    result = runner.invoke(cli.build(), words)
+    rows = json.loads(result.stdout)
+    assert [(row["agent"], row["seed"], row["queries"]) for row in rows] == [
+        ("random_search", 3, 10), ("regularized_evolution", 3, 10), ("ppo", 3, 10),
+    ]  # fmt: skip
+    assert (tmp_path / "demo-report" / "report.html").is_file()
+
+
 def test_the_demo_prints_and_draws(tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     pytest.importorskip("matplotlib")

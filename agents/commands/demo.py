@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from nb201env.agents.commands.search import print_outcomes, run
+from nb201env.agents.commands.search import as_rows, print_outcomes, run
 from nb201env.agents.report.data import load_files
 from nb201env.agents.report.write import write
 from nb201env.agents.searches.runner import Search
-from nb201env.commands.common import CORES, Jobs, Seeds
+from nb201env.commands.common import CORES, Jobs, Json, Seeds
 from nb201env.extras import require
+from nb201env.output import print_json
 from nb201env.reading import format_budget, parse_budget, parse_seeds
 
 ENV_ID = "NB201-cifar10-v0"
@@ -27,6 +28,7 @@ def demo(
     budget: Annotated[str, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = "1000",
     seeds: Seeds = "0-9",
     jobs: Jobs = CORES,
+    json: Json = False,
 ) -> None:
     """Compare random search, regularized evolution and PPO on the real CIFAR-10 numbers.
 
@@ -38,13 +40,19 @@ def demo(
     folder, numbers, rules = out / "demo", parse_seeds(seeds), parse_budget(budget)
     plan = [Search(agent, ENV_ID, seed, rules, folder) for agent in AGENTS for seed in numbers]
     budget = format_budget(rules)
-    typer.echo(f"{len(plan)} searches on {ENV_ID}, budget {budget}")
+    if not json:
+        typer.echo(f"{len(plan)} searches on {ENV_ID}, budget {budget}")
     found = run(plan, min(jobs, len(plan)))
-    title = f"{ENV_ID}, budget {budget}: mean ± standard deviation of {len(numbers)} searches"
-    print_outcomes(found, title)
+    if json:
+        print_json([{"env": ENV_ID} | row for row in as_rows(found)])
+    else:
+        title = f"{ENV_ID}, budget {budget}: mean ± standard deviation of {len(numbers)} searches"
+        print_outcomes(found, title)
     pages = out / "demo-report"
     command = shlex.join(["nb201", "demo", "--budget", budget, "--seeds", seeds, "--out", str(out)])
     write(load_files([search.path for search in plan]), pages, command)
+    if json:
+        return
     typer.echo(
         f"regret curves: {pages / 'regret-0.png'}; all about these searches: {pages / 'report.html'}; "
         f"trajectories: {folder}{os.sep} (check one with: nb201 replay {plan[-1].path})\n"
