@@ -18,7 +18,7 @@ from gymnasium.utils.performance import benchmark_step
 import nb201env
 from nb201env.output import print_grid
 from nb201env.space import all_ops
-from nb201env.surrogate.fidelity.protocol import random_split
+from nb201env.surrogate.fidelity.protocol import random_draw
 from nb201env.surrogate.model import fit_surrogate
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.surrogate.tables import SurrogateTable
@@ -36,7 +36,7 @@ def fit_and_predict(turns: int, threads: int) -> list[tuple[float, float]]:
     truth = nb201env.open_table("cifar10-valid-200").accuracy(split="valid", epochs=200, run="mean")
     seconds = []
     for turn in range(turns):
-        train, _ = random_split(truth, SIZE, turn)
+        train, _ = random_draw(truth, SIZE, turn)
         start, cpu = time.perf_counter(), time.process_time()
         model = SurrogateRegressor(random_state=turn, n_jobs=threads)
         model.fit(all_ops()[train], truth[train]).predict_all()
