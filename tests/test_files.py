@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, locks, and files from strangers."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nb201env.files import appearing
+from nb201env.files import AtWork, alone, appearing, open_regular, read_limited
 
 
 def test_it_is_there_when_the_block_ends(tmp_path: Path) -> None:
@@ -93,3 +94,58 @@ def test_two_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
         two.write_text("two")
     assert path.read_text() == "one"  # whose block ended last
     assert list(tmp_path.iterdir()) == [path]
+
+
+# -- one at a time ---------------------------------------------------------------------------
+
+
+HOLD = """
+import sys, time
+from nb201env.files import alone
+with alone(sys.argv[1], "importing"):
+    print("in", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_are_not_in_one_block_and_the_second_is_told(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with subprocess.Popen([sys.executable, "-c", HOLD, lock], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(AtWork, match=r"another command is importing .*\.lock"), alone(lock, "importing"):
+            pytest.fail("let in")
+        other.kill()
+        other.wait()
+    with alone(lock, "importing"):  # the lock of a killed process does not stay
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_ends_with_its_block_also_by_an_error(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with pytest.raises(KeyError), alone(lock, "importing"):
+        raise KeyError
+    with alone(lock, "importing"), pytest.raises(AtWork), alone(lock, "importing"):
+        pytest.fail("let in")
+
+
+# -- files from strangers --------------------------------------------------------------------
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"1234")
+    assert read_limited(path, 4) == b"1234"
+    with pytest.raises(ValueError, match="more than 3 bytes"):
+        read_limited(path, 3)
+    with pytest.raises(FileNotFoundError):
+        read_limited(tmp_path / "b", 3)
+
+
+def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match="not a file"):
+            open_regular(path)

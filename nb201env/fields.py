@@ -1,0 +1,169 @@
+"""What a file says in JSON, read with its types checked.
+
+Whoever wrote a file may have written anything. So its objects are read through `Fields`, which names
+the file and the entry that is not what it should be, and nothing is taken on trust:
+
+    head = Fields.parse(line, "a.jsonl, line 1", BadTrajectory)
+    seed = head.whole("seed", least=0)
+    table_id = head.object("table").text("id")
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+Value = TypeVar("Value")
+MakeError = Callable[[str], Exception]
+_REQUIRED: Any = object()
+
+
+def parse_json(text: str | bytes, where: str, error: MakeError = ValueError) -> Any:
+    """Read JSON from a file of unknown origin.
+
+    Args:
+        text: The JSON, in UTF-8 if it is bytes.
+        where: Of which file and place, for the message.
+        error: Makes the error that is raised.
+
+    Raises:
+        ValueError: Or what `error` makes, if it is not JSON: NaN and Infinity are not, and depths and numbers
+            that Python gives up on are refused likewise.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as cause:
+        why = "too deep" if isinstance(cause, RecursionError) else str(cause)
+        raise error(f"{where}: not JSON ({why})") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+class Fields:
+    """The entries of a JSON object from a file.
+
+    Every reader takes the entry's name and, where the entry may be missing, a `default`. A missing entry
+    without one, and an entry of another type or outside its bounds, raise.
+
+    Args:
+        value: What should be an object.
+        where: How messages name it: "a.jsonl, line 1".
+        error: Makes the error that is raised.
+
+    Raises:
+        ValueError: Or what `error` makes, if `value` is no object.
+    """
+
+    def __init__(self, value: Any, where: str, error: MakeError = ValueError) -> None:
+        if not isinstance(value, dict):
+            raise error(f"{where}: should be an object, not {shown(value)}")
+        self.value: dict[str, Any] = value
+        self.where, self.error = where, error
+
+    @classmethod
+    def parse(cls, text: str | bytes, where: str, error: MakeError = ValueError) -> Fields:
+        """The fields of an object in JSON; see `parse_json`."""
+        return cls(parse_json(text, where, error), where, error)
+
+    def text(self, name: str, default: str = _REQUIRED) -> str:
+        """A text."""
+        return self._get(name, "a text", lambda value: isinstance(value, str), default)
+
+    def flag(self, name: str, default: bool = _REQUIRED) -> bool:
+        """True or false."""
+        return self._get(name, "true or false", lambda value: isinstance(value, bool), default)
+
+    def whole(
+        self, name: str, *, least: int | None = None, most: int | None = None, default: int = _REQUIRED
+    ) -> int:
+        """A whole number, within bounds where they are given; true and 1.0 are none."""
+        what = "a whole number" + _bounds(least, most)
+        return self._get(name, what, lambda value: _is_whole(value) and _inside(value, least, most), default)
+
+    def number(
+        self, name: str, *, least: float | None = None, most: float | None = None, default: float = _REQUIRED
+    ) -> float:
+        """A finite number, within bounds where they are given."""
+        what = "a number" + _bounds(least, most)
+        found = self._get(
+            name, what, lambda value: _is_number(value) and _inside(value, least, most), default
+        )
+        return found if found is default else float(found)
+
+    def object(self, name: str, default: dict[str, Any] = _REQUIRED) -> Fields:
+        """An object, as fields of their own."""
+        found = self._get(name, "an object", lambda value: isinstance(value, dict), default)
+        return Fields(found, f"{self.where}: {name}", self.error)
+
+    def texts(self, name: str, default: list[str] = _REQUIRED) -> list[str]:
+        """A list of texts."""
+        return self._list(name, "texts", lambda value: isinstance(value, str), default)
+
+    def wholes(
+        self, name: str, *, least: int | None = None, most: int | None = None, default: list[int] = _REQUIRED
+    ) -> list[int]:
+        """A list of whole numbers, each within bounds where they are given."""
+        what = "whole numbers" + _bounds(least, most)
+        return self._list(name, what, lambda value: _is_whole(value) and _inside(value, least, most), default)
+
+    def objects(self, name: str, default: list[dict[str, Any]] = _REQUIRED) -> list[Fields]:
+        """A list of objects."""
+        found = self._list(name, "objects", lambda value: isinstance(value, dict), default)
+        return [
+            Fields(value, f"{self.where}: {name}[{place}]", self.error) for place, value in enumerate(found)
+        ]
+
+    def refuse(self, name: str, why: str) -> Exception:
+        """The error that says what is wrong with an entry, to be raised."""
+        return self.error(f"{self.where}: {name}: {why}")
+
+    def _get(self, name: str, what: str, fits: Callable[[Any], bool], default: Value) -> Value:
+        if name not in self.value:
+            if default is _REQUIRED:
+                raise self.error(f"{self.where}: {name} is missing; it should be {what}")
+            return default
+        if not fits(self.value[name]):
+            raise self.refuse(name, f"should be {what}, not {shown(self.value[name])}")
+        return cast(Value, self.value[name])
+
+    def _list(self, name: str, what: str, fits: Callable[[Any], bool], default: list[Any]) -> list[Any]:
+        def all_fit(value: Any) -> bool:
+            return isinstance(value, list) and all(map(fits, value))
+
+        return self._get(name, f"a list of {what}", all_fit, default)
+
+
+def shown(value: Any) -> str:
+    """A value of unknown origin in a few characters, for a message."""
+    if isinstance(value, dict | list):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    if isinstance(value, int) and not -(10**20) < value < 10**20:
+        return "a number of more than 20 digits"
+    text = json.dumps(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return _is_whole(value) and abs(value) <= 2**1023  # larger ones are no float
+
+
+def _inside(value: float, least: float | None, most: float | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _bounds(least: float | None, most: float | None) -> str:
+    if least is None and most is None:
+        return ""
+    if most is None:
+        return f" of at least {least}"
+    return f" in {least}..{most}" if least is not None else f" of at most {most}"
