@@ -13,7 +13,7 @@ split's, seed's or epoch's value; and no argument that changes a number has a de
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -25,7 +25,7 @@ from nb201env.container import Container, DamagedTable, write
 from nb201env.extras import require
 from nb201env.manifest import ROW, SCHEMA, Column, read_manifest
 from nb201env.space import SIZE, official_index_of
-from nb201env.verification import problems
+from nb201env.verification import problems, runs_without
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -219,9 +219,26 @@ class Table:
     def verify(self) -> list[str]:
         """Read every byte again and report what is wrong; an empty list means nothing is.
 
-        See `nb201env.verification.problems`.
+        Beside damage that is what `nb201env.verification.problems` lists, and runs with an accuracy but
+        without seconds.
         """
-        return problems(self)
+        damage = [self.container.damage(name) for name in self.manifest["arrays"]]
+        if any(damage):
+            return [problem for problem in damage if problem]
+        found: list[str] = []
+        for column in self.columns:
+            found += problems(column, self.everything(column), self.recorded_epochs(column))
+        if {"valid_accuracy", "train_seconds"} <= {*self.columns}:
+            found += self._clock_problems()
+        return [f"{self.name}: {problem}" for problem in found]
+
+    def _clock_problems(self) -> Iterator[str]:
+        both = {*self.recorded_epochs("valid_accuracy")} & {*self.recorded_epochs("train_seconds")}
+        for epochs in sorted(both):
+            seconds = self.values("train_seconds", epochs=epochs)
+            lost = runs_without(seconds, self.values("valid_accuracy", epochs=epochs))
+            if lost:
+                yield f"{lost:,} runs have a 'valid_accuracy' at epoch {epochs} but no 'train_seconds'"
 
     def to_pandas(self) -> DataFrame:
         """All final values, one row per architecture, one column per column and run.

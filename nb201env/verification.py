@@ -1,36 +1,27 @@
-"""What is wrong with a table's numbers, beyond bytes that are not those that were written."""
+"""What may be wrong with a column's numbers, although its bytes are those that were written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nb201env.arrays import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from nb201env.table import Table
+from nb201env.arrays import FloatArray
 
 
-def problems(table: Table) -> list[str]:
-    """Read every byte of a table again and say what is wrong, a sentence each; none means nothing is.
+def problems(column: str, values: FloatArray, epochs: Sequence[int]) -> Iterator[str]:
+    """What is wrong with a column, a sentence each.
 
-    Beside damage that is: numbers that are infinite, negative, or above 1 where they are accuracies; a
-    column without any number; and runs with an accuracy but without the seconds that they cost.
+    That is: no number at all; and numbers that are infinite, negative, or above 1 where they are accuracies.
+
+    Args:
+        column: Its name.
+        values: Its numbers, NaN where missing: [rows], [rows, runs] or [rows, runs, epochs].
+        epochs: The epochs at which it was recorded; empty if it has none.
     """
-    found = [table.container.damage(name) for name in table.manifest["arrays"]]
-    if any(found):
-        return [problem for problem in found if problem]
-    found = [problem for column in table.columns for problem in _of_column(table, column)]
-    return [f"{table.name}: {problem}" for problem in (*found, *_without_seconds(table))]
-
-
-def _of_column(table: Table, column: str) -> Iterator[str]:
-    values = table.everything(column)
     if bool(np.isnan(values).all()):
         yield f"column {column!r} holds no number"
-    for epoch, here in zip(table.recorded_epochs(column) or (None,), _by_epoch(values), strict=False):
+    for epoch, here in zip(epochs or (None,), _by_epoch(values), strict=False):
         where = f"column {column!r}" + (f" at epoch {epoch}" if epoch else "")
         if bool(np.isinf(here).any()):
             yield f"{where} is infinite"
@@ -45,20 +36,12 @@ def _by_epoch(values: FloatArray) -> list[FloatArray]:
     return list(np.moveaxis(values, 2, 0)) if values.ndim == 3 else [values]
 
 
-def _without_seconds(table: Table) -> Iterator[str]:
-    """Runs whose accuracy is recorded, but not what they cost: the clock would become NaN."""
-    if not {"valid_accuracy", "train_seconds"} <= {*table.columns}:
-        return
-    both = {*table.recorded_epochs("valid_accuracy")} & {*table.recorded_epochs("train_seconds")}
-    for epochs in sorted(both):
-        lost = _held(table, "valid_accuracy", epochs) & ~_held(table, "train_seconds", epochs)
-        if bool(lost.any()):
-            runs = f"{int(lost.sum()):,} runs that have a 'valid_accuracy'"
-            yield f"at epoch {epochs} there are {runs} but no 'train_seconds'"
-            return
+def runs_without(seconds: FloatArray, accuracy: FloatArray) -> int:
+    """How many runs have an accuracy, but not the seconds that they cost: the clock would become NaN.
 
-
-def _held(table: Table, column: str, epochs: int) -> BoolArray:
-    """Which runs have a number; [architectures, runs], or [architectures, 1] for one of all runs."""
-    held = ~np.isnan(table.values(column, epochs=epochs))
-    return held if held.ndim == 2 else held[:, None]
+    Args:
+        seconds: Of every run, NaN where missing: [rows, runs], or [rows] if they are the same for all runs.
+        accuracy: Likewise.
+    """
+    held = [~np.isnan(values if values.ndim == 2 else values[:, None]) for values in (seconds, accuracy)]
+    return int((held[1] & ~held[0]).sum())
