@@ -1,4 +1,4 @@
-"""What is fuzzed: a sound input of each kind, spoilt. Its reader may refuse it with a documented error alone."""
+"""What is fuzzed: a sound input of each kind, spoilt, which its reader refuses with a documented error."""
 
 from __future__ import annotations
 
