@@ -79,3 +79,10 @@ def open_table(name_or_path: str | os.PathLike[str]) -> Table:
 @cache
 def _open(path: Path, _modified: int) -> Table:
     return Table.open(path)
+
+
+def open_by_id(table_id, paths=()):  # STUB
+    for path in [*paths, *(embedded_file(n) for n in embedded()), *home().glob(f"*{SUFFIX}")]:
+        if (table := open_table(path)).id == table_id:
+            return table
+    raise FileNotFoundError(f"no table with the id {table_id[:12]} is at hand; name its file with --table")

@@ -34,11 +34,11 @@ from nb201env.trajectory import FORMAT, VERSION, BadTrajectory, Trajectory, Writ
 def made_up(agent: str, table: Table, index: Any, accuracy: Any) -> Trajectory:
     """A search that asked for these architectures and was answered with these accuracies."""
     header = {
-        "format": FORMAT, "version": VERSION, "agent": agent, "command": "made up",
-        "table": {"name": table.name, "id": table.id},
+        "format": FORMAT, "version": VERSION, "agent": agent, "command": "made up", "seed": 0,
+        "env": {"id": "NB201-cifar10-v0", "kwargs": {}}, "table": {"name": table.name, "id": table.id},
     }  # fmt: skip
     queries = [
-        {"architecture": str(Architecture.from_index(int(i))), "run": 0, "accuracy": float(a), "seconds": 1.0,
+        {"architecture": str(Architecture.from_index(int(i))), "run": "0", "accuracy": float(a), "seconds": 1.0,
          "clock": 1.0}
         for i, a in zip(index, accuracy, strict=True)
     ]  # fmt: skip
@@ -64,7 +64,7 @@ def write_trajectory(path: Path, search: Trajectory, *, end: bool = True) -> Non
         writer.query(query)
     writer.close(complete=end)
     if not end:
-        path.with_name(f"{path.name}.partial").rename(path)
+        writer.partial.rename(path)
 
 
 def planned(folder: Path) -> Search:

@@ -25,6 +25,7 @@ from nb201env.agents.searches.runner import Search, run_all
 from nb201env.envs.single import NB201Env
 from nb201env.reading import format_budget, parse_budget, parse_seeds
 from nb201env.space import sample
+from nb201env.tables import open_table
 from nb201env.trajectory import BadTrajectory, Trajectory, read
 
 LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
@@ -38,6 +39,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("random_search", {"repeats": "free", "table": "cifar100-200", "run": "mean"}),
     ("regularized_evolution", {"reward": "regret", "repeats": "free"}),
 ]
+
+
+def left_behind(path: Path) -> Path:
+    """The one file of a search that was to become `path`."""
+    (partial,) = path.parent.glob(f"{path.name}.*.partial")
+    return partial
 
 
 def recorded(name: str, folder: Path, seed: int = 0, **kwargs: Any) -> Path:
@@ -95,8 +102,11 @@ def test_cheating_is_reported(tmp_path: Path) -> None:
     assert problems(queries=queries[::-1])
     assert problems(queries=queries[1:])
     assert problems(queries=[*queries, queries[0]]) == ["query 61: the budget was already spent"]
-    foreign = problems(header | {"table": {"name": "cifar10-valid-200", "id": "0" * 64}})
-    assert "recorded was 0000" in foreign[0]
+    foreign = replace(trajectory, header=header | {"table": {"name": "cifar10-valid-200", "id": "0" * 64}})
+    with pytest.raises(FileNotFoundError, match="000000000000"):
+        replay(foreign)
+    with pytest.raises(ValueError, match="searched the table cifar10-valid-200 with id 000000000000; the one"):
+        replay(foreign, open_table("cifar10-valid-200"))
 
 
 def test_a_killed_search_leaves_what_it_asked(tmp_path: Path) -> None:
@@ -112,7 +122,7 @@ def test_a_killed_search_leaves_what_it_asked(tmp_path: Path) -> None:
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    partial = read(tmp_path / "random_search-3.jsonl.partial")
+    partial = read(left_behind(tmp_path / "random_search-3.jsonl"))
     assert not partial.complete
     assert not (tmp_path / "random_search-3.jsonl").exists()
     whole = read(Search("random_search", "NB201-cifar10-v0", 3, {"budget_queries": 2000}, tmp_path).run())
@@ -135,15 +145,21 @@ def test_a_file_cut_anywhere_reads_as_partial_or_not_at_all(cut: int, tmp_path: 
     assert part.queries == whole.queries[: len(part.queries)]
 
 
+HEADER = {
+    "format": "nb201-trajectory", "version": 1, "agent": "x", "seed": 0,
+    "env": {"id": "NB201-cifar10-v0", "kwargs": {}}, "table": {"name": "t", "id": "0" * 64},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "its first line is no header"),
         ("{}\n", "its first line is no header"),
         ("hello\n", "line 1: not JSON"),
-        ("[1]\n", "line 1: not a JSON object"),
+        ("[1]\n", "line 1: should be an object, not a list of 1"),
         ('{"format": "nb201-trajectory", "version": 9}\n', "version 9; this program reads 1"),
-        ('{"format": "nb201-trajectory", "version": 1}\n{"run": "777"}\n', "line 2: not a query"),
+        (json.dumps(HEADER) + '\n{"run": "777"}\n', "line 2: architecture is missing"),
     ],
 )
 def test_files_that_are_no_trajectories(content: str, message: str, tmp_path: Path) -> None:
@@ -198,7 +214,7 @@ def test_an_agent_that_fails_keeps_its_queries(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="my agent broke"):
         record(Custom(act), gym.make("NB201-cifar10-v0", budget_queries=9), 0, tmp_path / "x")
-    assert len(read(tmp_path / "x.partial").queries) == 1
+    assert len(read(left_behind(tmp_path / "x")).queries) == 1
 
 
 def test_a_search_needs_an_end() -> None:
