@@ -27,12 +27,12 @@ def read_architecture(text: str) -> Architecture:
     Raises:
         ValueError: For anything else; a bare number is ambiguous.
     """
-    kind, _, digits = text.partition(":")
-    number = read_whole(digits)
-    if number is not None and kind == "official":
-        return Architecture.from_official_index(number)
-    if number is not None and kind == "index":
-        return Architecture.from_index(number)
+    kind, colon, digits = text.partition(":")
+    makers = {"official": Architecture.from_official_index, "index": Architecture.from_index}
+    if colon and kind in makers:
+        if (number := read_whole(digits)) is None:
+            raise ValueError(f"after {kind}: comes a whole number, such as {kind}:6111; got {text!r}")
+        return makers[kind](number)
     if read_whole(text) is not None:
         raise ValueError(
             f"{text} could be two architectures: write official:{text} (its row in the official "

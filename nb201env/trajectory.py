@@ -19,7 +19,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,7 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.fields import Fields, parse_json, shown
 from nb201env.files import appearing, open_regular, read_limited, try_lock
 from nb201env.table import Table
+from nb201env.tables import open_by_id
 
 FORMAT, VERSION = "nb201-trajectory", 1
 OVER, STOPPED = "search over", "agent stopped"
@@ -88,6 +89,24 @@ class Trajectory:
         """Simulated seconds spent after every query; float64 [queries]."""
         return np.array([q["clock"] for q in self.queries], dtype=np.float64)
 
+    def table(self, paths: Iterable[str | os.PathLike[str]] = ()) -> Table:
+        """The table that answered this search, found by its id.
+
+        Args:
+            paths: Files of tables that lie elsewhere; see `nb201env.tables.open_by_id`.
+
+        Raises:
+            FileNotFoundError: If it is not at hand.
+        """
+        recorded = self.header["table"]
+        try:
+            return open_by_id(recorded["id"], paths)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{self.path}: searched the table {recorded['name']} with id "
+                f"{recorded['id'][:12]}: {error}"
+            ) from None
+
     def check_table(self, table: Table) -> None:
         """Check that `table` is the one that answered this search.
 
@@ -98,7 +117,7 @@ class Trajectory:
         if table.id != recorded["id"]:
             raise ValueError(
                 f"{self.path}: searched the table {recorded['name']} with id {recorded['id'][:12]}; the one "
-                f"here has id {table.id[:12]}"
+                f"here, {table.name}, has id {table.id[:12]}"
             )
 
     def incumbents(self) -> IntArray:
@@ -298,10 +317,9 @@ def read(path: str | os.PathLike[str]) -> Trajectory:
         where = f"{path}, line {number}"
         query = parse_json(line, where, BadTrajectory)
         if not _is_plain_query(query, known, clock):
-            fields = Fields(query, where, BadTrajectory)
-            if end := _end(fields):
+            if end := _end(Fields(query, where, BadTrajectory)):
                 continue
-            _check_query(fields, clock)
+            _check_query(Fields(query, f"{where}: not a query", BadTrajectory), clock)
         clock = query["clock"]
         queries.append(query)
     return Trajectory(Path(path), header, queries, end != "", end == STOPPED)
@@ -372,8 +390,9 @@ def _check_query(query: Fields, clock: float) -> None:
     name = query.text("architecture")
     try:
         index_of(name)
-    except ValueError:
-        raise query.refuse("architecture", f"should be an official string, not {shown(name)}") from None
+    except ValueError as error:
+        why = str(error) if len(name) < 200 else f"{shown(name)} is no official string"
+        raise query.refuse("architecture", why) from None
     query.text("run")
     query.number("accuracy", least=0, most=1)
     query.number("seconds", least=0)

@@ -22,7 +22,6 @@ from nb201env.commands.common import Jobs, Json, Seeds
 from nb201env.envs.registration import TABLES
 from nb201env.output import print_error, print_grid, print_json, progress_bars, resumable
 from nb201env.reading import check_name, format_budget, parse_budget, parse_seeds, read_names, read_object
-from nb201env.tables import open_by_id
 
 Agents = Annotated[
     list[str], typer.Option("--agent", help=f"Agents, repeated or with commas: {', '.join(AGENTS)}.")
@@ -105,7 +104,7 @@ def _replayed(file: Path, tables: Sequence[Path]) -> tuple[int, list[str]]:
     if file.is_dir():
         raise ValueError(f"{file} is a folder; name trajectory files, such as those of {file / '*.jsonl'}")
     loaded = trajectory.read(file)
-    problems = replay_trajectory(loaded, open_by_id(loaded.header["table"]["id"], tables))
+    problems = replay_trajectory(loaded, loaded.table(tables))
     if not loaded.complete:
         problems.append("the file has no end: its search was cut short")
     return len(loaded.queries), problems

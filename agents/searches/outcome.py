@@ -13,7 +13,6 @@ import numpy.typing as npt
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.table import Table
-from nb201env.tables import open_by_id
 from nb201env.trajectory import BadTrajectory, Trajectory
 
 
@@ -157,7 +156,7 @@ def outcome(trajectory: Trajectory, table: Table | None = None) -> Outcome:
         raise BadTrajectory(
             f"{trajectory.path}: this search asked nothing: its budget does not cover one query"
         )
-    table = open_by_id(trajectory.header["table"]["id"]) if table is None else table
+    table = trajectory.table() if table is None else table
     trajectory.check_table(table)
     landscape, index = _landscape(table), trajectory.index
     if lacking := np.flatnonzero(np.isnan(landscape.valid[index])).tolist():

@@ -25,7 +25,6 @@ from nb201env.envs.vector import NB201VectorEnv, vectorized
 from nb201env.fields import Fields, shown
 from nb201env.reading import check_name
 from nb201env.table import Table
-from nb201env.tables import open_by_id
 from nb201env.trajectory import BadTrajectory, Cost, Trajectory, Writer, write_cost
 
 if TYPE_CHECKING:
@@ -290,7 +289,7 @@ def replay(trajectory: Trajectory, table: Table | None = None) -> list[str]:
         FileNotFoundError: If no table at hand has the id.
     """
     env_id, options = environment_of(trajectory)
-    table = open_by_id(trajectory.header["table"]["id"]) if table is None else table
+    table = trajectory.table() if table is None else table
     trajectory.check_table(table)
     registered = gym.spec(env_id).kwargs
     # Picking, because a query is the same however its cell was chosen.

@@ -159,7 +159,7 @@ HEADER = {
         ("hello\n", "line 1: not JSON"),
         ("[1]\n", "line 1: should be an object, not a list of 1"),
         ('{"format": "nb201-trajectory", "version": 9}\n', "version 9; this program reads 1"),
-        (json.dumps(HEADER) + '\n{"run": "777"}\n', "line 2: architecture is missing"),
+        (json.dumps(HEADER) + '\n{"run": "777"}\n', "line 2: not a query: architecture is missing"),
     ],
 )
 def test_files_that_are_no_trajectories(content: str, message: str, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_the_command_in_the_header_writes_the_same_file(tmp_path: Path) -> None:
 
     words = [sys.executable, "-m", "nb201env.cli", *shlex.split(command)[1:], "--out", str(tmp_path / "b")]
     subprocess.run(words, check=True, capture_output=True)
-    assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes()
+    assert (tmp_path / "b" / "NB201-cifar100-v0" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_headers_say_where_the_numbers_are_from(tmp_path: Path) -> None:
