@@ -19,7 +19,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -89,7 +89,7 @@ class Trajectory:
         """Simulated seconds spent after every query; float64 [queries]."""
         return np.array([q["clock"] for q in self.queries], dtype=np.float64)
 
-    def table(self, paths: Iterable[str | os.PathLike[str]] = ()) -> Table:
+    def table(self, paths: Sequence[str | os.PathLike[str]] = ()) -> Table:
         """The table that answered this search, found by its id.
 
         Args:
@@ -103,8 +103,7 @@ class Trajectory:
             return open_by_id(recorded["id"], paths)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{self.path}: searched the table {recorded['name']} with id "
-                f"{recorded['id'][:12]}: {error}"
+                f"{self.path}: searched the table {recorded['name']} with id {recorded['id'][:12]}: {error}"
             ) from None
 
     def check_table(self, table: Table) -> None:
@@ -345,7 +344,7 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
             yield line
         if len(line) == LONGEST_LINE:
             raise BadTrajectory(
-                f"{path}, line {number + 1}: more than {LONGEST_LINE:,} bytes, which no line of a trajectory has"
+                f"{path}, line {number + 1}: more than {LONGEST_LINE:,} bytes; no line of a trajectory has"
             )
 
 

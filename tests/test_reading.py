@@ -23,7 +23,25 @@ from nb201env.reading import (
 )
 
 # What Python's own int() or str.isdecimal() take, or what is too much.
-NO_NUMBERS = ["", " 5", "5 ", "+5", "-5", "1_0", "٣", "５", "²", "५", "5\n", "\x005", "0x5", "1e3", "1.0", "5" * 19, "9" * 5000]
+NO_NUMBERS = [
+    "",
+    " 5",
+    "5 ",
+    "+5",
+    "-5",
+    "1_0",
+    "٣",
+    "５",
+    "²",
+    "५",
+    "5\n",
+    "\x005",
+    "0x5",
+    "1e3",
+    "1.0",
+    "5" * 19,
+    "9" * 5000,
+]
 READERS = {
     "budget": (parse_budget, "a budget is a number of queries", "{}"),
     "seconds": (parse_budget, "a budget is a number of queries", "{}s"),
@@ -75,14 +93,21 @@ def test_budgets_in_queries_round_trip(queries: int) -> None:
     assert parse_budget(format_budget({"budget_queries": queries})) == {"budget_queries": queries}
 
 
-@pytest.mark.parametrize("text", ["infs", "-infs", "Infinitys", "nans", "1e400s", "9" * 400 + "s", "-5", "-5s", "0", "00", "0s",
-                                  "0e9s", "1e-400s", "1_000", "1_000s", "٣s", "s", "1e5", "1.s.", "1ss", " 1s", "1 s", "1S"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "infs", "-infs", "Infinitys", "nans", "1e400s", "9" * 400 + "s", "-5", "-5s", "0", "00", "0s", "0e9s",
+        "1e-400s", "1_000", "1_000s", "٣s", "s", "1e5", "1.s.", "1ss", " 1s", "1 s", "1S",
+    ],
+)  # fmt: skip
 def test_budgets_have_an_end_and_a_beginning(text: str) -> None:
     with pytest.raises(ValueError, match="a budget is a number of queries"):
         parse_budget(text)
 
 
-@pytest.mark.parametrize("text", ["0-1000000000", "0-1000000", "5-999999999999999999", "0-999998,1000000-1000001"])
+@pytest.mark.parametrize(
+    "text", ["0-1000000000", "0-1000000", "5-999999999999999999", "0-999998,1000000-1000001"]
+)
 def test_more_seeds_than_anybody_needs_are_refused_before_they_are_listed(text: str) -> None:
     with pytest.raises(ValueError, match=f"{text}: at most 1,000,000 seeds, please"):
         parse_seeds(text)
@@ -98,8 +123,13 @@ def test_seeds_round_trip(seeds: set[int]) -> None:
     assert parse_seeds(format_seeds(sorted(seeds))) == sorted(seeds)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "1", "nul", '{"a": NaN}', '{"a": Infinity}', "[" * 100_000, '{"a":' * 100_000,
-                                  '{"a": ' + "9" * 5000 + "}", "{} {}", '{"\\ud800": 1}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "1", "nul", '{"a": NaN}', '{"a": Infinity}', "[" * 100_000, '{"a":' * 100_000,
+        '{"a": ' + "9" * 5000 + "}", "{} {}", '{"\\ud800": 1}',
+    ],
+)  # fmt: skip
 def test_objects(text: str) -> None:
     with pytest.raises(ValueError, match="--agent-kwargs takes a JSON object, such as") as caught:
         read_object(text, "--agent-kwargs")

@@ -41,9 +41,9 @@ def search(
     env: Envs = ENVS,
     budget: Annotated[str, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = "500",
     seeds: Seeds = "0",
-    out: Annotated[
-        Path, typer.Option(help="Folder for the trajectories, OUT/ENV/AGENT-SEED.jsonl.")
-    ] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder for the trajectories, OUT/ENV/AGENT-SEED.jsonl.")] = Path(
+        "runs"
+    ),
     agent_kwargs: Annotated[str, typer.Option(help="Hyper-parameters of the agent, JSON.")] = "{}",
     env_kwargs: Annotated[str, typer.Option(help="Further arguments of the environment, JSON.")] = "{}",
     jobs: Jobs = 1,

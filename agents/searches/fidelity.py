@@ -293,7 +293,8 @@ def leave_one_out(table: Table, searches: Searches, random_state: int = 0) -> li
     truth = table.accuracy(split="valid", epochs=table.epochs, run="mean")
     held = np.flatnonzero(~np.isnan(truth))
     visited = {
-        agent: np.intersect1d(np.concatenate([s.index for s in some]), held) for agent, some in searches.items()
+        agent: np.intersect1d(np.concatenate([s.index for s in some]), held)
+        for agent, some in searches.items()
     }
     tests = visited | {"everything": held}
     rows = []

@@ -102,7 +102,9 @@ def check_arguments(env_kwargs: Mapping[str, Any], budget: Budget) -> None:
         ValueError: If there is another one, a value is not allowed, or there are two budgets.
     """
     if twice := sorted(env_kwargs.keys() & {"budget_queries", "budget_seconds"}):
-        raise ValueError(f"the budget is given twice, also as {twice[0]!r} of the environment; leave that out")
+        raise ValueError(
+            f"the budget is given twice, also as {twice[0]!r} of the environment; leave that out"
+        )
     if not isinstance(table := env_kwargs.get("table", ""), str):
         raise ValueError(f"the table of an environment is the name or path of one; got {table!r}")
     try:

@@ -38,8 +38,8 @@ def made_up(agent: str, table: Table, index: Any, accuracy: Any) -> Trajectory:
         "env": {"id": "NB201-cifar10-v0", "kwargs": {}}, "table": {"name": table.name, "id": table.id},
     }  # fmt: skip
     queries = [
-        {"architecture": str(Architecture.from_index(int(i))), "run": "0", "accuracy": float(a), "seconds": 1.0,
-         "clock": 1.0}
+        {"architecture": str(Architecture.from_index(int(i))), "run": "0", "accuracy": float(a),
+         "seconds": 1.0, "clock": 1.0}
         for i, a in zip(index, accuracy, strict=True)
     ]  # fmt: skip
     return Trajectory(Path(f"{agent}.jsonl"), header, queries, True)

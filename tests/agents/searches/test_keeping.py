@@ -29,11 +29,20 @@ runner = CliRunner()
 
 
 def search(folder: Path, seed: int = 0, **changes: Any) -> Search:
-    return Search("random_search", ENV, seed, changes.pop("budget", {"budget_queries": 30}), folder, **changes)
+    return Search(
+        "random_search", ENV, seed, changes.pop("budget", {"budget_queries": 30}), folder, **changes
+    )
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def trajectories(folder: Path) -> dict[str, bytes]:
+    """All files but those of what was measured."""
+    return {name: content for name, content in files(folder).items() if "cost" not in name}
 
 
 def start(*words: object) -> subprocess.Popen[str]:
@@ -55,9 +64,7 @@ def test_search_lays_its_files_out_like_bench_and_keeps_what_is_there(tmp_path: 
     for command in ("search", "bench"):
         assert runner.invoke(cli.build(), [command, *words, "--out", str(tmp_path / command)]).exit_code == 0
     assert sorted(path.name for path in (tmp_path / "search").iterdir()) == [ENV]
-    trajectories = [{name: content for name, content in files(tmp_path / command).items() if "cost" not in name}
-                    for command in ("search", "bench")]  # fmt: skip
-    assert trajectories[0] == trajectories[1]
+    assert trajectories(tmp_path / "search") == trajectories(tmp_path / "bench")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "search").rglob("*.jsonl")}
     next(iter(before)).unlink()
     again = runner.invoke(cli.build(), ["search", *words, "--out", str(tmp_path / "search")])
@@ -143,15 +150,27 @@ def test_arguments_of_the_environment_are_its_options(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("env", ["CartPole-v1", "os:NB201-cifar10-v0", "gymnasium:CartPole-v1", "nb201env:CartPole-v1"])
+@pytest.mark.parametrize(
+    "env", ["CartPole-v1", "os:NB201-cifar10-v0", "gymnasium:CartPole-v1", "nb201env:CartPole-v1"]
+)
 def test_other_environments_are_unknown(env: str, tmp_path: Path) -> None:
-    result = runner.invoke(cli.build(), ["search", "--agent", "random_search", "--env", env, "--out", str(tmp_path)])
+    result = runner.invoke(
+        cli.build(), ["search", "--agent", "random_search", "--env", env, "--out", str(tmp_path)]
+    )
     assert isinstance(result.exception, ValueError)
     assert "unknown environment" in str(result.exception)
 
 
 def test_blanks_and_the_modules_name_do_no_harm(tmp_path: Path) -> None:
-    words = ["search", "--agent", "random_search, regularized_evolution", "--env", f"nb201env:{ENV}", "--budget", "5"]
+    words = [
+        "search",
+        "--agent",
+        "random_search, regularized_evolution",
+        "--env",
+        f"nb201env:{ENV}",
+        "--budget",
+        "5",
+    ]
     assert runner.invoke(cli.build(), [*words, "--out", str(tmp_path)]).exit_code == 0
     assert len(list((tmp_path / ENV).glob("*.jsonl"))) == 2
 
@@ -165,15 +184,16 @@ def test_two_commands_in_one_folder_both_succeed(tmp_path: Path) -> None:
     assert ended(start(*words, "--out", alone)) == (0, "")
     both = [start(*words, "--out", tmp_path / "both") for _ in range(2)]
     assert [ended(process) for process in both] == [(0, "")] * 2
-    kept = {name: content for name, content in files(tmp_path / "both").items() if "cost" not in name}
-    assert kept == {name: content for name, content in files(alone).items() if "cost" not in name}
+    assert trajectories(tmp_path / "both") == trajectories(alone)
 
 
 def test_a_search_that_finished_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     writer = Writer(search(tmp_path).path, search(tmp_path).header(), keep=True)
     other = search(tmp_path, budget={"budget_queries": 5}).run()
     before = other.read_bytes()
-    with pytest.raises(FileExistsError, match=f"{other}: another search finished there meanwhile, and is kept"):
+    with pytest.raises(
+        FileExistsError, match=f"{other}: another search finished there meanwhile, and is kept"
+    ):
         writer.close(complete=True)
     assert other.read_bytes() == before
     assert read(writer.partial).complete, "what was computed is not lost"

@@ -11,6 +11,7 @@ import pytest
 from nb201env.agents.searches.outcome import Landscape, Spread, outcome, spread_text
 from nb201env.agents.searches.runner import Search
 from nb201env.architecture import Architecture
+from nb201env.space import SIZE
 from nb201env.table import Table, write_table
 from nb201env.tables import open_table
 from nb201env.trajectory import BadTrajectory, Trajectory, read
@@ -18,13 +19,14 @@ from tests.agents.conftest import ENVS
 
 
 def partial_table(path: Path, lacking: int) -> Path:
-    """The official table without one architecture."""
-    official = open_table("cifar10-valid-200")
-    columns = {name: official.values(name).copy() for name in ("valid_accuracy", "train_seconds")}
-    for values in columns.values():
-        values[lacking] = np.nan
-    manifest = official.manifest | {"name": "partial-200", "columns": {n: {"epochs": [200]} for n in columns}}
-    write_table(path, manifest, columns)
+    """A table without one architecture."""
+    accuracy = np.full((SIZE, 1, 1), 0.5)
+    accuracy[lacking] = np.nan
+    manifest = {
+        "name": "partial-200", "task": {"name": "toy", "dataset": "cifar10"}, "schedule": {"epochs": 200},
+        "seeds": [777], "provenance": {}, "licence": "none", "columns": {"valid_accuracy": {"epochs": [200]}},
+    }  # fmt: skip
+    write_table(path, manifest, {"valid_accuracy": accuracy})
     return path
 
 
@@ -71,7 +73,9 @@ def test_a_query_that_names_all_epochs_is_of_the_whole_training(epoch_table: str
     """As BOHB does, on tables with learning curves and on those without."""
     pytest.importorskip("statsmodels")
     for table, end in ((epoch_table, 12), ("cifar10-valid-200", 200)):
-        search = Search("bohb", ENVS[0], 0, {"budget_queries": 13}, tmp_path / str(end), env_kwargs={"table": table})
+        search = Search(
+            "bohb", ENVS[0], 0, {"budget_queries": 13}, tmp_path / str(end), env_kwargs={"table": table}
+        )
         played = read(search.run())
         found = outcome(played, search.table)
         epochs = np.array([query["epochs"] for query in played.queries])

@@ -105,7 +105,9 @@ def test_cheating_is_reported(tmp_path: Path) -> None:
     foreign = replace(trajectory, header=header | {"table": {"name": "cifar10-valid-200", "id": "0" * 64}})
     with pytest.raises(FileNotFoundError, match="000000000000"):
         replay(foreign)
-    with pytest.raises(ValueError, match="searched the table cifar10-valid-200 with id 000000000000; the one"):
+    with pytest.raises(
+        ValueError, match="searched the table cifar10-valid-200 with id 000000000000; the one"
+    ):
         replay(foreign, open_table("cifar10-valid-200"))
 
 
