@@ -148,7 +148,7 @@ def outcome(trajectory: Trajectory, table: Table | None = None) -> Outcome:
         table: The table that answered it; the one of its id among those at hand if None.
 
     Raises:
-        BadTrajectory: If it has no query, or one of an architecture that there is not or that the table lacks.
+        BadTrajectory: If it has no query, or one of an architecture that the table lacks.
         ValueError: If the table is another one.
         FileNotFoundError: If no table at hand has the id.
     """

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,16 @@ from hypothesis import strategies as st
 
 from nb201env import Architecture
 from nb201env.agents import AGENTS, make_agent
-from nb201env.agents.contract import Env, query
+from nb201env.agents.contract import Env, query, vectorized
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, record, replay
 from nb201env.agents.searches.runner import Search, run_all
+from nb201env.envs.options import Limit
 from nb201env.envs.single import NB201Env
 from nb201env.reading import format_budget, parse_budget, parse_seeds
 from nb201env.space import sample
 from nb201env.tables import open_table
-from nb201env.trajectory import BadTrajectory, Trajectory, read
+from nb201env.trajectory import BadTrajectory, Trajectory, Writer, read
 
 LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
 NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost"}
@@ -170,6 +171,81 @@ def test_files_that_are_no_trajectories(content: str, message: str, tmp_path: Pa
         read(tmp_path / "x")
 
 
+# -- how a search ends -----------------------------------------------------------------------
+
+
+def asking(count: int) -> Any:
+    """An agent that asks for so many architectures, over or not."""
+
+    def act(env: Env, seed: int) -> None:
+        for index in range(count):
+            if query(env, Architecture.from_index(index)).over:
+                return
+
+    return act
+
+
+def last_line(path: Path) -> Any:
+    return json.loads(path.read_text().splitlines()[-1])
+
+
+def test_an_agent_that_stops_early_is_finished_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    record(Custom(asking(3)), gym.make("NB201-cifar10-v0", budget_queries=9), 0, path)
+    assert last_line(path) == {"end": "agent stopped"}
+    trajectory = read(path)
+    assert trajectory.complete
+    assert trajectory.stopped
+    assert replay(trajectory) == []
+
+
+@pytest.mark.parametrize("vector", [False, True])
+@pytest.mark.parametrize("budget", [{"budget_queries": 9}, {"budget_seconds": 9_000.0}])
+@pytest.mark.parametrize("overshoot", ["allow", "drop"])
+def test_an_agent_that_spends_its_budget_ends_the_search(
+    vector: bool, budget: dict[str, Any], overshoot: str, tmp_path: Path
+) -> None:
+    def several(env: Env, seed: int) -> None:
+        cells = vectorized(env, 4)
+        cells.reset()
+        while not cells.step(np.full((4, 6), 3))[4]["search_over"].any():
+            pass
+
+    env = gym.make("NB201-cifar10-v0", actions="pick", overshoot=overshoot, **budget)
+    record(Custom(several if vector else asking(99)), env, 0, tmp_path / "x")
+    assert last_line(tmp_path / "x") == {"end": "search over"}
+    assert replay(read(tmp_path / "x")) == []
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"budget_queries": 20},
+        {"budget_seconds": 40_000.0, "budget_queries": None},
+        {"budget_seconds": 40_000.0, "budget_queries": None, "overshoot": "drop"},
+        {"budget_queries": 20, "repeats": "free"},
+    ],
+)
+def test_a_search_cut_short_with_its_last_line_kept_is_reported(
+    kwargs: dict[str, Any], tmp_path: Path
+) -> None:
+    trajectory = read(recorded("random_search", tmp_path, **kwargs))
+    assert replay(trajectory) == []
+    cut = replace(trajectory, queries=trajectory.queries[:2])
+    assert replay(cut) == ["the search ended after 2 queries, its budget was not spent"]
+    none = replace(trajectory, queries=[])
+    assert replay(none) == ["the search ended after 0 queries, its budget was not spent"]
+    assert replay(replace(cut, complete=False)) == [], "that it has no end is said elsewhere"
+
+
+def test_epochs_that_the_table_lacks_are_a_difference(tmp_path: Path) -> None:
+    trajectory = read(recorded("random_search", tmp_path))
+    for epochs in (12, 201, 10**30):
+        queries = [trajectory.queries[0], trajectory.queries[1] | {"epochs": epochs}]
+        (difference,) = replay(replace(trajectory, queries=queries))
+        assert difference.startswith("query 2: ")
+
+
 # -- the recorder ----------------------------------------------------------------------------
 
 
@@ -280,6 +356,41 @@ def test_headers_say_where_the_numbers_are_from(tmp_path: Path) -> None:
     assert header["env"]["kwargs"] == {"table": "cifar10-valid-200", "budget_queries": 60}
     assert len(header["table"]["id"]) == 64
     assert {"python", "numpy", "gymnasium", "nb201env"} <= set(header["versions"])
+
+
+def test_headers_hold_what_json_can(tmp_path: Path) -> None:
+    """An environment's options and an agent's hyper-parameters, of any types that stand for JSON's."""
+
+    @dataclass
+    class Eager:
+        temperature: float = float("inf")
+        sizes: tuple[int, ...] = (1, 2)
+        rate: Any = None
+
+        def search(self, env: Env, seed: int) -> None:
+            asking(9)(env, seed)
+
+    table = open_table("cifar10-valid-200")
+    limit = Limit("params", 1e6)
+    env = gym.make("NB201-cifar10-v0", table=table, limit=limit, budget_queries=np.int64(3))
+    record(Eager(rate=np.float64(0.5)), env, 0, tmp_path / "x")
+    header = read(tmp_path / "x").header
+    assert header["hyperparameters"] == {"temperature": "inf", "sizes": [1, 2], "rate": 0.5}
+    assert header["env"] == {
+        "id": "NB201-cifar10-v0",
+        "kwargs": {"table": "cifar10-valid-200", "limit": asdict(limit), "budget_queries": 3},
+    }
+    assert replay(read(tmp_path / "x")) == []
+
+
+def test_a_line_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    header = {key: value for key, value in HEADER.items() if key not in ("format", "version")}
+    writer = Writer(tmp_path / "x", header)
+    with pytest.raises(ValueError, match="at most 1,048,576 are read"):
+        writer.query({"architecture": "x" * 2_000_000})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        writer.query({"accuracy": float("nan")})
+    writer.close(complete=False)
 
 
 @pytest.mark.parametrize("text", ["500", "12000s", "0.5s", "1234567s", "1234567.25s"])
