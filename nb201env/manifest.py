@@ -95,14 +95,14 @@ def read_manifest(manifest: Manifest, where: str) -> About:
     fields = Fields(manifest, where, DamagedTable)
     if fields.value.get("schema") != SCHEMA:
         raise DamagedTable(f"{where}: not a table of schema {SCHEMA}, but {shown(manifest.get('schema'))}")
+    kind = fields.text("kind", default=KINDS[0])
+    if kind not in KINDS:
+        raise DamagedTable(f"{where}: not a table of schema {SCHEMA}, but of kind {shown(kind)}")
     task, schedule = fields.object("task"), fields.object("schedule")
     epochs = schedule.whole("epochs", least=1, most=_MOST_EPOCHS)
     seeds = fields.wholes("seeds", least=0, most=_MOST_SEED)
     if len(set(seeds)) < len(seeds):
         raise fields.refuse("seeds", "a seed stands twice")
-    kind = fields.text("kind", default=KINDS[0])
-    if kind not in KINDS:
-        raise fields.refuse("kind", f"should be one of {', '.join(KINDS)}, not {shown(kind)}")
     schedule.text("what", default="")
     _check_words(fields)
     return About(

@@ -106,7 +106,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "a schedule of two epochs": ({"schedule": {"epochs": 2}}, r"epochs: should be .* in 1\.\.2"),
     "no schedule": ({"schedule": {}}, "epochs is missing"),
     "another schema": ({"schema": 2}, "not a table of schema 1, but 2"),
-    "another kind": ({"kind": "measurred"}, "kind: should be one of measured, surrogate"),
+    "another kind": ({"kind": "measurred"}, 'not a table of schema 1, but of kind "measurred"'),
     "no columns": ({"columns": {}}, "columns: there is none"),
     "a name with an escape": ({"name": "a\x1b[2J"}, "name: should be a text that can be printed"),
 }
