@@ -149,7 +149,8 @@ def test_what_a_table_lacks_is_neither_trained_on_nor_tested_on(table: Table, tm
                 "b": [made_up("b", partial, [5, *range(60, 90)], [0.1] * 31)]}  # fmt: skip
     rows = leave_one_out(partial, searches)
     assert {(row["train"], row["test"], row["trained_on"], row["tested_on"]) for row in rows} == {
-        ("a", "b", 39, 30), ("b", "a", 30, 39), ("a", "everything", 39, SIZE - 40), ("b", "everything", 30, SIZE - 31),
+        ("a", "b", 39, 30), ("a", "everything", 39, SIZE - 40),
+        ("b", "a", 30, 39), ("b", "everything", 30, SIZE - 31),
     }  # fmt: skip
     assert all(np.isfinite(row["kendall_tau"]) and np.isfinite(row["r2"]) for row in rows)
 
@@ -161,7 +162,7 @@ def test_data_sets_without_an_id_of_their_own_use_the_one_for_all() -> None:
         ("digits", "NB201-digits-v0"),
         ("mnist", "NB201-v0"),
     ):
-        table = SimpleNamespace(dataset=dataset, name=official.name)
+        table: Any = SimpleNamespace(dataset=dataset, name=official.name)
         (one,) = SearchPlan("s", ("random_search",), (0,)).searches("random_search", table, "t", Path())
         assert one.env_id == env_id
 
@@ -329,10 +330,11 @@ def test_searches_need_a_surrogates_table() -> None:
 def test_a_manifest_leads_to_no_file(name: Any) -> None:
     trained = {"name": name, "id": "0" * 64}
     manifest = {"kind": "surrogate", "provenance": {"training_table": trained}}
+    surrogate: Any = SimpleNamespace(name="s", manifest=manifest)
     with pytest.raises(
         (FileNotFoundError, ValueError), match="s was trained on|s: provenance: training_table: name"
     ):
-        training_table(SimpleNamespace(name="s", manifest=manifest))
+        training_table(surrogate)
 
 
 def test_a_failing_search_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,14 +125,14 @@ def test_folders_of_earlier_releases_are_resumed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ('{"tabel": "x"}', "unknown argument 'tabel'; did you mean 'table'?"),
+        ('{"tabel": "x"}', "argument 'tabel'; did you mean 'table'?"),
         ('{"table": 5}', "the table of an environment is the name or path of one; got 5"),
         ('{"budget_queries": 7}', "the budget is given twice, also as 'budget_queries'"),
-        ('{"max_episode_steps": 1}', "unknown argument 'max_episode_steps'"),
-        ('{"additional_wrappers": []}', "unknown argument 'additional_wrappers'"),
-        ('{"disable_env_checker": true}', "unknown argument 'disable_env_checker'"),
-        ('{"render_mode": "ansi"}', "unknown argument 'render_mode'"),
-        ('{"id": "CartPole-v1"}', "unknown argument 'id'"),
+        ('{"max_episode_steps": 1}', "argument 'max_episode_steps'"),
+        ('{"additional_wrappers": []}', "argument 'additional_wrappers'"),
+        ('{"disable_env_checker": true}', "argument 'disable_env_checker'"),
+        ('{"render_mode": "ansi"}', "argument 'render_mode'"),
+        ('{"id": "CartPole-v1"}', "argument 'id'"),
         ('{"max_edits": NaN}', "--env-kwargs takes a JSON object"),
         ("[" * 100_000, "--env-kwargs takes a JSON object"),
         ('"text"', "--env-kwargs takes a JSON object"),
@@ -205,6 +205,22 @@ def test_the_same_search_twice_at_once_is_written_once(tmp_path: Path) -> None:
     partial.write_bytes(path.read_bytes())
     publish(partial, path)
     assert [file.suffix for file in tmp_path.iterdir() if "cost" not in file.name] == [".jsonl"]
+
+
+def test_where_files_cannot_be_linked_nothing_is_overwritten_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError("no links on this file system")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = search(tmp_path).run()
+    before = path.read_bytes()
+    assert search(tmp_path).run().read_bytes() == before
+    with pytest.raises(FileExistsError, match="another search finished there meanwhile"):
+        search(tmp_path, budget={"budget_queries": 5}).run()
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.glob("*.partial"))) == 1
 
 
 def test_a_search_cut_short_and_a_link_to_nowhere_are_replaced(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_files_that_are_no_trajectories(content: str, message: str, tmp_path: Pa
 
 
 def asking(count: int) -> Any:
-    """An agent that asks for so many architectures, over or not."""
+    """What an agent does that asks for so many architectures at most."""
 
     def act(env: Env, seed: int) -> None:
         for index in range(count):
