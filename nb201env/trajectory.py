@@ -197,14 +197,16 @@ class Writer:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         self._file = open(os.open(self.partial, flags, 0o666), "w", encoding="utf-8", buffering=1)  # noqa: SIM115
         try_lock(self._file)  # says that its writer is alive, until the file is closed
+        self._asked = False
         self._line({"format": FORMAT, "version": VERSION, **header})
 
     def query(self, query: dict[str, Any]) -> None:
         """Write one answered query."""
         self._line(query)
+        self._asked = True
 
     def close(self, *, complete: bool, stopped: bool = False) -> None:
-        """Finish: a complete file gets its name, an incomplete one stays partial.
+        """Finish: a complete file gets its name, an incomplete one stays partial if it holds a query.
 
         Args:
             complete: Whether the search ran to its end.
@@ -222,6 +224,8 @@ class Writer:
                 publish(self.partial, self.path)
             elif complete:
                 os.replace(self.partial, self.path)
+            elif not self._asked:
+                self.partial.unlink()
         finally:
             self._file.close()
 

@@ -181,17 +181,17 @@ def record(
         ValueError: If the environment has no budget, or was not made by its id.
         FileExistsError: If `path` is to be kept.
     """
-    writer = Writer(path, header(agent, env, seed, name or type(agent).__name__, command), keep=keep)
-    complete = stopped = False
-    wall, cpu = time.perf_counter(), time.process_time()
 
     def both(query: dict[str, Any]) -> None:
         writer.query(query)
         if on_query is not None:
             on_query(query)
 
+    recorder = Recorder(env, seed, both)
+    writer = Writer(path, header(agent, env, seed, name or type(agent).__name__, command), keep=keep)
+    complete = stopped = False
+    wall, cpu = time.perf_counter(), time.process_time()
     try:
-        recorder = Recorder(env, seed, both)
         agent.search(recorder, agent_seed(seed))
         cost = Cost(time.perf_counter() - wall, time.process_time() - cpu)
         complete, stopped = True, not recorder.over

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from nb201env import Architecture
 from nb201env.agents import AGENTS, make_agent
-from nb201env.agents.contract import Env, query, vectorized
+from nb201env.agents.contract import Agent, Env, query, vectorized
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, record, replay
 from nb201env.agents.searches.runner import Search, run_all
@@ -293,6 +293,17 @@ def test_an_agent_that_fails_keeps_its_queries(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="my agent broke"):
         record(Custom(act), gym.make("NB201-cifar10-v0", budget_queries=9), 0, tmp_path / "x")
     assert len(read(left_behind(tmp_path / "x")).queries) == 1
+
+
+def test_a_search_that_never_asked_leaves_nothing(tmp_path: Path) -> None:
+    def act(env: Env, _: int) -> None:
+        raise RuntimeError("my agent broke")
+
+    cases: list[tuple[Agent, Any]] = [(Custom(act), {"budget_queries": 9}), (make_agent("random_search"), {})]
+    for agent, kwargs in cases:
+        with pytest.raises((RuntimeError, ValueError)):
+            record(agent, gym.make("NB201-cifar10-v0", **kwargs), 0, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_search_needs_an_end() -> None:
