@@ -13,7 +13,7 @@ split's, seed's or epoch's value; and no argument that changes a number has a de
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -25,6 +25,7 @@ from nb201env.container import Container, DamagedTable, write
 from nb201env.extras import require
 from nb201env.manifest import ROW, SCHEMA, Column, read_manifest
 from nb201env.space import SIZE, official_index_of
+from nb201env.verification import problems, runs_without
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -218,39 +219,26 @@ class Table:
     def verify(self) -> list[str]:
         """Read every byte again and report what is wrong; an empty list means nothing is.
 
-        Beside damage that is: numbers that are infinite, negative, or above 1 where they are accuracies; a
-        column without any number; and a run with an accuracy but without its seconds.
+        Beside damage that is what `nb201env.verification.problems` lists, and runs with an accuracy but
+        without seconds.
         """
-        problems = [self.container.damage(name) for name in self.manifest["arrays"]]
-        problems = [problem for problem in problems if problem]
-        if problems:
-            return problems
+        damage = [self.container.damage(name) for name in self.manifest["arrays"]]
+        if any(damage):
+            return [problem for problem in damage if problem]
+        found: list[str] = []
         for column in self.columns:
-            values = self.everything(column)
-            if bool(np.isnan(values).all()):
-                problems.append(f"{self.name}: column {column!r} holds no number")
-            for epoch, here in zip(self.recorded_epochs(column) or (None,), _by_epoch(values), strict=False):
-                where = f"column {column!r}" + (f" at epoch {epoch}" if epoch else "")
-                if bool(np.isinf(here).any()):
-                    problems.append(f"{self.name}: {where} is infinite")
-                elif column.endswith("_accuracy") and bool((here > 1).any()):
-                    problems.append(f"{self.name}: {where} exceeds 1")
-                if bool((here < 0).any()):
-                    problems.append(f"{self.name}: {where} is negative")
-        return problems + self._without_seconds()
+            found += problems(column, self.everything(column), self.recorded_epochs(column))
+        if {"valid_accuracy", "train_seconds"} <= {*self.columns}:
+            found += self._clock_problems()
+        return [f"{self.name}: {problem}" for problem in found]
 
-    def _without_seconds(self) -> list[str]:
-        """Runs whose accuracy is recorded, but not what they cost: the clock would become NaN."""
-        if not {"valid_accuracy", "train_seconds"} <= {*self.columns}:
-            return []
+    def _clock_problems(self) -> Iterator[str]:
         both = {*self.recorded_epochs("valid_accuracy")} & {*self.recorded_epochs("train_seconds")}
         for epochs in sorted(both):
-            accuracy = self._per_run(self.values("valid_accuracy", epochs=epochs))
-            lost = ~np.isnan(accuracy) & np.isnan(self._per_run(self.values("train_seconds", epochs=epochs)))
-            if bool(lost.any()):
-                where = f"at epoch {epochs}, {int(lost.sum()):,} runs"
-                return [f"{self.name}: {where} have a 'valid_accuracy' but no 'train_seconds'"]
-        return []
+            seconds = self.values("train_seconds", epochs=epochs)
+            lost = runs_without(seconds, self.values("valid_accuracy", epochs=epochs))
+            if lost:
+                yield f"{lost:,} runs have a 'valid_accuracy' at epoch {epochs} but no 'train_seconds'"
 
     def to_pandas(self) -> DataFrame:
         """All final values, one row per architecture, one column per column and run.
@@ -347,11 +335,6 @@ def _decode(raw: Array, spec: Column) -> FloatArray:
     if spec.scale is not None:
         values /= spec.scale
     return values
-
-
-def _by_epoch(values: FloatArray) -> list[FloatArray]:
-    """The epochs of a column [rows, runs, epochs], one by one; other columns as they are."""
-    return list(np.moveaxis(values, 2, 0)) if values.ndim == 3 else [values]
 
 
 def write_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def fields(value: Any) -> Fields:
     return Fields(value, "a.json", Wrong)
 
 
-READERS = {
+READERS: dict[str, Callable[[Fields], Any]] = {
     "text": lambda f: f.text("x"),
     "flag": lambda f: f.flag("x"),
     "whole": lambda f: f.whole("x", least=0, most=9),

@@ -319,7 +319,10 @@ WRONG: dict[str, tuple[str, Any]] = {
     "column 'valid_accuracy' at epoch 1 exceeds 1": ("valid_accuracy", 201),
     "column 'test_accuracy' at epoch 3 is infinite": ("test_accuracy", np.inf),
     "column 'train_seconds' at epoch 1 is infinite": ("train_seconds", np.inf),
-    "at epoch 1, 1 runs have a 'valid_accuracy' but no 'train_seconds'": ("train_seconds", np.nan),
+    "1 runs have a 'valid_accuracy' at epoch 1 but no 'train_seconds'": (
+        "train_seconds",
+        np.nan,
+    ),
 }
 
 
