@@ -14,10 +14,8 @@ of its own, ``<path>.cost.json``, and a trajectory of the same seed has the same
 
 from __future__ import annotations
 
-import filecmp
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ import numpy as np
 from nb201env.architecture import all_strings, index_of
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.fields import Fields, parse_json, shown
-from nb201env.files import appearing, open_regular, read_limited, try_lock
+from nb201env.files import appearing, open_regular, read_limited
 from nb201env.table import Table
 from nb201env.tables import open_by_id
 
@@ -170,135 +168,6 @@ def _cost_file(path: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(path)}.cost.json")
 
 
-# -- writing ---------------------------------------------------------------------------------
-
-
-class Writer:
-    """Writes a trajectory; the file appears under its name when the search has ended.
-
-    Until then the lines are in a file of this writer's own, ``<path>.<process>-<random>.partial``,
-    where a killed search leaves them; `remove_orphans` clears them away.
-
-    Args:
-        path: The file.
-        header: Its first line.
-        keep: Leave a finished search that stands in `path` when this one ends; see `publish`.
-    """
-
-    def __init__(
-        self, path: str | os.PathLike[str], header: Mapping[str, Any], *, keep: bool = False
-    ) -> None:
-        self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._keep = keep
-        self.partial = partial_name(self.path)
-        # Ours alone: a link that someone laid in the way is not followed. Line by line to the system,
-        # so that a kill loses nothing that was answered.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        self._file = open(os.open(self.partial, flags, 0o666), "w", encoding="utf-8", buffering=1)  # noqa: SIM115
-        try_lock(self._file)  # says that its writer is alive, until the file is closed
-        self._asked = False
-        self._line({"format": FORMAT, "version": VERSION, **header})
-
-    def query(self, query: dict[str, Any]) -> None:
-        """Write one answered query."""
-        self._line(query)
-        self._asked = True
-
-    def close(self, *, complete: bool, stopped: bool = False) -> None:
-        """Finish: a complete file gets its name, an incomplete one stays partial if it holds a query.
-
-        Args:
-            complete: Whether the search ran to its end.
-            stopped: Whether the agent ended it before its budget was spent.
-
-        Raises:
-            FileExistsError: If the name was taken meanwhile; see `publish`.
-        """
-        if complete:
-            self._line({"end": STOPPED if stopped else OVER})
-        if os.name == "nt":  # where an open file cannot get another name
-            self._file.close()
-        try:
-            if complete and self._keep:
-                publish(self.partial, self.path)
-            elif complete:
-                os.replace(self.partial, self.path)
-            elif not self._asked:
-                self.partial.unlink()
-        finally:
-            self._file.close()
-
-    def _line(self, value: dict[str, Any]) -> None:
-        line = _encode(value)
-        if len(line) >= LONGEST_LINE:
-            raise ValueError(f"{self.path}: a line of {len(line):,} bytes; at most {LONGEST_LINE:,} are read")
-        self._file.write(line + "\n")
-
-
-_encode = json.JSONEncoder(allow_nan=False).encode
-
-
-def partial_name(path: Path) -> Path:
-    """Where the file `path` grows until it is whole; each time another name."""
-    return path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
-
-
-def publish(partial: Path, path: Path) -> None:
-    """Give a finished trajectory its name, unless another search has finished under it.
-
-    One that was cut short is replaced. The same bytes are what another command came to, which runs the
-    same search: then `partial` is superfluous and is removed.
-
-    Raises:
-        FileExistsError: If `path` is another finished search; `partial` stays.
-        BadTrajectory: If `path` is no trajectory; likewise.
-    """
-    try:
-        os.link(partial, path)  # fails where a file is, whoever was faster
-    except FileExistsError:
-        taken = True
-    except OSError:  # a file system without links
-        taken = path.exists()
-    else:
-        partial.unlink()
-        return
-    if not (taken and _is_finished(path)):
-        os.replace(partial, path)
-    elif filecmp.cmp(partial, path, shallow=False):
-        partial.unlink()
-    else:
-        raise FileExistsError(
-            f"{path}: another search finished there meanwhile, and is kept; this one is in {partial}"
-        )
-
-
-def _is_finished(path: Path) -> bool:
-    try:
-        return read(path).complete
-    except FileNotFoundError:  # a link that leads nowhere
-        return False
-
-
-_PARTIAL = re.compile(r"([^.].*?)(\.[0-9]+-[0-9a-f]{8})?\.partial")
-
-
-def remove_orphans(folder: Path) -> None:
-    """Remove what killed searches left behind whose trajectories are finished now.
-
-    The file of a search that is going on is locked by it, and stays.
-    """
-    for path in folder.glob("*.partial"):
-        name = _PARTIAL.fullmatch(path.name)
-        if name and path.with_name(name[1]).is_file():
-            try:
-                with open_regular(path) as file:
-                    if try_lock(file):
-                        path.unlink(missing_ok=True)
-            except OSError:  # gone already, or nothing of ours
-                continue
-
-
 # -- reading ---------------------------------------------------------------------------------
 
 
@@ -369,7 +238,7 @@ def _header(path: str | os.PathLike[str], line: bytes) -> dict[str, Any]:
     table.text("name")
     table.text("id")
     try:
-        _encode(head.value)
+        json.dumps(head.value, allow_nan=False)
     except ValueError:
         raise BadTrajectory(f"{path}, line 1: a number that is too large for any computer") from None
     return head.value | {

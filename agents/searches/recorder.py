@@ -16,6 +16,7 @@ import numpy as np
 
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env.agents.contract import Agent, Env
+from nb201env.agents.searches.writing import Writer
 from nb201env.architecture import Architecture
 from nb201env.envs.answers import answers
 from nb201env.envs.options import Limit, Options
@@ -25,7 +26,7 @@ from nb201env.envs.vector import NB201VectorEnv, vectorized
 from nb201env.fields import Fields, shown
 from nb201env.reading import check_name
 from nb201env.table import Table
-from nb201env.trajectory import BadTrajectory, Cost, Trajectory, Writer, write_cost
+from nb201env.trajectory import BadTrajectory, Cost, Trajectory, write_cost
 
 if TYPE_CHECKING:
     _VectorWrapper = gym.vector.VectorWrapper[Any, Any, Any]
@@ -175,7 +176,7 @@ def record(
         name: The agent's name in the header; its class's if empty.
         command: The command that does the same again, for the header.
         on_query: Also called with each answered query, for a progress bar, say.
-        keep: Do not replace a finished trajectory of another search; see `nb201env.trajectory.publish`.
+        keep: Do not replace a finished trajectory of another search; see `writing.publish`.
 
     Raises:
         ValueError: If the environment has no budget, or was not made by its id.

@@ -18,12 +18,12 @@ from nb201env import workers
 from nb201env.agents.contract import Agent, Env
 from nb201env.agents.registry import make_agent
 from nb201env.agents.searches.recorder import header, record
+from nb201env.agents.searches.writing import partial_name, publish, remove_orphans
 from nb201env.envs.options import Options
 from nb201env.files import appearing, try_lock
 from nb201env.reading import Budget, format_budget
 from nb201env.table import Table
 from nb201env.tables import open_table
-from nb201env.trajectory import partial_name, publish, remove_orphans
 
 OnProgress = Callable[["Search", int], None]
 

@@ -24,12 +24,13 @@ from nb201env.agents.searches.fidelity import (
     trajectory_fidelity,
 )
 from nb201env.agents.searches.runner import Search
+from nb201env.agents.searches.writing import Writer
 from nb201env.architecture import Architecture
 from nb201env.space import SIZE
 from nb201env.surrogate.fidelity.evaluate import Plan, add_searches, evaluate
 from nb201env.table import Table, write_table
 from nb201env.tables import open_table
-from nb201env.trajectory import FORMAT, VERSION, BadTrajectory, Trajectory, Writer
+from nb201env.trajectory import FORMAT, VERSION, BadTrajectory, Trajectory
 
 
 def made_up(agent: str, table: Table, index: Any, accuracy: Any) -> Trajectory:

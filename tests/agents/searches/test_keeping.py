@@ -18,11 +18,13 @@ from typer.testing import CliRunner
 from nb201env import cli
 from nb201env.agents import make_agent
 from nb201env.agents.report.data import load
+from nb201env.agents.searches import writing
 from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.agents.searches.recorder import record
 from nb201env.agents.searches.runner import Search, run_all
+from nb201env.agents.searches.writing import Writer, partial_name, publish, remove_orphans
 from nb201env.table import Table
-from nb201env.trajectory import BadTrajectory, Writer, partial_name, publish, read, remove_orphans
+from nb201env.trajectory import BadTrajectory, read
 
 ENV = "NB201-cifar10-v0"
 runner = CliRunner()
@@ -266,6 +268,33 @@ def test_a_living_search_keeps_its_file(tmp_path: Path) -> None:
     assert left == sorted([alive.partial.name, "other.partial", f"{path.name}.78-0123abcd.partial"])
     alive.close(complete=True)
     assert read(path).queries == []
+
+
+def test_a_new_file_that_was_taken_for_an_orphan_gets_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its creation and its locking another command may have removed it, or be about to."""
+    path = search(tmp_path).run()
+    for locked in (True, False):
+        turns: list[str] = []
+
+        def meddle(file: Any, locked: bool = locked, turns: list[str] = turns) -> bool:
+            turns.append("lock")
+            if len(turns) == 1:
+                for partial in tmp_path.glob("*.partial"):
+                    partial.unlink()
+                return locked
+            return True
+
+        with monkeypatch.context() as patch:
+            patch.setattr(writing, "try_lock", meddle)
+            writer = Writer(path, search(tmp_path).header())
+        assert len(turns) == 2
+        writer.close(complete=True)
+        assert read(path).complete
+    monkeypatch.setattr(writing, "try_lock", lambda _: False)
+    Writer(path, search(tmp_path).header()).close(complete=True)
+    assert [file.name for file in tmp_path.iterdir() if "cost" not in file.name] == [path.name]
 
 
 def test_what_lies_in_the_way_is_neither_followed_nor_replaced(tmp_path: Path) -> None:

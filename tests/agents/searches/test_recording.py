@@ -22,12 +22,13 @@ from nb201env.agents.contract import Agent, Env, query, vectorized
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, record, replay
 from nb201env.agents.searches.runner import Search, run_all
+from nb201env.agents.searches.writing import Writer
 from nb201env.envs.options import Limit
 from nb201env.envs.single import NB201Env
 from nb201env.reading import format_budget, parse_budget, parse_seeds
 from nb201env.space import sample
 from nb201env.tables import open_table
-from nb201env.trajectory import BadTrajectory, Trajectory, Writer, read
+from nb201env.trajectory import BadTrajectory, Trajectory, read
 
 LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
 NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost"}
