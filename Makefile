@@ -25,8 +25,8 @@ coverage: $(VENV)/.dev ## Run the test suite and print which lines it does not r
 test-slow: $(VENV)/.dev ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
-fuzz: $(VENV)/.dev ## Read damaged official files for SECONDS=600 (or as long as you like)
-	$(BIN)/python -m tests.sources.fuzz $(SECONDS)
+fuzz: $(VENV)/.dev ## Spoil files of every kind and command lines for SECONDS=600 (or as long as you like)
+	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS)
 
 test-install: $(VENV)/.dev ## Build wheel and sdist, install them into fresh environments and use them
 	.ci/installed.sh tests/env tests/compat tests/surrogate tests/test_package.py tests/test_docs.py
