@@ -181,12 +181,14 @@ def header(agent: Agent, env: Env, seed: int, name: str, command: str) -> dict[s
     if env.spec is None:
         raise ValueError("make the environment with gym.make, so that it can be made again")
     table = env.unwrapped.table  # type: ignore[attr-defined]
+    spec = json.loads(env.spec.to_json())
+    spec["kwargs"].pop("dataset", None)  # the id says it
     parameters: dict[str, Any] = asdict(agent) if is_dataclass(agent) and not isinstance(agent, type) else {}
     return {
         "agent": name,
         "hyperparameters": parameters,
         "seed": seed,
-        "env": json.loads(env.spec.to_json()),
+        "env": spec,
         "table": {"name": table.name, "id": table.id},
         "versions": {"python": platform.python_version()} | _versions(),
         "command": command,

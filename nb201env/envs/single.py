@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar, SupportsFloat, Unpack
 
 import gymnasium as gym
@@ -16,10 +17,10 @@ from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.ledger import Info, Ledger
 from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
+from nb201env.envs.registration import table_for
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
 from nb201env.table import Table
-from nb201env.tables import open_table
 
 Observation = IntArray | npt.NDArray[np.float32]
 StepResult = tuple[Observation, SupportsFloat, bool, bool, Info]
@@ -102,7 +103,9 @@ class NB201Env(gym.Env[Observation, Any]):
 
     ## Arguments
 
-    * `table`: name of a table ("cifar10-valid-200") or path of a table file.
+    * `table`: name of a table ("cifar10-valid-200"), path of a table file, or an open `Table`.
+    * `dataset`: the data set that the table must be of; None is any. The named ids set it;
+      `NB201-v0` is for tables of your own, of any data set, and has no table unless you name one.
     * `actions`, `observations`, `reward`, `limit`: as above.
     * `run` (`"sample"`): which training answers a query: one of the recorded ones, drawn with the
       environment's seed; `"mean"`, their mean; or a seed, such as 777.
@@ -133,15 +136,16 @@ class NB201Env(gym.Env[Observation, Any]):
 
     def __init__(
         self,
-        table: str | Table = "cifar10-valid-200",
+        table: str | os.PathLike[str] | Table | None = "cifar10-valid-200",
         render_mode: str | None = None,
+        dataset: str | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise ValueError(f"render_mode must be one of {RENDER_MODES} or None; got {render_mode!r}")
         self.render_mode = render_mode
         self.options = Options.of(options)
-        self.table = open_table(table) if isinstance(table, str) else table
+        self.table = table_for(table, dataset)
         self.action_space = action_space(self.options.actions)
         self.observation_space = observation_space(self.options.observations)
         self._search = Ledger(self.table, self.options)

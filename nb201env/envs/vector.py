@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any, ClassVar, NamedTuple, Unpack
 
@@ -15,13 +16,13 @@ from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.options import EnvOptions, Options
+from nb201env.envs.registration import table_for
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.shared import SharedSearch
 from nb201env.envs.single import NB201Env, Observation, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
 from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
 from nb201env.table import Table
-from nb201env.tables import open_table
 
 Infos = dict[str, Any]
 
@@ -46,12 +47,13 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
 
     Args:
         num_envs: How many copies.
-        table: Name or path of a table.
+        table: Name or path of a table, or an open one.
         autoreset_mode: "SameStep" (default; a finished copy restarts within the same step),
             "NextStep" (it spends its next step on the restart: one step in seven is empty) or
             "Disabled" (call ``reset(options={"reset_mask": done})``). Or the enum.
         share_search: Whether all copies carry on one search, with one clock and one budget; the
             queries of a step are then asked in the order of the copies.
+        dataset: The data set that the table must be of; any if None.
         **options: As for `NB201Env`.
 
     Raises:
@@ -63,10 +65,11 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
     def __init__(
         self,
         num_envs: int = 1,
-        table: str | Table = "cifar10-valid-200",
+        table: str | os.PathLike[str] | Table | None = "cifar10-valid-200",
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         render_mode: None = None,
         share_search: bool = False,
+        dataset: str | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if render_mode is not None:
@@ -75,7 +78,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
             raise ValueError(f"num_envs must be at least 1; got {num_envs}")
         self.num_envs = num_envs
         self.options = Options.of(options)
-        self.table = open_table(table) if isinstance(table, str) else table
+        self.table = table_for(table, dataset)
         self.single_action_space = action_space(self.options.actions)
         self.single_observation_space = observation_space(self.options.observations)
         self.action_space = batch_space(self.single_action_space, num_envs)
