@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, ClassVar, NamedTuple, Unpack
 
@@ -21,7 +22,9 @@ from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.shared import SharedSearch
 from nb201env.envs.single import NB201Env, Observation, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
-from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
+from nb201env.envs.specs import PlainSpec
+from nb201env.fields import shown
+from nb201env.space import NUM_EDGES, NUM_OPS, PLACES, SIZE, all_ops, whole_number, whole_numbers
 from nb201env.table import Table
 
 Infos = dict[str, Any]
@@ -36,7 +39,7 @@ class _Result(NamedTuple):
 VectorStep = tuple[Observation, FloatArray, BoolArray, BoolArray, Infos]
 
 
-class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
+class NB201VectorEnv(PlainSpec, VectorEnv[Observation, Any, Any]):
     """`num_envs` copies of `NB201Env` that step together; what `gym.make_vec` returns.
 
     With seed s it does, bit for bit, what `num_envs` single environments with the seeds
@@ -74,10 +77,13 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
     ) -> None:
         if render_mode is not None:
             raise ValueError("the vector environment does not render; use gym.make for one that does")
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1; got {num_envs}")
-        self.num_envs = num_envs
+        if "max_episode_steps" in options:
+            raise ValueError(
+                "the native vector environment cuts no episode short: for max_episode_steps use "
+                "gym.make_vec(..., vectorization_mode='sync')"
+            )
         self.options = Options.of(options)
+        self.num_envs = num_envs = _checked_count(num_envs, self.options)
         self.table = table_for(table, dataset)
         self.single_action_space = action_space(self.options.actions)
         self.single_observation_space = observation_space(self.options.observations)
@@ -108,10 +114,14 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
             seed: One seed (the copies get seed, seed + 1, …) or one per copy; copies with a
                 seed start a new search.
             options: "reset_mask", bool [num_envs]; "architecture" and "epochs" as in `NB201Env.reset`.
+
+        Raises:
+            ValueError, NotRecorded: If the options ask for what there is not; nothing has changed then.
         """
         options = dict(options or {})
         mask = _checked_mask(options.pop("reset_mask", None), self.num_envs)
         start, epochs = reset_options(options, self.options.actions)
+        self._search.prepare(epochs)  # which may refuse; then the searches before go on
         who = np.flatnonzero(mask)
         self._seed(seed, who)
         reply = self._restart(who, start, None, epochs)
@@ -187,7 +197,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
 
     def _pick(self, who: Who, actions: IntArray, result: _Result) -> Reply | None:
         self._ops[who] = actions
-        self._index[who] = encode(actions)
+        self._index[who] = actions @ PLACES
         return self._finish(who, result)
 
     def _finish(self, who: Who, result: _Result) -> Reply | None:
@@ -201,7 +211,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
     def _edit(self, who: Who, actions: IntArray, result: _Result) -> Reply | None:
         numbers = np.arange(self.num_envs)[who]
         edge, op = actions // NUM_OPS, actions % NUM_OPS
-        index = self._index[who] + (op - self._ops[numbers, edge]) * NUM_OPS ** (NUM_EDGES - 1 - edge)
+        index = self._index[who] + (op - self._ops[numbers, edge]) * PLACES[edge]
         score, answered, reply = self._search.query(who, index, None)
         changed = numbers[answered]
         self._index[changed] = index[answered]
@@ -241,37 +251,64 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         keyless = ~self._search.keyed
         if seed is None:
             new = who[keyless[who]]
-            self._search.begin(new, draws.new_keys(self.np_random, len(new)))
+            # From a child, because a seeded np_random itself gives the key of the copy with that seed.
+            self._search.begin(new, draws.new_keys(self.np_random.spawn(1)[0], len(new)))
             return
-        if isinstance(seed, int | np.integer):
-            seeds: list[int | None] = [int(seed) + i for i in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"need one seed per copy: num_envs={self.num_envs}, got {len(seeds)} seeds")
+        seeds = _one_per_copy(seed, self.num_envs)
         new = np.array([i for i in who.tolist() if seeds[i] is not None or keyless[i]], dtype=np.int64)
         keys = [draws.new_key(seeding.np_random(seeds[i])[0]) for i in new.tolist()]
         self._search.begin(new, np.array(keys, dtype=np.uint64))
+        if whole_number(seed) is not None:
+            self._np_random, self._np_random_seed = seeding.np_random(seeds[0])
 
     def _observe(self) -> Observation:
         return one_hot(self._ops) if self._one_hot else self._ops.copy()
 
     def _checked_actions(self, actions: Any) -> IntArray:
-        array = np.asarray(actions)
         picks = self.options.actions == "pick"
         shape = (self.num_envs, NUM_EDGES) if picks else (self.num_envs,)
         below = NUM_EDGES * NUM_OPS if self.options.actions == "edit" else NUM_OPS
-        if array.shape != shape or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= below:
-            raise ValueError(
-                f"actions must be integers in 0..{below - 1} of shape {shape}; "
-                f"got {array.dtype} of shape {array.shape}: {actions!r:.80}"
-            )
-        return array.astype(np.int64, copy=False)
+        rule = f"actions must be integers in 0..{below - 1} of shape {shape}"
+        array = whole_numbers(actions, below, rule)
+        if array.shape != shape:
+            raise ValueError(f"{rule}; got an array of shape {array.shape}")
+        return array
 
 
 def vectorized(env: NB201Env, num_envs: int) -> NB201VectorEnv:
     """The native vector environment of an environment's table and options; its copies share one search."""
     return NB201VectorEnv(num_envs, env.table, share_search=True, **asdict(env.options))
+
+
+MOST_BYTES = 8 * 2**30
+"""Memory that the copies may take together: more is a mistake, and would end other programs."""
+
+
+def _checked_count(num_envs: Any, options: Options) -> int:
+    count = whole_number(num_envs)
+    if count is None or count < 1:
+        raise ValueError(f"num_envs must be at least 1, a whole number; got {num_envs!r}")
+    # Measured, spaces and the arrays of a step included; and what each copy has seen.
+    each = 1250 + (4 * SIZE if options.repeats == "free" else 0)
+    if count * each > MOST_BYTES:
+        raise ValueError(
+            f"num_envs={shown(count)}: the copies would take more than {MOST_BYTES // 2**30} GiB of memory; "
+            f"with these options {MOST_BYTES // each:,} are the most"
+        )
+    return count
+
+
+def _one_per_copy(seed: int | Iterable[int | None], num_envs: int) -> list[int | None]:
+    first = whole_number(seed)
+    if first is not None:
+        return [first + i for i in range(num_envs)]
+    given = list(seed) if isinstance(seed, Iterable) else []
+    seeds = [whole_number(one) for one in given]
+    if len(seeds) != num_envs or any(
+        number is None and one is not None for number, one in zip(seeds, given, strict=True)
+    ):
+        raise ValueError(f"need one seed per copy: num_envs={num_envs}, got {seed!r:.80}")
+    return seeds
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
