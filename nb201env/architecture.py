@@ -45,7 +45,7 @@ class Architecture:
     ops: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        ops = tuple(map(whole_number, self.ops)) if isinstance(self.ops, Iterable) else ()
+        ops = tuple(map(whole_number, _members(self.ops) or ()))
         if len(ops) != NUM_EDGES or not all(op is not None and 0 <= op < NUM_OPS for op in ops):
             raise ValueError(
                 f"an architecture is {NUM_EDGES} op numbers in 0..{NUM_OPS - 1}, whole ones, "
@@ -65,7 +65,11 @@ class Architecture:
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Architecture:
-        """The architecture with these six op names, in edge order."""
+        """The architecture with these six op names, in edge order.
+
+        Raises:
+            ValueError: If they are not six, or one is no op's name.
+        """
         names = tuple(names)
         for name in names:
             if name not in OPS:
@@ -108,9 +112,8 @@ class Architecture:
             return value
         if isinstance(value, str):
             return cls.parse(value)
-        if whole_number(value) is not None or not isinstance(value, Iterable):
-            return cls.from_index(cast(int, value))  # which refuses what is no number either
-        return cls(tuple(value))
+        ops = None if isinstance(value, int) else _members(value)
+        return cls.from_index(cast(int, value)) if ops is None else cls(ops)
 
     @property
     def index(self) -> int:
@@ -177,6 +180,14 @@ def _checked(index: int, what: str) -> int:
             f"the {what} of an architecture is in 0..{SIZE - 1}, a whole number; got {_shown(index)}"
         )
     return number
+
+
+def _members(value: Any) -> tuple[Any, ...] | None:
+    """What it consists of; None for what cannot be taken apart, such as numbers."""
+    try:
+        return tuple(value)
+    except TypeError:
+        return None
 
 
 def _shown(value: Any) -> str:
