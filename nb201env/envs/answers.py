@@ -161,9 +161,9 @@ def _check_limit(table: Table, limit: Limit) -> None:
     price = costs(table, limit.on)
     known = price[~np.isnan(price)]
     if limit.how == "hard" and not (known <= limit.max).any():
-        least = f"the least is {known.min():g}" if len(known) else "none is known"
+        least = f"the least is {known.min():,.8g}" if len(known) else "none is known"
         raise ValueError(
-            f"no architecture of {table.name} is within limit['max']={limit.max:g} on {limit.on}: {least} "
+            f"no architecture of {table.name} is within limit['max']={limit.max:,.8g} on {limit.on}: {least} "
             "(params and macs are counts, not millions)"
         )
     if limit.how == "weighted":
