@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from nb201env import drawing
+from nb201env.fields import quoted
 from nb201env.space import (
     EDGES,
     NUM_EDGES,
@@ -49,7 +50,7 @@ class Architecture:
         if len(ops) != NUM_EDGES or not all(op is not None and 0 <= op < NUM_OPS for op in ops):
             raise ValueError(
                 f"an architecture is {NUM_EDGES} op numbers in 0..{NUM_OPS - 1}, whole ones, "
-                f"one per edge {EDGES}; got {_shown(self.ops)}"
+                f"one per edge {EDGES}; got {quoted(self.ops)}"
             )
         object.__setattr__(self, "ops", ops)
 
@@ -137,7 +138,7 @@ class Architecture:
         """This architecture with one edge's op changed."""
         place = whole_number(edge)
         if place is None or not 0 <= place < NUM_EDGES:
-            raise ValueError(f"an edge is a number in 0..{NUM_EDGES - 1}, a whole one; got {_shown(edge)}")
+            raise ValueError(f"an edge is a number in 0..{NUM_EDGES - 1}, a whole one; got {quoted(edge)}")
         return Architecture((*self.ops[:place], op, *self.ops[place + 1 :]))
 
     def neighbours(self) -> list[Architecture]:
@@ -177,7 +178,7 @@ def _checked(index: int, what: str) -> int:
     number = whole_number(index)
     if number is None or not 0 <= number < SIZE:
         raise ValueError(
-            f"the {what} of an architecture is in 0..{SIZE - 1}, a whole number; got {_shown(index)}"
+            f"the {what} of an architecture is in 0..{SIZE - 1}, a whole number; got {quoted(index)}"
         )
     return number
 
@@ -188,11 +189,6 @@ def _members(value: Any) -> tuple[Any, ...] | None:
         return tuple(value)
     except TypeError:
         return None
-
-
-def _shown(value: Any) -> str:
-    """A value on one line of a message."""
-    return f"{' '.join(repr(value).split()):.80}"
 
 
 @cache

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.arrays import IntArray
+from nb201env.fields import quoted
 
 OPS: tuple[str, ...] = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """The five ops in the official order; an op number is a position in this tuple."""
@@ -93,8 +94,8 @@ def whole_numbers(values: npt.ArrayLike, below: int, rule: str) -> IntArray:
     if type(values) is int and 0 <= values < below:
         return np.array(values, dtype=np.int64)
     if not isinstance(values, np.ndarray):
-        # One by one, because NumPy makes whole numbers of [True, 2].
-        values = np.asarray(values, dtype=object)
+        # Lists one by one, because NumPy makes whole numbers of [True, 2].
+        values = np.asarray(values, dtype=None if hasattr(values, "__array__") else object)
     if values.dtype == object:
         flat = values.ravel().tolist()
         numbers = [whole_number(value) for value in flat]
@@ -107,7 +108,7 @@ def whole_numbers(values: npt.ArrayLike, below: int, rule: str) -> IntArray:
         wrong = values[(values < 0) | (values >= below)][:1].tolist()
     else:
         return values.astype(np.int64, copy=False)
-    raise ValueError(f"{rule}; got {wrong[0]!r:.80}")
+    raise ValueError(f"{rule}; got {quoted(wrong[0])}")
 
 
 def encode(ops: npt.ArrayLike) -> IntArray:

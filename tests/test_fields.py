@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nb201env.fields import Fields, parse_json
+from nb201env.fields import Fields, parse_json, quoted
 
 
 class Wrong(ValueError):
@@ -89,3 +89,19 @@ def test_no_value_gets_another_error(value: Any) -> None:
             read(fields({"x": value}))
         except Wrong as error:
             assert len(str(error)) < 200
+
+
+class TwoLines:
+    def __repr__(self) -> str:
+        return "one\n   two" + 100 * "!"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a\nb", r"'a\nb'"), (2.0, "2.0"), (True, "True"), (-1, "-1"), ([1, True], "[1, True]"),
+        (TwoLines(), "one two" + 72 * "!" + "…"), (10**400, "a number of more than 20 digits"),
+    ],
+)  # fmt: skip
+def test_what_a_caller_handed_over_on_one_short_line(value: Any, text: str) -> None:
+    assert quoted(value) == text

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.comparison import costs
 from nb201env.envs.options import Limit, Options
+from nb201env.fields import quoted
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Run, Table
 
@@ -83,7 +84,7 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
         )
     whole = options.epochs or table.epochs
     if epochs is not None and not 1 <= epochs <= whole:
-        raise ValueError(f"epochs must be in 1..{whole}, this environment's; got {epochs!r}")
+        raise ValueError(f"epochs must be in 1..{whole}, this environment's; got {quoted(epochs)}")
     return _answers(table, options.run, epochs or whole, whole, options.reward, options.limit)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
+from nb201env.fields import quoted
 from nb201env.space import whole_number
 
 RENDER_MODES = ("ansi", "rgb_array")
@@ -93,7 +94,7 @@ class Options:
         else:
             seed = whole_number(self.run)
             if seed is None:
-                raise TypeError(f"run must be 'sample', 'mean' or a seed; got {self.run!r}")
+                raise TypeError(f"run must be 'sample', 'mean' or a seed; got {quoted(self.run)}")
             _store(self, "run", seed)
         for name in ("budget_queries", "epochs"):
             if getattr(self, name) is not None:
@@ -120,21 +121,20 @@ class Options:
             try:
                 limit = Limit(**limit)
             except TypeError as error:
-                raise TypeError(
-                    f"limit must look like {{'on': 'params', 'max': 500000, 'how': 'hard'}}; got {limit!r}"
-                ) from error
+                like = "{'on': 'params', 'max': 500000, 'how': 'hard'}"
+                raise TypeError(f"limit must look like {like}; got {quoted(limit)}") from error
         return cls(**{**arguments, "limit": limit})
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {quoted(value)}")
 
 
 def _count(name: str, value: Any, otherwise: str = "") -> int:
     number = whole_number(value)
     if number is None or number < 1:
-        raise ValueError(f"{name} must be above 0{otherwise}, a whole number; got {value!r}")
+        raise ValueError(f"{name} must be above 0{otherwise}, a whole number; got {quoted(value)}")
     return number
 
 
@@ -146,7 +146,7 @@ def _finite(name: str, value: Any, above: float | None = None, otherwise: str = 
             number = float(value)
     if not math.isfinite(number) or (above is not None and not number > above):
         must = f"above {above:g}{otherwise}, a finite number" if above is not None else "a finite number"
-        raise ValueError(f"{name} must be {must}; got {value!r:.60}")
+        raise ValueError(f"{name} must be {must}; got {quoted(value)}")
     return number
 
 

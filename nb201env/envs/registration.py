@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 
+from nb201env.fields import quoted
 from nb201env.table import Table
 from nb201env.tables import open_table
 
@@ -60,7 +61,9 @@ def table_for(table: str | os.PathLike[str] | Table | None, dataset: str | None)
     if isinstance(table, str | os.PathLike):
         table = open_table(table)
     if not isinstance(table, Table):
-        raise TypeError(f"table must be the name or path of a table, or an open one; got {table!r}")
+        raise TypeError(f"table must be the name or path of a table, or an open one; got {quoted(table)}")
+    if not isinstance(dataset, str | None):
+        raise TypeError(f"dataset must be the name of a data set, or None; got {quoted(dataset)}")
     if dataset is not None and table.dataset != dataset:
         fitting = [env_id for env_id in TABLES if _dataset(env_id) == table.dataset]
         raise ValueError(

@@ -20,6 +20,7 @@ from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
 from nb201env.envs.registration import table_for
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
 from nb201env.envs.specs import PlainSpec
+from nb201env.fields import quoted
 from nb201env.space import NUM_EDGES, NUM_OPS, PLACES, all_ops, whole_number, whole_numbers
 from nb201env.table import Table
 
@@ -157,8 +158,8 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
         dataset: str | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise ValueError(f"render_mode must be one of {RENDER_MODES} or None; got {render_mode!r}")
+        if render_mode is not None and not (isinstance(render_mode, str) and render_mode in RENDER_MODES):
+            raise ValueError(f"render_mode must be one of {RENDER_MODES} or None; got {quoted(render_mode)}")
         self.render_mode = render_mode
         self.options = Options.of(options)
         self.table = table_for(table, dataset)
@@ -185,6 +186,7 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
         """
         start, epochs = reset_options(options, self.options.actions)
         self._search.prepare(epochs)  # which may refuse; then the search before goes on
+        seed = checked_seed(seed)
         if seed is not None or not self._search.begun:
             super().reset(seed=seed)
             self._search.begin(draws.new_key(self.np_random))
@@ -287,7 +289,7 @@ def _number(action: Any, below: int) -> int:
     array = np.asarray(action)
     if array.size == 1 and array.dtype.kind in "iu" and 0 <= array.item() < below:
         return int(array.item())
-    raise ValueError(f"the action must be one integer in 0..{below - 1}; got {action!r}")
+    raise ValueError(f"the action must be one integer in 0..{below - 1}; got {quoted(action)}")
 
 
 def _ops_of(action: Any) -> IntArray:
@@ -298,6 +300,14 @@ def _ops_of(action: Any) -> IntArray:
     return ops.copy()
 
 
+def checked_seed(seed: Any) -> int | None:
+    """The seed as a plain int; Gymnasium refuses NumPy's, and takes True for 1."""
+    number = whole_number(seed)
+    if seed is not None and (number is None or number < 0):
+        raise ValueError(f"a seed is a whole number of at least 0 (or None); got {quoted(seed)}")
+    return number
+
+
 def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | None, int | None]:
     """The index of the architecture to start from and the epochs, if `reset` was asked for them."""
     if not options:
@@ -305,10 +315,10 @@ def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | N
     if not set(options) <= {"architecture", "epochs"} or ("architecture" in options and actions != "edit"):
         raise ValueError(
             "reset options: {'epochs': ...}, and {'architecture': ...} only with actions='edit'; "
-            f"got {options!r} with actions={actions!r}"
+            f"got {quoted(options)} with actions={actions!r}"
         )
     start, epochs = options.get("architecture"), options.get("epochs")
     number = whole_number(epochs)
     if epochs is not None and number is None:
-        raise ValueError(f"reset options: epochs must be an integer; got {epochs!r}")
+        raise ValueError(f"reset options: epochs must be an integer; got {quoted(epochs)}")
     return None if start is None else index_of(start), number

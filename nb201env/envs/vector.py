@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, ClassVar, NamedTuple, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack, cast
 
 import numpy as np
 from gymnasium.error import ResetNeeded
@@ -20,10 +20,10 @@ from nb201env.envs.options import EnvOptions, Options
 from nb201env.envs.registration import table_for
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.shared import SharedSearch
-from nb201env.envs.single import NB201Env, Observation, reset_options
+from nb201env.envs.single import NB201Env, Observation, checked_seed, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
 from nb201env.envs.specs import PlainSpec
-from nb201env.fields import shown
+from nb201env.fields import quoted
 from nb201env.space import NUM_EDGES, NUM_OPS, PLACES, SIZE, all_ops, whole_number, whole_numbers
 from nb201env.table import Table
 
@@ -77,6 +77,8 @@ class NB201VectorEnv(PlainSpec, VectorEnv[Observation, Any, Any]):
     ) -> None:
         if render_mode is not None:
             raise ValueError("the vector environment does not render; use gym.make for one that does")
+        if not isinstance(share_search, bool):
+            raise ValueError(f"share_search must be True or False; got {quoted(share_search)}")
         if "max_episode_steps" in options:
             raise ValueError(
                 "the native vector environment cuts no episode short: for max_episode_steps use "
@@ -287,12 +289,12 @@ MOST_BYTES = 8 * 2**30
 def _checked_count(num_envs: Any, options: Options) -> int:
     count = whole_number(num_envs)
     if count is None or count < 1:
-        raise ValueError(f"num_envs must be at least 1, a whole number; got {num_envs!r}")
+        raise ValueError(f"num_envs must be at least 1, a whole number; got {quoted(num_envs)}")
     # Measured, spaces and the arrays of a step included; and what each copy has seen.
     each = 1250 + (4 * SIZE if options.repeats == "free" else 0)
     if count * each > MOST_BYTES:
         raise ValueError(
-            f"num_envs={shown(count)}: the copies would take more than {MOST_BYTES // 2**30} GiB of memory; "
+            f"num_envs={quoted(count)}: the copies would take more than {MOST_BYTES // 2**30} GiB of memory; "
             f"with these options {MOST_BYTES // each:,} are the most"
         )
     return count
@@ -301,14 +303,14 @@ def _checked_count(num_envs: Any, options: Options) -> int:
 def _one_per_copy(seed: int | Iterable[int | None], num_envs: int) -> list[int | None]:
     first = whole_number(seed)
     if first is not None:
-        return [first + i for i in range(num_envs)]
-    given = list(seed) if isinstance(seed, Iterable) else []
-    seeds = [whole_number(one) for one in given]
-    if len(seeds) != num_envs or any(
-        number is None and one is not None for number, one in zip(seeds, given, strict=True)
-    ):
-        raise ValueError(f"need one seed per copy: num_envs={num_envs}, got {seed!r:.80}")
-    return seeds
+        return [checked_seed(first + i) for i in range(num_envs)]
+    try:
+        given = list(cast(Iterable[Any], seed))
+    except TypeError:
+        given = []
+    if len(given) != num_envs:
+        raise ValueError(f"need one seed per copy, or one: num_envs={num_envs}, got {quoted(seed)}")
+    return [checked_seed(one) for one in given]
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
@@ -316,7 +318,7 @@ def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
         return AutoresetMode(mode)
     except ValueError:
         names = ", ".join(repr(m.value) for m in AutoresetMode)
-        raise ValueError(f"autoreset_mode must be one of {names}; got {mode!r}") from None
+        raise ValueError(f"autoreset_mode must be one of {names}; got {quoted(mode)}") from None
 
 
 def _checked_mask(mask: Any, num_envs: int) -> BoolArray:
