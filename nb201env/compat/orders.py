@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from nb201env.architecture import Architecture, ArchitectureLike
 from nb201env.space import EDGES, NUM_EDGES, NUM_OPS, whole_numbers
@@ -38,10 +38,10 @@ def from_syne_tune(choices: Iterable[str] | Iterable[int]) -> Architecture:
     Raises:
         ValueError: If they are neither.
     """
-    choices = list(choices)
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return Architecture.from_names(cast(list[str], choices))
-    return Architecture.from_names(_names(choices, SYNE_TUNE_OPS))
+    chosen: list[Any] = list(choices)
+    if chosen and all(isinstance(choice, str) for choice in chosen):
+        return Architecture.from_names(chosen)
+    return Architecture.from_names(_names(chosen, SYNE_TUNE_OPS))
 
 
 def to_syne_tune(architecture: ArchitectureLike) -> tuple[int, ...]:

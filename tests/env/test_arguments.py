@@ -96,7 +96,8 @@ def test_what_is_no_run() -> None:
 
 
 def test_a_budget_of_seconds() -> None:
-    for value in (1000, 1000.0, np.float32(1000), np.float64(1000), np.int64(1000)):
+    kinds: list[Any] = [1000, 1000.0, np.float32(1000), np.float64(1000), np.int64(1000)]
+    for value in kinds:
         stored = Options(budget_seconds=value).budget_seconds
         assert (type(stored), stored) == (float, 1000.0)
     for value in [one for one in [*NO_NUMBERS, *NOT_FINITE, 0, -1.0, Decimal(3)] if one is not None]:
@@ -160,7 +161,8 @@ def test_how_many_copies() -> None:
     for value in [*NO_NUMBERS, *NO_WHOLE, 0, -1]:
         with pytest.raises(ValueError, match="num_envs must be at least 1, a whole number; got"):
             NB201VectorEnv(value)
-    for count, kwargs in ((10**9, {}), (10**400, {}), (10**6, {"repeats": "free"})):
+    asked: list[tuple[int, dict[str, Any]]] = [(10**9, {}), (10**400, {}), (10**6, {"repeats": "free"})]
+    for count, kwargs in asked:
         with pytest.raises(ValueError, match=r"would take more than 8 GiB of memory; .* [\d,]+ are the most"):
             NB201VectorEnv(count, **kwargs)
     assert MOST_BYTES == 8 * 2**30
@@ -201,8 +203,11 @@ def test_a_table_by_its_path(epoch_table: str, monkeypatch: pytest.MonkeyPatch) 
 
 # -- actions ---------------------------------------------------------------------------------
 
-WAYS = {"build": (3, r"one integer in 0\.\.4"), "edit": (3, r"one integer in 0\.\.29"),
-        "pick": ([3, 3, 3, 1, 3, 2], r"6 integers in 0\.\.4")}  # fmt: skip
+WAYS: dict[str, tuple[Any, str]] = {
+    "build": (3, r"one integer in 0\.\.4"),
+    "edit": (3, r"one integer in 0\.\.29"),
+    "pick": ([3, 3, 3, 1, 3, 2], r"6 integers in 0\.\.4"),
+}
 NO_ACTIONS: list[Any] = [
     True, False, np.True_, 2.0, 3.0, np.float64(3), np.array(3.0), np.array([True]), "3", None, Decimal(3),
     Fraction(3), -1, 30, 10**30, [], [3, 3], {}, object(), float("nan"),
@@ -224,7 +229,7 @@ def test_what_is_no_action(actions: str) -> None:
     np.testing.assert_array_equal(env._observe(), before[0])
     np.testing.assert_array_equal(envs._observe(), before[1])
     for kind in (int, np.int8, np.uint8, np.int64, np.uint64):
-        same = [kind(op) for op in good] if isinstance(good, list) else kind(good)  # type: ignore[call-overload]
+        same = [kind(op) for op in good] if isinstance(good, list) else kind(good)
         env.reset(seed=0), envs.reset(seed=0)
         assert env.step(same)[4]["queries"] == (actions == "pick") + 2 * (actions == "edit")
         envs.step([good, same])
@@ -248,7 +253,8 @@ def test_masks_as_gymnasium_wants_them(actions: str) -> None:
         assert sampled in env.action_space
         env.step(sampled)
         env.reset()
-    assert (masks.dtype, masks.shape) == (np.bool_, ({"build": 5, "pick": 30, "edit": 30}[actions],))
+    assert masks.dtype == np.bool_
+    assert masks.shape == ({"build": 5, "pick": 30, "edit": 30}[actions],)
 
 
 # -- resets ----------------------------------------------------------------------------------
@@ -309,7 +315,7 @@ def test_epochs_of_any_whole_type(kind: Callable[[int], Any], epoch_table: str) 
     env = NB201Env(epoch_table, run=kind(7), actions="pick")
     env.reset(seed=0, options={"epochs": kind(4)})
     info = env.step(np.zeros(6, int))[4]
-    assert (info["accuracy"], info["seconds"]) == truth
+    assert (info["accuracy"], info["seconds"]) == (truth.accuracy, truth.seconds)
     envs = NB201VectorEnv(2, epoch_table, run=kind(7), actions="pick")
     envs.reset(seed=[1, None], options={"epochs": kind(4)})
     assert envs.step(np.zeros((2, 6), int))[4]["final_info"]["accuracy"].tolist() == [truth.accuracy] * 2
@@ -319,7 +325,8 @@ def test_a_vector_reset_seeds_the_generator_too() -> None:
     """And the copies that are reset later do not get the key of a copy that was seeded."""
     env = NB201VectorEnv(4, actions="edit", autoreset_mode="Disabled")
     drawn = []
-    for seed in (0, 0, np.int64(0), 1):
+    seeds: list[Any] = [0, 0, np.int64(0), 1]
+    for seed in seeds:
         env.reset(seed=seed)
         assert env.np_random_seed == seed
         drawn.append(float(env.np_random.random()))
