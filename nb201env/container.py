@@ -3,10 +3,14 @@
 A file is a valid safetensors file (8 bytes header length, a JSON header, then the raw arrays),
 so any safetensors reader opens it too. On top of that format this module promises:
 
-* the header is a pure function of the manifest, and the file's id is the sha256 of the manifest,
-  so every flipped byte in the header, and every change of length, is an error on opening;
+* the header is a pure function of the manifest and holds a checksum of it, so every flipped byte in
+  the header, and every change of length, is an error on opening;
 * the manifest holds the sha256 of every array, checked when an array is first read, so no number
-  leaves a damaged file.
+  leaves a damaged file. A file that is overwritten in place while it is open is noticed at the next
+  read, too; one that is replaced or deleted (as `write` does it) goes on answering what it held.
+
+Opening reads the header, at most 8 MB, and takes at most some 40 times its size of memory; the arrays are
+mapped, so reading them takes no more than they have bytes.
 """
 
 from __future__ import annotations
@@ -15,14 +19,14 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from nb201env.arrays import Array
-from nb201env.files import appearing
+from nb201env.files import appearing, open_regular
 
 Manifest = dict[str, Any]
 
@@ -37,7 +41,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
 }
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
-_MAX_HEADER = 64 * 1024 * 1024
+_MAX_HEADER = 8 * 1024 * 1024
 FORMAT = "nb201-table"
 
 
@@ -45,8 +49,13 @@ class DamagedTable(ValueError):
     """A file that is not, or no longer, a table; the message says what is wrong and where."""
 
 
-def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
-    """Write arrays and manifest to one file, atomically, and return the file's id.
+def write(
+    path: str | os.PathLike[str],
+    manifest: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    check: Callable[[Manifest], object] = lambda manifest: None,
+) -> str:
+    """Write arrays and manifest to one file, atomically, and return the file's checksum.
 
     The same arguments give the same bytes. The entry "arrays" of the manifest is filled in here.
 
@@ -54,6 +63,7 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Map
         path: Where to write; an existing file is replaced in one step.
         manifest: Anything JSON can hold, without the key "arrays".
         arrays: Names to arrays of a fixed-width number type.
+        check: Called with the whole manifest before anything is written; may raise.
 
     Raises:
         ValueError: If an array's type has no place in the file.
@@ -66,6 +76,7 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Map
             for name, array in data.items()
         }
     }
+    check(full)
     header = _header(full)
     with appearing(path) as new, open(new, "wb") as file:
         file.write(header)
@@ -73,7 +84,7 @@ def write(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Map
             file.write(data[name].data)
         file.flush()
         os.fsync(file.fileno())
-    return manifest_id(full)
+    return digest(full)
 
 
 class Container:
@@ -82,21 +93,29 @@ class Container:
     Args:
         path: The file.
 
+    Attributes:
+        manifest: The manifest, plain JSON values; nothing but "arrays" is checked here.
+        checksum: The sha256 of the manifest, which holds those of the arrays: two files with one
+            checksum have the same bytes.
+
     Raises:
         FileNotFoundError: If there is none.
+        OSError: If it is a folder, a pipe or a device.
         DamagedTable: If the header is not exactly what its manifest says, or the length is wrong.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.manifest, self._data_start = _read_header(self.path)
-        self.id = manifest_id(self.manifest)
-        self._offsets = _offsets(self.manifest["arrays"])
-        expected = self._data_start + max((end for _, end in self._offsets.values()), default=0)
-        size = self.path.stat().st_size
-        if size != expected:
-            raise DamagedTable(f"{self.path}: {size} bytes instead of {expected}; get a fresh copy")
-        self._bytes = np.memmap(self.path, dtype=np.uint8, mode="r")
+        with open_regular(path) as file:
+            self.manifest, self._data_start = _read_header(self.path, file)
+            self._offsets = _offsets(self.manifest["arrays"])
+            expected = self._data_start + max((end for _, end in self._offsets.values()), default=0)
+            stat = os.fstat(file.fileno())
+            if stat.st_size != expected:
+                raise DamagedTable(f"{path}: {stat.st_size} bytes instead of {expected}; get a fresh copy")
+            self._bytes = np.memmap(file, dtype=np.uint8, mode="r")
+        self.checksum = digest(self.manifest)
+        self._opened = _version(stat)
         self._checked: dict[str, Array] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -109,6 +128,8 @@ class Container:
             KeyError: If there is no such array.
             DamagedTable: If its bytes are not those that were written.
         """
+        if self._overwritten():
+            raise DamagedTable(f"{self.path}: was overwritten while it was open; open it again")
         if name not in self._checked:
             if problem := self.damage(name):
                 raise DamagedTable(problem)
@@ -121,6 +142,14 @@ class Container:
             return ""
         return f"{self.path}: array {name!r} does not match its sha256; get a fresh copy"
 
+    def _overwritten(self) -> bool:
+        """Whether the file was changed in place, which changes what is mapped; a new file does not."""
+        try:
+            now = _version(os.stat(self.path))
+        except OSError:
+            return False
+        return now[0] == self._opened[0] and now != self._opened
+
     def _view(self, name: str) -> Array:
         spec = self.manifest["arrays"][name]
         start, end = self._offsets[name]
@@ -129,13 +158,17 @@ class Container:
         return array
 
 
-def manifest_id(manifest: Manifest) -> str:
-    """The id of a file: the sha256 of its manifest, which in turn holds those of the arrays."""
-    return hashlib.sha256(_canonical(manifest).encode()).hexdigest()
+def _version(stat: os.stat_result) -> tuple[tuple[int, int], int, int]:
+    return (stat.st_dev, stat.st_ino), stat.st_mtime_ns, stat.st_size
 
 
 def _sha256(array: Array) -> str:
     return hashlib.sha256(array.data).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """The sha256 of plain JSON values; the same for equal values, whatever the order of their keys."""
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
 def _canonical(value: Any) -> str:
@@ -163,30 +196,41 @@ def _offsets(specs: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     return offsets
 
 
-def _header(manifest: Manifest) -> bytes:
+def _header(manifest: Manifest, checksum_key: str = "checksum") -> bytes:
     specs = manifest["arrays"]
     tensors = {
         name: {"dtype": specs[name]["dtype"], "shape": specs[name]["shape"], "data_offsets": list(place)}
         for name, place in _offsets(specs).items()
     }
-    metadata = {"format": FORMAT, "id": manifest_id(manifest), "manifest": _canonical(manifest)}
+    metadata = {"format": FORMAT, checksum_key: digest(manifest), "manifest": _canonical(manifest)}
     text = json.dumps({"__metadata__": metadata} | tensors, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
 
 
-def _read_header(path: Path) -> tuple[Manifest, int]:
-    with open(path, "rb") as file:
-        prefix = file.read(8)
-        length = int.from_bytes(prefix, "little")
-        if len(prefix) < 8 or length > _MAX_HEADER:
-            raise DamagedTable(f"{path}: not a table (empty, cut short or another kind of file)")
-        text = file.read(length)
+def _read_header(path: Path, file: IO[bytes]) -> tuple[Manifest, int]:
+    prefix = file.read(8)
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < 8 or length > min(_MAX_HEADER, os.fstat(file.fileno()).st_size):
+        raise DamagedTable(f"{path}: not a table (empty, cut short or another kind of file)")
+    text = file.read(length)
     try:
-        manifest = json.loads(json.loads(text)["__metadata__"]["manifest"])
-        expected = _header(manifest)
+        metadata = json.loads(text)["__metadata__"]
+        manifest = json.loads(metadata["manifest"])
+        _check_specs(manifest["arrays"])
+        # What is the checksum was called "id" before a table's id became that of its numbers alone.
+        expected = _header(manifest, "id" if "id" in metadata else "checksum")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedTable(f"{path}: not a table (its header cannot be read)") from error
     if prefix + text != expected:
         raise DamagedTable(f"{path}: the header was changed after writing; get a fresh copy")
     return manifest, len(expected)
+
+
+def _check_specs(specs: Mapping[str, Any]) -> None:
+    for name, spec in specs.items():
+        sizes = spec["shape"]
+        if not (isinstance(sizes, list) and all(type(size) is int and 0 <= size < 2**40 for size in sizes)):
+            raise ValueError(f"array {name!r} has no shape")
+        if spec["dtype"] not in _DTYPES or not isinstance(spec["sha256"], str):
+            raise ValueError(f"array {name!r} has no type or no sha256")

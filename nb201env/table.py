@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from nb201env.architecture import Architecture, ArchitectureLike, all_strings, i
 from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.container import Container, DamagedTable, write
 from nb201env.extras import require
+from nb201env.manifest import ROW, SCHEMA, Column, read_manifest
 from nb201env.space import SIZE, official_index_of
 
 if TYPE_CHECKING:
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
 
 Run = int | Literal["mean"]
 """A seed, or "mean" for the mean over the recorded runs."""
-
-SCHEMA = 1
-_REQUIRED = ("schema", "name", "task", "schedule", "seeds", "columns", "provenance", "licence", "arrays")
 
 
 class NotRecorded(LookupError):
@@ -43,7 +42,8 @@ class Result(NamedTuple):
 
     Attributes:
         accuracy: A fraction in [0, 1].
-        seconds: What the query costs on the clock, in simulated seconds.
+        seconds: What the query costs on the clock, in simulated seconds; NaN where the table records no
+            seconds.
     """
 
     accuracy: float
@@ -54,23 +54,23 @@ class Table:
     """An open table; see the module's docstring. Use `Table.open`.
 
     Attributes:
-        id: sha256 of the manifest, which holds the sha256 of every array.
+        id: The sha256 of its numbers and what they are numbers of, see `nb201env.manifest.id_of`.
         name: Short name, such as "cifar10-valid-200".
+        kind: "measured", or "surrogate" for predictions.
         manifest: Everything about the table's origin, as plain JSON values.
         seeds: The seeds of the runs, the labels of the run axis.
+        dataset: The data set: "cifar10", "cifar100", "ImageNet16-120", …
+        epochs: The schedule's length: how many epochs the learning rate was annealed over.
+        columns: The names of the recorded columns.
     """
 
     def __init__(self, container: Container) -> None:
         self.container = container
         self.manifest = container.manifest
-        missing = [key for key in _REQUIRED if key not in self.manifest]
-        if missing or self.manifest["schema"] != SCHEMA:
-            raise DamagedTable(
-                f"{container.path}: not a table of schema {SCHEMA} (missing: {', '.join(missing) or 'none'})"
-            )
-        self.id = container.id
-        self.name: str = self.manifest["name"]
-        self.seeds: tuple[int, ...] = tuple(self.manifest["seeds"])
+        about = read_manifest(container.manifest, str(container.path))
+        self.id, self.name, self.kind, self.seeds = about.id, about.name, about.kind, about.seeds
+        self.dataset, self.epochs, self.columns = about.dataset, about.epochs, tuple(about.columns)
+        self._specs = about.columns
         self._columns: dict[tuple[Any, ...], FloatArray] = {}
         self._answers: dict[tuple[Any, ...], tuple[list[float], list[float]]] = {}
 
@@ -86,24 +86,9 @@ class Table:
 
     # -- what it is --------------------------------------------------------------------------
 
-    @property
-    def dataset(self) -> str:
-        """The data set: "cifar10", "cifar100", "ImageNet16-120", …"""
-        return str(self.manifest["task"]["dataset"])
-
-    @property
-    def epochs(self) -> int:
-        """The schedule's length: how many epochs the learning rate was annealed over."""
-        return int(self.manifest["schedule"]["epochs"])
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the recorded columns."""
-        return tuple(self.manifest["columns"])
-
     def recorded_epochs(self, column: str) -> tuple[int, ...]:
         """The epochs (epochs completed) at which a column was recorded."""
-        return tuple(self._spec(column).get("epochs", ()))
+        return self._spec(column).epochs
 
     # -- bulk queries ------------------------------------------------------------------------
 
@@ -136,7 +121,7 @@ class Table:
             float64 [15625], [15625, runs] or [15625, runs, epochs].
         """
         values = _decode(self.container.array(column), self._spec(column))
-        return np.asarray(values[self.container.array("row")]) if "row" in self.container else values
+        return values if self._row is None else np.asarray(values[self._row])
 
     def record(self, architecture: ArchitectureLike, column: str) -> FloatArray:
         """One architecture's part of `everything`, without reading the others'.
@@ -146,8 +131,8 @@ class Table:
         """
         row = index_of(architecture)
         spec = self._spec(column)
-        if "row" in self.container:
-            row = int(self.container.array("row")[row])
+        if self._row is not None:
+            row = int(self._row[row])
         return np.asarray(_decode(self.container.array(column)[row : row + 1], spec)[0])
 
     def accuracy(self, *, split: str, epochs: int, run: Run) -> FloatArray:
@@ -205,13 +190,13 @@ class Table:
             run: A seed, or "mean" over the recorded runs.
 
         Raises:
-            NotRecorded: If the table does not hold this number.
+            NotRecorded: If the table does not hold this accuracy.
         """
         try:
             accuracies, seconds = self._answers[split, epochs, run]
         except KeyError:
             accuracies = self.accuracy(split=split, epochs=epochs, run=run).tolist()
-            seconds = self.seconds(epochs=epochs, run=run).tolist()
+            seconds = self._seconds_or_nan(epochs, run).tolist()
             self._answers[split, epochs, run] = accuracies, seconds
         index = index_of(architecture)
         accuracy = accuracies[index]
@@ -222,22 +207,50 @@ class Table:
             )
         return Result(accuracy, seconds[index])
 
+    def _seconds_or_nan(self, epochs: int, run: Run) -> FloatArray:
+        try:
+            return self.seconds(epochs=epochs, run=run)
+        except NotRecorded:
+            return np.full(SIZE, np.nan)
+
     # -- checking and exporting --------------------------------------------------------------
 
     def verify(self) -> list[str]:
-        """Read every byte again and report what is wrong; an empty list means nothing is."""
+        """Read every byte again and report what is wrong; an empty list means nothing is.
+
+        Beside damage that is: numbers that are infinite, negative, or above 1 where they are accuracies; a
+        column without any number; and a run with an accuracy but without its seconds.
+        """
         problems = [self.container.damage(name) for name in self.manifest["arrays"]]
         problems = [problem for problem in problems if problem]
         if problems:
             return problems
         for column in self.columns:
             values = self.everything(column)
+            if bool(np.isnan(values).all()):
+                problems.append(f"{self.name}: column {column!r} holds no number")
             for epoch, here in zip(self.recorded_epochs(column) or (None,), _by_epoch(values), strict=False):
-                if column.endswith("_accuracy") and bool((here > 1).any()):
-                    problems.append(f"{self.name}: column {column!r} exceeds 1 at epoch {epoch}")
+                where = f"column {column!r}" + (f" at epoch {epoch}" if epoch else "")
+                if bool(np.isinf(here).any()):
+                    problems.append(f"{self.name}: {where} is infinite")
+                elif column.endswith("_accuracy") and bool((here > 1).any()):
+                    problems.append(f"{self.name}: {where} exceeds 1")
                 if bool((here < 0).any()):
-                    problems.append(f"{self.name}: column {column!r} is negative at epoch {epoch}")
-        return problems
+                    problems.append(f"{self.name}: {where} is negative")
+        return problems + self._without_seconds()
+
+    def _without_seconds(self) -> list[str]:
+        """Runs whose accuracy is recorded, but not what they cost: the clock would become NaN."""
+        if not {"valid_accuracy", "train_seconds"} <= {*self.columns}:
+            return []
+        both = {*self.recorded_epochs("valid_accuracy")} & {*self.recorded_epochs("train_seconds")}
+        for epochs in sorted(both):
+            accuracy = self._per_run(self.values("valid_accuracy", epochs=epochs))
+            lost = ~np.isnan(accuracy) & np.isnan(self._per_run(self.values("train_seconds", epochs=epochs)))
+            if bool(lost.any()):
+                where = f"at epoch {epochs}, {int(lost.sum()):,} runs"
+                return [f"{self.name}: {where} have a 'valid_accuracy' but no 'train_seconds'"]
+        return []
 
     def to_pandas(self) -> DataFrame:
         """All final values, one row per architecture, one column per column and run.
@@ -272,28 +285,36 @@ class Table:
             return []
         return [seed for seed, value in zip(self.seeds, values, strict=True) if not np.isnan(value)]
 
-    def _spec(self, column: str) -> dict[str, Any]:
-        specs: dict[str, dict[str, Any]] = self.manifest["columns"]
-        if column not in specs:
-            raise NotRecorded(f"{self.name} does not record {column!r}; it has {', '.join(specs)}")
-        return specs[column]
+    def _spec(self, column: str) -> Column:
+        if column not in self._specs:
+            raise NotRecorded(f"{self.name} does not record {column!r}; it has {', '.join(self._specs)}")
+        return self._specs[column]
+
+    @cached_property
+    def _row(self) -> Array | None:
+        """The row of every architecture, where rows are classes."""
+        if ROW not in self.container:
+            return None
+        row = self.container.array(ROW)
+        if int(row.max()) >= max(spec.shape[0] for spec in self._specs.values()):
+            raise DamagedTable(f"{self.container.path}: an architecture's row is none of the columns'")
+        return row
 
     def _load(self, column: str, epochs: int | None) -> FloatArray:
         spec = self._spec(column)
         raw = self.container.array(column)
-        recorded = spec.get("epochs")
-        if recorded and epochs not in recorded:
+        if spec.epochs and epochs not in spec.epochs:
             raise NotRecorded(
-                f"{self.name} does not record {column!r} at epochs={epochs}; recorded: {ranges(recorded)}"
+                f"{self.name} does not record {column!r} at epochs={epochs}; recorded: {ranges(spec.epochs)}"
             )
-        if raw.ndim == 3 and recorded:
-            at = recorded.index(epochs)
-            raw = raw[:, :, : at + 1] if spec.get("accumulates") else raw[:, :, at]
+        if raw.ndim == 3 and epochs is not None:
+            at = spec.epochs.index(epochs)
+            raw = raw[:, :, : at + 1] if spec.accumulates else raw[:, :, at]
         values = _decode(raw, spec)
-        if spec.get("accumulates"):
+        if spec.accumulates:
             values = values.sum(axis=2) if values.ndim == 3 else values * float(epochs or 0)
-        if "row" in self.container:
-            values = values[self.container.array("row")]
+        if self._row is not None:
+            values = values[self._row]
         values.flags.writeable = False
         return values
 
@@ -318,13 +339,13 @@ def mean_over_runs(values: FloatArray) -> FloatArray:
     return np.asarray(np.divide(np.nansum(values, axis=1), np.where(count, count, np.nan)))
 
 
-def _decode(raw: Array, spec: Mapping[str, Any]) -> FloatArray:
+def _decode(raw: Array, spec: Column) -> FloatArray:
     """Stored numbers to float64, NaN where missing."""
     values = raw.astype(np.float64)
-    if "missing" in spec:
-        values[raw == spec["missing"]] = np.nan
-    if "scale" in spec:
-        values /= spec["scale"]
+    if spec.missing is not None:
+        values[raw == spec.missing] = np.nan
+    if spec.scale is not None:
+        values /= spec.scale
     return values
 
 
@@ -349,7 +370,8 @@ def write_table(
         row: For tables whose rows are classes: the row of every architecture [15625].
 
     Raises:
-        ValueError: If a column's shape does not fit the manifest.
+        ValueError: If a column's shape does not fit the manifest, or the manifest is none (see
+            `nb201env.manifest`).
     """
     rows = SIZE if row is None else int(np.max(row)) + 1
     for name, array in columns.items():
@@ -361,8 +383,9 @@ def write_table(
             raise ValueError(f"column {name!r} has shape {array.shape}; expected {expected}")
     arrays = dict(columns)
     if row is not None:
-        arrays["row"] = row.astype(np.uint16)
-    write(path, dict(manifest) | {"schema": SCHEMA}, arrays)
+        arrays[ROW] = row.astype(np.uint16)
+    where = os.fspath(path)
+    write(path, dict(manifest) | {"schema": SCHEMA}, arrays, lambda whole: read_manifest(whole, where))
     return Table.open(path)
 
 

@@ -8,7 +8,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -223,14 +222,14 @@ def test_any_safetensors_reader_opens_a_table() -> None:
         np.testing.assert_array_equal(arrays[name], ours.array(name))
 
 
-def test_writing_is_deterministic_and_the_id_is_the_contents(tmp_path: Path) -> None:
+def test_writing_is_deterministic_and_the_checksum_is_the_contents(tmp_path: Path) -> None:
     arrays: dict[str, Any] = {"b": np.arange(5, dtype=np.uint16), "a": np.ones((2, 3))}
     first = write(tmp_path / "1", {"x": 1}, arrays)
     assert write(tmp_path / "2", {"x": 1}, dict(reversed(arrays.items()))) == first
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     assert write(tmp_path / "3", {"x": 2}, arrays) != first
     assert write(tmp_path / "4", {"x": 1}, arrays | {"a": np.zeros((2, 3))}) != first
-    assert Container(tmp_path / "1").id == first
+    assert Container(tmp_path / "1").checksum == first
 
 
 def test_arrays_are_mapped_and_read_only(toy: Table) -> None:
@@ -307,22 +306,37 @@ def test_other_files_are_no_tables(tmp_path: Path) -> None:
         with pytest.raises(DamagedTable):
             Table.open(path)
     write(path, {"name": "x"}, {})
-    with pytest.raises(DamagedTable, match="not a table of schema 1 .*missing: schema, task"):
+    with pytest.raises(DamagedTable, match="not a table of schema 1, but null"):
         Table.open(path)
     with pytest.raises(FileNotFoundError):
         Table.open(tmp_path / "nowhere")
     assert verify_file(tmp_path / "nowhere")
 
 
-def test_wrong_numbers_are_reported(tmp_path: Path) -> None:
+WRONG: dict[str, tuple[str, Any]] = {
+    "column 'test_accuracy' at epoch 3 exceeds 1": ("test_accuracy", 1.5),
+    "column 'energy_joules' is negative": ("energy_joules", -1.0),
+    "column 'valid_accuracy' at epoch 1 exceeds 1": ("valid_accuracy", 201),
+    "column 'test_accuracy' at epoch 3 is infinite": ("test_accuracy", np.inf),
+    "column 'train_seconds' at epoch 1 is infinite": ("train_seconds", np.inf),
+    "at epoch 1, 1 runs have a 'valid_accuracy' but no 'train_seconds'": ("train_seconds", np.nan),
+}
+
+
+@pytest.mark.parametrize("problem", WRONG)
+def test_wrong_numbers_are_reported(problem: str, tmp_path: Path) -> None:
     columns = small_columns()
-    columns["test_accuracy"][3, 0] = 1.5
-    columns["energy_joules"][4] = -1
+    assert write_table(tmp_path / "t", small_manifest(), columns).verify() == []
+    name, value = WRONG[problem]
+    columns[name].reshape(SIZE, -1)[3, 0] = value
+    assert problem in " ".join(write_table(tmp_path / "t", small_manifest(), columns).verify())
+
+
+def test_a_column_without_a_number_is_reported(tmp_path: Path) -> None:
+    columns = small_columns()
+    columns["valid_accuracy"][:] = 255
     problems = write_table(tmp_path / "t", small_manifest(), columns).verify()
-    assert problems == [
-        "toy-3: column 'energy_joules' is negative at epoch None",
-        "toy-3: column 'test_accuracy' exceeds 1 at epoch 3",
-    ]
+    assert problems == ["toy-3: column 'valid_accuracy' holds no number"]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,6 +354,45 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert os.listdir(tmp_path) == ["t"]
 
 
+@pytest.mark.parametrize("how", ["overwritten", "cut short"])
+def test_an_open_table_that_is_overwritten_in_place_answers_no_more(
+    how: str, toy: Table, tmp_path: Path
+) -> None:
+    """Not under the old id, anyway; what was read before stays what it was."""
+    path = toy.container.path
+    before, content = toy.accuracy(split="valid", epochs=3, run=7).copy(), path.read_bytes()
+    toy.record(0, "test_accuracy")
+    if how == "overwritten":
+        path.write_bytes(content[:-100] + bytes(100))
+    else:
+        os.truncate(path, len(content) - 8192)
+    with pytest.raises(DamagedTable, match="was overwritten while it was open; open it again"):
+        toy.record(0, "test_accuracy")
+    np.testing.assert_array_equal(toy.accuracy(split="valid", epochs=3, run=7), before)
+    if how == "overwritten":
+        with pytest.raises(DamagedTable, match="does not match its sha256"):
+            open_table(path).record(0, "valid_accuracy")
+
+
+def test_an_open_table_that_is_replaced_or_deleted_goes_on(toy: Table, tmp_path: Path) -> None:
+    path, before = toy.container.path, toy.everything("energy_joules").copy()
+    first = open_table(path)
+    write_table(path, small_manifest(), small_columns() | {"energy_joules": np.zeros(SIZE)})
+    np.testing.assert_array_equal(toy.everything("energy_joules"), before)
+    assert open_table(path).id != first.id
+    path.unlink()
+    np.testing.assert_array_equal(toy.everything("energy_joules"), before)
+
+
+def test_an_accuracy_without_recorded_seconds_is_answered(tmp_path: Path) -> None:
+    columns = {"valid_accuracy": small_columns()["valid_accuracy"]}
+    about = small_manifest()
+    about["columns"] = {"valid_accuracy": about["columns"]["valid_accuracy"]}
+    result = write_table(tmp_path / "t", about, columns).query(0, split="valid", epochs=3, run=7)
+    assert result.accuracy == columns["valid_accuracy"][0, 0, 2] / 200
+    assert np.isnan(result.seconds)
+
+
 def test_unwritable_arrays(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="array 'a' has type object"):
         write(tmp_path / "t", {}, {"a": np.array([None])})
@@ -347,22 +400,3 @@ def test_unwritable_arrays(tmp_path: Path) -> None:
         write_table(tmp_path / "t", small_manifest(), {"energy_joules": np.ones(3)})
     with pytest.raises(ValueError, match="not described"):
         write_table(tmp_path / "t", small_manifest(), {"watts": np.ones(SIZE)})
-
-
-def test_finding_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NB201_HOME", str(tmp_path))
-    write_table(tmp_path / "mine.safetensors", small_manifest(), small_columns())
-    assert open_table("mine").name == "toy-3"
-    assert open_table(tmp_path / "mine.safetensors") is open_table("mine")
-    with pytest.raises(FileNotFoundError, match="neither a file nor one of mine, ImageNet16-120-200"):
-        open_table("other")
-
-
-def test_no_table_stands_in_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An own table called like an embedded one changes no environment silently."""
-    monkeypatch.setenv("NB201_HOME", str(tmp_path))
-    path = tmp_path / "cifar100-200.safetensors"
-    write_table(path, small_manifest(), small_columns())
-    with pytest.raises(ValueError, match="two tables are called 'cifar100-200', .*rename"):
-        gym.make("NB201-cifar100-v0")
-    assert open_table(path).name == "toy-3"

@@ -15,7 +15,7 @@ from nb201env.extras import require
 from nb201env.output import names, percent, print_grid, print_json, progress_bar, resumable, summary
 from nb201env.reading import check_name, read_architecture, read_architectures, read_run
 from nb201env.table import Table, ranges, verify_file
-from nb201env.tables import SUFFIX, embedded, embedded_file, find, home, open_table, own
+from nb201env.tables import SUFFIX, embedded, find, home, home_text, open_table, own_tables
 
 app = Group("List, inspect, import, export, verify, query, compare and plot tables.")
 
@@ -31,10 +31,12 @@ def list_tables(json: Json = False) -> None:
 
     Example: nb201 table list
     """
-    files = [home() / f"{name}{SUFFIX}" for name in own()] + [embedded_file(name) for name in embedded()]
-    found = [summary(open_table(file)) for file in files]
+    tables, problems = own_tables()
+    found = [summary(table) for table in (*tables, *map(open_table, embedded()))]
+    for problem in problems:
+        typer.echo(f"warning: {problem}", err=True)
     if json:
-        print_json({"home": str(home()), "tables": found})
+        print_json({"home": home_text(), "tables": found, "problems": problems})
         return
     rows = [
         [t["name"], t["dataset"], t["epochs"], ", ".join(map(str, t["seeds"])), len(t["columns"]),

