@@ -117,7 +117,7 @@ def _check_repeats(agent: Agent, env: Env, way: str) -> None:
                 f"{_name(agent)} asks for the same architectures whatever the seed {where}: use the seed "
                 "that search(env, seed) is given"
             )
-        differences = replay(first)
+        differences = replay(first, env.unwrapped.table)  # type: ignore[attr-defined]
         if differences:
             raise AgentError(f"{_name(agent)}'s trajectory does not replay {where}: {differences[0]}")
 

@@ -33,7 +33,13 @@ def parse_json(text: str | bytes, where: str, error: MakeError = ValueError) -> 
             that Python gives up on are refused likewise.
     """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        text = (text if isinstance(text, str) else text.decode("utf-8")).strip(" \t\n\r")
+        value, end = _decode(text)
+        if end < len(text):
+            raise ValueError("more than one value")
+        if "\\u" in text:  # half of a surrogate pair is legal there, and can be written nowhere
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
     except (ValueError, RecursionError) as cause:
         why = "too deep" if isinstance(cause, RecursionError) else str(cause)
         raise error(f"{where}: not JSON ({why})") from None
@@ -41,6 +47,9 @@ def parse_json(text: str | bytes, where: str, error: MakeError = ValueError) -> 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number of JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode  # made once: `json.loads` would for every call
 
 
 class Fields:
@@ -165,5 +174,5 @@ def _bounds(least: float | None, most: float | None) -> str:
     if least is None and most is None:
         return ""
     if most is None:
-        return f" of at least {least}"
-    return f" in {least}..{most}" if least is not None else f" of at most {most}"
+        return f" of at least {shown(least)}"
+    return f" in {shown(least)}..{shown(most)}" if least is not None else f" of at most {shown(most)}"

@@ -6,13 +6,13 @@ Everything here raises `ValueError` with one sentence that says what would have 
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from nb201env.architecture import Architecture
+from nb201env.fields import parse_json
 from nb201env.table import Run
 
 Budget = dict[str, Any]
@@ -27,12 +27,13 @@ def read_architecture(text: str) -> Architecture:
     Raises:
         ValueError: For anything else; a bare number is ambiguous.
     """
-    kind, _, number = text.partition(":")
-    if number.isdecimal() and kind == "official":
-        return Architecture.from_official_index(int(number))
-    if number.isdecimal() and kind == "index":
-        return Architecture.from_index(int(number))
-    if text.isdecimal():
+    kind, colon, digits = text.partition(":")
+    makers = {"official": Architecture.from_official_index, "index": Architecture.from_index}
+    if colon and kind in makers:
+        if (number := read_whole(digits)) is None:
+            raise ValueError(f"after {kind}: comes a whole number, such as {kind}:6111; got {text!r}")
+        return makers[kind](number)
+    if read_whole(text) is not None:
         raise ValueError(
             f"{text} could be two architectures: write official:{text} (its row in the official "
             f"files) or index:{text} (lexicographic)"
@@ -103,19 +104,33 @@ def _parts(texts: Iterable[str]) -> list[str]:
 # -- numbers ---------------------------------------------------------------------------------
 
 
+def read_whole(text: str) -> int | None:
+    """A whole number from 0 on, in up to 18 of the digits 0 to 9 and nothing else; else None.
+
+    ``int`` takes signs, blanks, underscores and the digits of every script too.
+    """
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
+MOST_SEEDS = 1_000_000
+"""So many seeds a command takes at most."""
+
+
 def parse_seeds(text: str) -> list[int]:
     """Read "4", "0-9" or "0,3,7-9".
 
     Raises:
-        ValueError: If it is none of these, or a seed stands twice.
+        ValueError: If it is none of these, a seed stands twice, or there are more than `MOST_SEEDS`.
     """
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
-        some = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
-        if not some:
+        first, _, last = part.strip().partition("-")
+        low, high = read_whole(first), read_whole(last) if "-" in part else read_whole(first)
+        if low is None or high is None or high < low:
             raise ValueError(f"seeds look like 4, 0-9 or 0,3,7-9; got {text!r}")
-        seeds += some
+        if len(seeds) + high - low >= MOST_SEEDS:
+            raise ValueError(f"{text}: at most {MOST_SEEDS:,} seeds, please")
+        seeds += range(low, high + 1)
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"a seed is named twice: {text}")
     return seeds
@@ -136,17 +151,15 @@ def parse_budget(text: str) -> Budget:
     """Read "500" (queries) or "12000s" (simulated seconds).
 
     Raises:
-        ValueError: If it is neither, or not above 0.
+        ValueError: If it is neither, not above 0, or not finite.
     """
-    try:
-        budget: Budget = (
-            {"budget_seconds": float(text[:-1])} if text.endswith("s") else {"budget_queries": int(text)}
-        )
-    except ValueError:
-        budget = {}
-    if not budget or not min(budget.values()) > 0:
-        raise ValueError(f"a budget is a number of queries (500) or simulated seconds (12000s); got {text!r}")
-    return budget
+    if queries := read_whole(text):
+        return {"budget_queries": queries}
+    if re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?s", text):
+        seconds = float(text[:-1])
+        if 0 < seconds < float("inf"):
+            return {"budget_seconds": seconds}
+    raise ValueError(f"a budget is a number of queries (500) or simulated seconds (12000s); got {text!r}")
 
 
 def format_budget(budget: Budget) -> str:
@@ -158,27 +171,27 @@ def format_budget(budget: Budget) -> str:
 
 def read_numbers(text: str, option: str) -> tuple[int, ...]:
     """Read whole numbers separated by commas; rising, each once."""
-    try:
-        return tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError as error:
-        raise ValueError(f"{option} takes whole numbers separated by commas; got {text!r}") from error
+    numbers = {read_whole(part.strip()) for part in text.split(",")}
+    if None in numbers:
+        raise ValueError(f"{option} takes whole numbers separated by commas; got {text!r}")
+    return tuple(sorted(number for number in numbers if number is not None))
 
 
 def read_share(text: str) -> tuple[int, int]:
     """Read "2/5", the second of five shares."""
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+    part, parts = (read_whole(side) for side in text.partition("/")[::2])
+    if part is None or parts is None or not 1 <= part <= parts:
         raise ValueError(f"--share looks like 2/5, the second of five shares; got {text!r}")
-    return int(part), int(parts)
+    return part, parts
 
 
 def read_run(text: str) -> Run:
     """Read a seed, or "mean"."""
     if text == "mean":
         return "mean"
-    if not text.isdecimal():
+    if (seed := read_whole(text)) is None:
         raise ValueError(f"--run is a seed or 'mean'; got {text!r}")
-    return int(text)
+    return seed
 
 
 def read_object(text: str, option: str) -> dict[str, Any]:
@@ -188,9 +201,10 @@ def read_object(text: str, option: str) -> dict[str, Any]:
         ValueError: If it is not one.
     """
     try:
-        value = json.loads(text)
+        value = parse_json(text, option)
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise ValueError(f"{option} takes a JSON object, such as '{{\"population\": 20}}'; got {text!r}")
+        shown = text if len(text) <= 100 else f"{text[:99]}…"
+        raise ValueError(f"{option} takes a JSON object, such as '{{\"population\": 20}}'; got {shown!r}")
     return value

@@ -1,9 +1,12 @@
 """Trajectories: every query of one search in order, enough to replay and to check it.
 
-A trajectory file is JSON lines. The first line is the header: the environment's specification,
+A trajectory file is JSON lines. The first line is the header: the environment's id and arguments,
 the table's id, the agent and its hyper-parameters, the seed, versions, and the command that
-writes the same file again. Then comes one line per answered query, and a last line that says the
-search ended; without it the file is of a search that was cut short.
+writes the same file again. Then comes one line per answered query, and a last line that says how
+the search ended; without it the file is of a search that was cut short.
+
+Files come from anywhere: `read` checks every field and takes memory in proportion to the file's size, at
+most 40 times as much. What a header says is text and numbers; nothing of it is looked up or run here.
 
 What the agent itself cost, in measured seconds, differs from run to run. So it stands in a file
 of its own, ``<path>.cost.json``, and a trajectory of the same seed has the same bytes.
@@ -11,12 +14,14 @@ of its own, ``<path>.cost.json``, and a trajectory of the same seed has the same
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +29,16 @@ import numpy as np
 
 from nb201env.architecture import all_strings, index_of
 from nb201env.arrays import FloatArray, IntArray
+from nb201env.fields import Fields, parse_json, shown
+from nb201env.files import appearing, open_regular, read_limited, try_lock
 from nb201env.table import Table
+from nb201env.tables import open_by_id
 
 FORMAT, VERSION = "nb201-trajectory", 1
+OVER, STOPPED = "search over", "agent stopped"
+"""How a search ends: its budget is spent, or its agent asks for no more."""
+LONGEST_LINE = 1 << 20
+"""The most bytes that a line of a trajectory may have."""
 
 
 class BadTrajectory(ValueError):
@@ -43,12 +55,14 @@ class Trajectory:
         queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward;
             and epochs, where the agent asked for those of a shorter training.
         complete: Whether the search ran to its end.
+        stopped: Whether that was the agent's decision, before the budget was spent.
     """
 
     path: Path
     header: dict[str, Any]
     queries: list[dict[str, Any]]
     complete: bool
+    stopped: bool = False
 
     @property
     def index(self) -> IntArray:
@@ -68,12 +82,29 @@ class Trajectory:
     @property
     def accuracy(self) -> FloatArray:
         """The validation accuracy of every query, a fraction; float64 [queries]."""
-        return np.array([q["accuracy"] for q in self.queries])
+        return np.array([q["accuracy"] for q in self.queries], dtype=np.float64)
 
     @property
     def clock(self) -> FloatArray:
         """Simulated seconds spent after every query; float64 [queries]."""
-        return np.array([q["clock"] for q in self.queries])
+        return np.array([q["clock"] for q in self.queries], dtype=np.float64)
+
+    def table(self, paths: Sequence[str | os.PathLike[str]] = ()) -> Table:
+        """The table that answered this search, found by its id.
+
+        Args:
+            paths: Files of tables that lie elsewhere; see `nb201env.tables.open_by_id`.
+
+        Raises:
+            FileNotFoundError: If it is not at hand.
+        """
+        recorded = self.header["table"]
+        try:
+            return open_by_id(recorded["id"], paths)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{self.path}: searched the table {recorded['name']} with id {recorded['id'][:12]}: {error}"
+            ) from None
 
     def check_table(self, table: Table) -> None:
         """Check that `table` is the one that answered this search.
@@ -85,7 +116,7 @@ class Trajectory:
         if table.id != recorded["id"]:
             raise ValueError(
                 f"{self.path}: searched the table {recorded['name']} with id {recorded['id'][:12]}; the one "
-                f"here has id {table.id[:12]}"
+                f"here, {table.name}, has id {table.id[:12]}"
             )
 
     def incumbents(self) -> IntArray:
@@ -99,6 +130,9 @@ class Trajectory:
 @cache
 def _indices() -> dict[str, int]:
     return {name: index for index, name in enumerate(all_strings())}
+
+
+# -- what a search cost ----------------------------------------------------------------------
 
 
 class Cost(NamedTuple):
@@ -116,7 +150,8 @@ class Cost(NamedTuple):
 def write_cost(path: str | os.PathLike[str], cost: Cost) -> None:
     """Write a search's cost beside its trajectory `path`."""
     rounded = {name: round(seconds, 3) for name, seconds in cost._asdict().items()}
-    _cost_file(path).write_text(json.dumps(rounded) + "\n", encoding="utf-8")
+    with appearing(_cost_file(path)) as partial:
+        partial.write_text(json.dumps(rounded) + "\n", encoding="utf-8")
 
 
 def read_cost(path: str | os.PathLike[str]) -> Cost:
@@ -124,42 +159,143 @@ def read_cost(path: str | os.PathLike[str]) -> Cost:
 
     Raises:
         FileNotFoundError: If it was not recorded.
+        ValueError: If the file holds something else.
     """
-    return Cost(**json.loads(_cost_file(path).read_text(encoding="utf-8")))
+    file = _cost_file(path)
+    found = Fields.parse(read_limited(file, 10_000), str(file))
+    return Cost(*(found.number(name, least=0) for name in Cost._fields))
 
 
 def _cost_file(path: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(path)}.cost.json")
 
 
+# -- writing ---------------------------------------------------------------------------------
+
+
 class Writer:
     """Writes a trajectory; the file appears under its name when the search has ended.
 
-    Until then the lines are in ``<path>.partial``, where a killed search leaves them.
+    Until then the lines are in a file of this writer's own, ``<path>.<process>-<random>.partial``,
+    where a killed search leaves them; `remove_orphans` clears them away.
+
+    Args:
+        path: The file.
+        header: Its first line.
+        keep: Leave a finished search that stands in `path` when this one ends; see `publish`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], header: Mapping[str, Any], *, keep: bool = False
+    ) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._partial = self.path.with_name(self.path.name + ".partial")
-        # Line by line to the system, so that a kill loses nothing that was answered.
-        self._file = open(self._partial, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
-        self._line({"format": FORMAT, "version": VERSION} | header)
+        self._keep = keep
+        self.partial = partial_name(self.path)
+        # Ours alone: a link that someone laid in the way is not followed. Line by line to the system,
+        # so that a kill loses nothing that was answered.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        self._file = open(os.open(self.partial, flags, 0o666), "w", encoding="utf-8", buffering=1)  # noqa: SIM115
+        try_lock(self._file)  # says that its writer is alive, until the file is closed
+        self._line({"format": FORMAT, "version": VERSION, **header})
 
     def query(self, query: dict[str, Any]) -> None:
         """Write one answered query."""
         self._line(query)
 
-    def close(self, *, complete: bool) -> None:
-        """Finish: a complete file gets its name, an incomplete one stays partial."""
+    def close(self, *, complete: bool, stopped: bool = False) -> None:
+        """Finish: a complete file gets its name, an incomplete one stays partial.
+
+        Args:
+            complete: Whether the search ran to its end.
+            stopped: Whether the agent ended it before its budget was spent.
+
+        Raises:
+            FileExistsError: If the name was taken meanwhile; see `publish`.
+        """
         if complete:
-            self._line({"end": "search over"})
-        self._file.close()
-        if complete:
-            os.replace(self._partial, self.path)
+            self._line({"end": STOPPED if stopped else OVER})
+        if os.name == "nt":  # where an open file cannot get another name
+            self._file.close()
+        try:
+            if complete and self._keep:
+                publish(self.partial, self.path)
+            elif complete:
+                os.replace(self.partial, self.path)
+        finally:
+            self._file.close()
 
     def _line(self, value: dict[str, Any]) -> None:
-        self._file.write(json.dumps(value) + "\n")
+        line = _encode(value)
+        if len(line) >= LONGEST_LINE:
+            raise ValueError(f"{self.path}: a line of {len(line):,} bytes; at most {LONGEST_LINE:,} are read")
+        self._file.write(line + "\n")
+
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+def partial_name(path: Path) -> Path:
+    """Where the file `path` grows until it is whole; each time another name."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Give a finished trajectory its name, unless another search has finished under it.
+
+    One that was cut short is replaced. The same bytes are what another command came to, which runs the
+    same search: then `partial` is superfluous and is removed.
+
+    Raises:
+        FileExistsError: If `path` is another finished search; `partial` stays.
+        BadTrajectory: If `path` is no trajectory; likewise.
+    """
+    try:
+        os.link(partial, path)  # fails where a file is, whoever was faster
+    except FileExistsError:
+        taken = True
+    except OSError:  # a file system without links
+        taken = path.exists()
+    else:
+        partial.unlink()
+        return
+    if not (taken and _is_finished(path)):
+        os.replace(partial, path)
+    elif filecmp.cmp(partial, path, shallow=False):
+        partial.unlink()
+    else:
+        raise FileExistsError(
+            f"{path}: another search finished there meanwhile, and is kept; this one is in {partial}"
+        )
+
+
+def _is_finished(path: Path) -> bool:
+    try:
+        return read(path).complete
+    except FileNotFoundError:  # a link that leads nowhere
+        return False
+
+
+_PARTIAL = re.compile(r"([^.].*?)(\.[0-9]+-[0-9a-f]{8})?\.partial")
+
+
+def remove_orphans(folder: Path) -> None:
+    """Remove what killed searches left behind whose trajectories are finished now.
+
+    The file of a search that is going on is locked by it, and stays.
+    """
+    for path in folder.glob("*.partial"):
+        name = _PARTIAL.fullmatch(path.name)
+        if name and path.with_name(name[1]).is_file():
+            try:
+                with open_regular(path) as file:
+                    if try_lock(file):
+                        path.unlink(missing_ok=True)
+            except OSError:  # gone already, or nothing of ours
+                continue
+
+
+# -- reading ---------------------------------------------------------------------------------
 
 
 def read(path: str | os.PathLike[str]) -> Trajectory:
@@ -168,14 +304,24 @@ def read(path: str | os.PathLike[str]) -> Trajectory:
     Raises:
         BadTrajectory: If it is not one.
         FileNotFoundError: If there is no such file.
+        OSError: If it is a folder, a pipe or a device.
     """
     lines = _lines(path)
-    complete = "end" in lines[-1]
-    queries = lines[1:-1] if complete else lines[1:]
-    for number, query in enumerate(queries, start=2):
-        if not {"architecture", "run", "accuracy", "seconds", "clock"} <= set(query):
-            raise BadTrajectory(f"{path}, line {number}: not a query")
-    return Trajectory(Path(path), lines[0], queries, complete)
+    header = _header(path, next(lines, b""))
+    end, queries = "", list[dict[str, Any]]()
+    known, clock = _indices(), 0.0
+    for number, line in enumerate(lines, start=2):
+        if end:
+            raise BadTrajectory(f"{path}, line {number}: something after the end of the search")
+        where = f"{path}, line {number}"
+        query = parse_json(line, where, BadTrajectory)
+        if not _is_plain_query(query, known, clock):
+            if end := _end(Fields(query, where, BadTrajectory)):
+                continue
+            _check_query(Fields(query, f"{where}: not a query", BadTrajectory), clock)
+        clock = query["clock"]
+        queries.append(query)
+    return Trajectory(Path(path), header, queries, end != "", end == STOPPED)
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -184,29 +330,94 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         BadTrajectory: If it is no header.
         FileNotFoundError: If there is no such file.
+        OSError: If it is a folder, a pipe or a device.
     """
-    return _lines(path, most=1)[0]
+    return _header(path, next(_lines(path), b""))
 
 
-def _lines(path: str | os.PathLike[str], most: int | None = None) -> list[dict[str, Any]]:
-    """The header, checked, and the lines after it; `most` lines if given."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        lines = list(islice(_parse(path, file), most))
-    if not lines or lines[0].get("format") != FORMAT:
+def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The whole lines of a file."""
+    with open_regular(path) as file:
+        number = 0
+        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            number += 1
+            yield line
+        if len(line) == LONGEST_LINE:
+            raise BadTrajectory(
+                f"{path}, line {number + 1}: more than {LONGEST_LINE:,} bytes; no line of a trajectory has"
+            )
+
+
+def _header(path: str | os.PathLike[str], line: bytes) -> dict[str, Any]:
+    """A first line, checked; what may be missing is there."""
+    if not line:
         raise BadTrajectory(f"{path}: not a trajectory file (its first line is no header)")
-    if lines[0].get("version") != VERSION:
-        raise BadTrajectory(f"{path}: version {lines[0].get('version')}; this program reads {VERSION}")
-    return lines
+    head = Fields.parse(line, f"{path}, line 1", BadTrajectory)
+    if head.value.get("format") != FORMAT:
+        raise BadTrajectory(f"{path}: not a trajectory file (its first line is no header)")
+    if (version := head.whole("version", least=0)) != VERSION:
+        raise BadTrajectory(f"{path}: version {shown(version)}; this program reads {VERSION}")
+    head.text("agent")
+    head.whole("seed", least=0)
+    env, table, versions = head.object("env"), head.object("table"), head.object("versions", {})
+    env.text("id")
+    env.object("kwargs")
+    table.text("name")
+    table.text("id")
+    try:
+        _encode(head.value)
+    except ValueError:
+        raise BadTrajectory(f"{path}, line 1: a number that is too large for any computer") from None
+    return head.value | {
+        "hyperparameters": head.object("hyperparameters", {}).value,
+        "versions": {library: versions.text(library) for library in versions.value},
+        "command": head.text("command", ""),
+    }
 
 
-def _parse(path: str | os.PathLike[str], lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.endswith("\n"):
-            return
-        try:
-            value = json.loads(line)
-        except ValueError:
-            raise BadTrajectory(f"{path}, line {number}: not JSON") from None
-        if not isinstance(value, dict):
-            raise BadTrajectory(f"{path}, line {number}: not a JSON object")
-        yield value
+def _end(fields: Fields) -> str:
+    """How the search ended, if this line is the last; else an empty text."""
+    if "end" not in fields.value:
+        return ""
+    if (end := fields.text("end")) not in (OVER, STOPPED):
+        raise fields.refuse("end", f"should be {OVER!r} or {STOPPED!r}")
+    return end
+
+
+def _check_query(query: Fields, clock: float) -> None:
+    """Refuse what is no answered query; `clock` is that of the query before."""
+    name = query.text("architecture")
+    try:
+        index_of(name)
+    except ValueError as error:
+        why = str(error) if len(name) < 200 else f"{shown(name)} is no official string"
+        raise query.refuse("architecture", why) from None
+    query.text("run")
+    query.number("accuracy", least=0, most=1)
+    query.number("seconds", least=0)
+    query.number("clock", least=clock)
+    query.number("reward", default=0.0)
+    query.whole("epochs", least=1, default=1)
+
+
+_MOST = sys.float_info.max
+
+
+def _is_plain_query(query: Any, known: Mapping[str, int], clock: float) -> bool:
+    """Whether `_check_query` takes it, at a tenth of its price; of some that it takes it says no."""
+    try:
+        accuracy, seconds, now = query["accuracy"], query["seconds"], query["clock"]
+        reward, epochs = query.get("reward", 0.0), query.get("epochs", 1)
+        return (
+            query["architecture"] in known
+            and type(query["run"]) is str
+            and type(accuracy) is type(seconds) is type(now) is type(reward) is float
+            and 0 <= accuracy <= 1
+            and 0 <= seconds <= _MOST
+            and clock <= now <= _MOST
+            and -_MOST <= reward <= _MOST
+            and type(epochs) is int
+            and epochs >= 1
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False

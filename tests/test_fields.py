@@ -89,3 +89,31 @@ def test_no_value_gets_another_error(value: Any) -> None:
             read(fields({"x": value}))
         except Wrong as error:
             assert len(str(error)) < 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff\xfe{\x00}\x00",
+        b'"\xff"',
+        "{} {}",
+        '{"a": 1} x',
+        '"\\ud800"',
+        '{"\\udfff": 1}',
+        "[" * 10**5,
+        "\ufeff{}",
+    ],
+)
+def test_what_json_allows_and_nobody_can_write_is_refused(text: str | bytes) -> None:
+    with pytest.raises(Wrong, match=r"^x: not JSON \("):
+        parse_json(text, "x", Wrong)
+
+
+def test_escapes_and_blanks_are_read() -> None:
+    assert parse_json('\t {"a": "\\ud83d\\ude00\\u00e9"}\r\n', "x") == {"a": "\U0001f600é"}
+    assert parse_json(' "é" '.encode(), "x") == "é"
+
+
+def test_bounds_in_messages_are_short() -> None:
+    with pytest.raises(ValueError, match="of at least a number of more than 20 digits"):
+        Fields({"a": 1}, "x").number("a", least=10**30)

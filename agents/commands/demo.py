@@ -16,7 +16,7 @@ from nb201env.agents.report.write import write
 from nb201env.agents.searches.runner import Search
 from nb201env.commands.common import CORES, Jobs, Json, Seeds
 from nb201env.extras import require
-from nb201env.output import print_json
+from nb201env.output import print_json, resumable
 from nb201env.reading import format_budget, parse_budget, parse_seeds
 
 ENV_ID = "NB201-cifar10-v0"
@@ -32,6 +32,8 @@ def demo(
 ) -> None:
     """Compare random search, regularized evolution and PPO on the real CIFAR-10 numbers.
 
+    Finished searches are kept; another budget needs another --out.
+
     Example: nb201 demo --budget 300 --seeds 0-4
     """
     started = time.monotonic()
@@ -42,7 +44,8 @@ def demo(
     budget = format_budget(rules)
     if not json:
         typer.echo(f"{len(plan)} searches on {ENV_ID}, budget {budget}")
-    found = run(plan, min(jobs, len(plan)))
+    with resumable():
+        found = run(plan, min(jobs, len(plan)))
     if json:
         print_json([{"env": ENV_ID} | row for row in as_rows(found)])
     else:

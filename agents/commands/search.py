@@ -14,18 +14,23 @@ from rich.progress import TextColumn
 from nb201env import trajectory
 from nb201env.agents.registry import AGENTS, display_name
 from nb201env.agents.searches.outcome import Outcome, outcome, spread_text
+from nb201env.agents.searches.plan import plan, unfinished
+from nb201env.agents.searches.recorder import ENV_IDS
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all
 from nb201env.commands.common import Jobs, Json, Seeds
-from nb201env.envs.registration import SURROGATES, TABLES
-from nb201env.output import print_grid, print_json, progress_bars
-from nb201env.reading import format_budget, parse_budget, parse_seeds, read_names, read_object
+from nb201env.envs.registration import TABLES
+from nb201env.output import print_error, print_grid, print_json, progress_bars, resumable
+from nb201env.reading import check_name, format_budget, parse_budget, parse_seeds, read_names, read_object
 
 Agents = Annotated[
     list[str], typer.Option("--agent", help=f"Agents, repeated or with commas: {', '.join(AGENTS)}.")
 ]
 Envs = Annotated[
     list[str], typer.Option("--env", help=f"Environments, repeated or with commas: {', '.join(TABLES)}, …")
+]
+TableFiles = Annotated[
+    list[Path], typer.Option("--table", help="File of a table that lies elsewhere; may be repeated.")
 ]
 
 ENVS = ["NB201-cifar10-v0"]
@@ -36,30 +41,28 @@ def search(
     env: Envs = ENVS,
     budget: Annotated[str, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = "500",
     seeds: Seeds = "0",
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder for the trajectories; one folder per environment if there are several."),
-    ] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder for the trajectories, OUT/ENV/AGENT-SEED.jsonl.")] = Path(
+        "runs"
+    ),
     agent_kwargs: Annotated[str, typer.Option(help="Hyper-parameters of the agent, JSON.")] = "{}",
     env_kwargs: Annotated[str, typer.Option(help="Further arguments of the environment, JSON.")] = "{}",
     jobs: Jobs = 1,
     json: Json = False,
 ) -> None:
-    """Run searches, write a trajectory for each, and print what they found.
+    """Run searches, write a trajectory for each, and print what they found; finished ones are kept.
 
     Example: nb201 search --agent random_search,ppo --seeds 0-4 --budget 300
     """
-    envs, rules = read_envs(env), parse_budget(budget)
-    searches = [
-        Search(
-            name, where, seed, rules, out / where if len(envs) > 1 else out,
-            read_object(agent_kwargs, "--agent-kwargs"), read_object(env_kwargs, "--env-kwargs"),
-        )
-        for where in envs for name in read_agents(agent) for seed in parse_seeds(seeds)
-    ]  # fmt: skip
-    for first in {(search.agent, search.env_id): search for search in reversed(searches)}.values():
-        first.header()  # a mistake in what was asked for shows before anything runs
-    failures = execute(searches, jobs)
+    agents, numbers = read_agents(agent), parse_seeds(seeds)
+    settings, further = read_object(agent_kwargs, "--agent-kwargs"), read_object(env_kwargs, "--env-kwargs")
+    searches = plan(
+        agents, read_envs(env), numbers, parse_budget(budget), out, dict.fromkeys(agents, settings), further
+    )
+    todo = unfinished(searches)
+    if not json and len(todo) < len(searches):
+        typer.echo(f"{len(searches)} searches, {len(searches) - len(todo)} of them finished before")
+    with resumable():
+        failures = execute(todo, jobs)
     show(searches, failures, as_json=json)
     if not json and len(failures) < len(searches):
         typer.echo(f"trajectories: {out}{os.sep}")
@@ -67,26 +70,44 @@ def search(
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Trajectory files.")], json: Json = False
+    files: Annotated[list[Path], typer.Argument(help="Trajectory files.")],
+    table: TableFiles = [],  # noqa: B006 (typer's own copy)
+    json: Json = False,
 ) -> None:
     """Replay trajectories against their tables and report every difference; exit code 1 if there is one.
 
-    Example: nb201 replay runs/ppo-0.jsonl
+    A trajectory names its table by id: one of the embedded ones, of your own (in NB201_HOME), or of
+    those that --table names.
+
+    Example: nb201 replay runs/NB201-cifar10-v0/ppo-0.jsonl
     """
-    found = []
+    found, unreadable = [], False
     for file in files:
-        loaded = trajectory.read(file)
-        problems = replay_trajectory(loaded)
-        if not loaded.complete:
-            problems.append("the file has no end: its search was cut short")
-        found.append({"file": str(file), "queries": len(loaded.queries), "problems": problems})
+        try:
+            asked, problems = _replayed(file, table)
+        except (ValueError, OSError, LookupError) as error:  # the other files' results are not lost
+            print_error(error)
+            unreadable = True
+            continue
+        found.append({"file": str(file), "queries": asked, "problems": problems})
         if not json:
-            for problem in problems or [f"{len(loaded.queries)} queries, no difference"]:
+            for problem in problems or [f"{asked} queries, no difference"]:
                 typer.echo(f"{file}: {problem}")
     if json:
         print_json(found)
-    if any(one["problems"] for one in found):
-        raise typer.Exit(1)
+    if unreadable or any(one["problems"] for one in found):
+        raise typer.Exit(2 if unreadable else 1)
+
+
+def _replayed(file: Path, tables: Sequence[Path]) -> tuple[int, list[str]]:
+    """How many queries a trajectory has, and what is wrong with them."""
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; name trajectory files, such as those of {file / '*.jsonl'}")
+    loaded = trajectory.read(file)
+    problems = replay_trajectory(loaded, loaded.table(tables))
+    if not loaded.complete:
+        problems.append("the file has no end: its search was cut short")
+    return len(loaded.queries), problems
 
 
 def read_agents(texts: Iterable[str]) -> list[str]:
@@ -95,8 +116,12 @@ def read_agents(texts: Iterable[str]) -> list[str]:
 
 
 def read_envs(texts: Iterable[str]) -> list[str]:
-    """The environments that ``--env`` names."""
-    return read_names(texts, "environment", TABLES | SURROGATES)
+    """The environments that ``--env`` names, with or without "nb201env:" before the id."""
+    known = [*ENV_IDS, *(f"nb201env:{name}" for name in ENV_IDS)]
+    names = [name.removeprefix("nb201env:") for name in read_names(texts, "environment", known)]
+    for name in names:
+        check_name(name, "environment", ENV_IDS)
+    return names
 
 
 def execute(searches: Sequence[Search], jobs: int, address: str | None = None) -> list[Failure]:
@@ -145,13 +170,13 @@ def outcomes_by_agent(searches: Sequence[Search]) -> dict[str, list[Outcome]]:
     """What finished searches found, by agent."""
     found: dict[str, list[Outcome]] = {}
     for search in searches:
-        found.setdefault(search.agent, []).append(outcome(trajectory.read(search.path)))
+        found.setdefault(search.agent, []).append(outcome(trajectory.read(search.path), search.table))
     return found
 
 
 def run(searches: Sequence[Search], jobs: int) -> dict[str, list[Outcome]]:
-    """Run searches, all of which must finish; what they found, by agent."""
-    finish(execute(searches, jobs))
+    """Run the searches that are not finished, all of which must finish; what all found, by agent."""
+    finish(execute(unfinished(searches), jobs))
     return outcomes_by_agent(searches)
 
 

@@ -210,7 +210,7 @@ def run_protocol(
         plan = searches(protocol, agent, seeds, sources, out, dataset=dataset, agent_kwargs=agent_kwargs)
         if failures := run_all(plan, jobs, lambda *_: None):
             raise RuntimeError(f"{len(failures)} searches failed, the first: {failures[0].reason}")
-        return [outcome(read(search.path)) for search in plan]
+        return [outcome(read(search.path), search.table) for search in plan]
 
 
 def found_accuracy(

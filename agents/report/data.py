@@ -107,7 +107,7 @@ def load(folders: Sequence[Path], *, check: bool = False) -> Bench:
     files = [file for folder in folders for file in _files(folder, "*.jsonl")]
     if not files:
         raise ValueError(f"no finished search (*.jsonl) in {', '.join(map(str, folders))}")
-    partial = [p.relative_to(f).as_posix() for f in folders for p in _files(f, "*.jsonl.partial")]
+    partial = [p.relative_to(f).as_posix() for f in folders for p in _files(f, "*.jsonl*.partial")]
     return load_files(files, unfinished=partial, check=check)
 
 

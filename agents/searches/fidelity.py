@@ -21,12 +21,14 @@ from nb201env.agents.searches.plan import unfinished
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
+from nb201env.envs.registration import TABLES
+from nb201env.fields import Fields
 from nb201env.reading import format_seeds
 from nb201env.space import all_ops
 from nb201env.surrogate.metrics import sparse_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
-from nb201env.tables import open_table
+from nb201env.tables import embedded, open_table, own
 from nb201env.trajectory import Trajectory, read
 
 BAND = (0.05, 0.95)
@@ -58,7 +60,8 @@ class SearchPlan:
     def searches(self, agent: str, table: Table, name: str, folder: Path) -> list[Search]:
         """One agent's searches on one table, which `name` names or leads to."""
         budget, further = {"budget_queries": self.queries}, {"table": name}
-        env_id = f"NB201-{table.dataset}-v0"
+        own = f"NB201-{table.dataset}-v0"
+        env_id = own if own in TABLES else "NB201-v0"
         return [Search(agent, env_id, seed, budget, folder, {}, further) for seed in self.seeds]
 
 
@@ -106,15 +109,21 @@ def training_table(surrogate: Table) -> str:
 
     Raises:
         ValueError: If the table is none of a surrogate, or the training table is another one now.
+        FileNotFoundError: If there is no table of that name.
     """
     if surrogate.manifest.get("kind") != "surrogate":
         raise ValueError(
             f"{surrogate.name} is not a surrogate's table; nb201 surrogate fit --table-out writes one"
         )
-    trained: dict[str, str] = surrogate.manifest["provenance"]["training_table"]
-    if open_table(trained["name"]).id != trained["id"]:
-        raise ValueError(f"{surrogate.name} was trained on another {trained['name']}; fit it again")
-    return trained["name"]
+    manifest = Fields(surrogate.manifest, surrogate.name)
+    trained = manifest.object("provenance").object("training_table")
+    name = trained.text("name")
+    if name not in (known := [*own(), *embedded()]):  # a manifest says no paths
+        raise FileNotFoundError(f"{surrogate.name} was trained on {name!r}, which is not at hand; "
+                                f"there are {', '.join(known)}")  # fmt: skip
+    if open_table(name).id != trained.text("id"):
+        raise ValueError(f"{surrogate.name} was trained on another {name}; fit it again")
+    return name
 
 
 def command(searches: Sequence[Search]) -> str:
@@ -162,13 +171,19 @@ def regret_curves(table: Table, searches: Sequence[Trajectory], queries: int) ->
     The incumbent is chosen by what the search saw, single runs; its regret is that of its mean.
 
     Raises:
-        ValueError: If a search has fewer queries.
+        ValueError: If a search has fewer queries, or the table lacks an architecture that it found.
     """
     means = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+    curves = []
     for search in searches:
         if len(search.queries) < queries:
             raise ValueError(f"{search.path}: {len(search.queries)} queries; {queries} are needed")
-    return np.array([np.nanmax(means) - means[search.incumbents()[:queries]] for search in searches])
+        curves.append(np.nanmax(means) - means[search.incumbents()[:queries]])
+        if lacking := np.flatnonzero(np.isnan(curves[-1])).tolist():
+            raise ValueError(
+                f"{search.path}: {table.name} has no run of what it had found after {lacking[0] + 1} queries"
+            )
+    return np.array(curves)
 
 
 def trajectory_fidelity(
@@ -269,13 +284,19 @@ def leave_one_out(table: Table, searches: Searches, random_state: int = 0) -> li
     either side, which is harder. The row with test "everything" is tested on the whole rest of the
     space.
 
+    Architectures of which the table has no run take no part.
+
     Returns:
         One row per ordered pair of agents: "train", "test", how many architectures each, and the
         scores "kendall_tau", "sparse_kendall_tau" and "r2".
     """
     truth = table.accuracy(split="valid", epochs=table.epochs, run="mean")
-    visited = {agent: np.unique(np.concatenate([s.index for s in all_])) for agent, all_ in searches.items()}
-    tests = visited | {"everything": np.arange(len(truth))}
+    held = np.flatnonzero(~np.isnan(truth))
+    visited = {
+        agent: np.intersect1d(np.concatenate([s.index for s in some]), held)
+        for agent, some in searches.items()
+    }
+    tests = visited | {"everything": held}
     rows = []
     for agent, train in visited.items():
         model = SurrogateRegressor(random_state=random_state).fit(all_ops()[train], truth[train])

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.table import Table
-from nb201env.tables import open_table
 from nb201env.trajectory import BadTrajectory, Trajectory
 
 
@@ -43,9 +42,14 @@ class Landscape:
 
     @cached_property
     def rank(self) -> IntArray:
-        """Every architecture's place by `valid`, 1 the best, equals alike; int64 [15625]."""
-        held = np.sort(self.valid[~np.isnan(self.valid)])
-        return np.asarray(len(held) - np.searchsorted(held, self.valid, side="right") + 1)
+        """Every architecture's place by `valid`, 1 the best, equals alike; int64 [15625].
+
+        0 where the table has no run: no place. `outcome` refuses searches that asked for such a one.
+        """
+        missing = np.isnan(self.valid)
+        held = np.sort(self.valid[~missing])
+        places = len(held) - np.searchsorted(held, self.valid, side="right") + 1
+        return np.where(missing, 0, places)
 
 
 _landscape = lru_cache(maxsize=16)(Landscape.of)
@@ -136,22 +140,33 @@ class Outcome:
         return self.regret / (self.landscape.optimum - float(np.nanmedian(self.landscape.valid)))
 
 
-def outcome(trajectory: Trajectory) -> Outcome:
+def outcome(trajectory: Trajectory, table: Table | None = None) -> Outcome:
     """What one search found.
 
+    Args:
+        trajectory: The search.
+        table: The table that answered it; the one of its id among those at hand if None.
+
     Raises:
-        BadTrajectory: If it has no query, or one of no architecture.
-        ValueError: If the table it names has another id now.
-        FileNotFoundError: If there is no table of that name.
+        BadTrajectory: If it has no query, or one of an architecture that the table lacks.
+        ValueError: If the table is another one.
+        FileNotFoundError: If no table at hand has the id.
     """
     if not trajectory.queries:
         raise BadTrajectory(
             f"{trajectory.path}: this search asked nothing: its budget does not cover one query"
         )
-    table = open_table(trajectory.header["env"]["kwargs"]["table"])
+    table = trajectory.table() if table is None else table
     trajectory.check_table(table)
-    whole = np.array(["epochs" not in query for query in trajectory.queries])
-    return Outcome(trajectory.path, trajectory.header, _landscape(table), trajectory.index, trajectory.clock,
+    landscape, index = _landscape(table), trajectory.index
+    if lacking := np.flatnonzero(np.isnan(landscape.valid[index])).tolist():
+        asked = trajectory.queries[lacking[0]]["architecture"]
+        raise BadTrajectory(
+            f"{trajectory.path}: query {lacking[0] + 1} is of {asked}, which {table.name} has no run of"
+        )
+    end = trajectory.header["env"]["kwargs"].get("epochs") or table.epochs
+    whole = np.array([query.get("epochs", end) == end for query in trajectory.queries])
+    return Outcome(trajectory.path, trajectory.header, landscape, index, trajectory.clock,
                    trajectory.incumbents(), whole)  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def unfinished(searches: Sequence[Search]) -> list[Search]:
         key = search.agent, search.folder
         if key not in heads:
             heads[key] = search.header()
-        if not (search.path.is_file() and _finished(search.path, heads[key] | {"seed": search.seed})):
+        if not (search.path.exists() and _finished(search.path, heads[key] | {"seed": search.seed})):
             todo.append(search)
     planned = {search.path for search in searches}
     for (_, folder), head in heads.items():
@@ -74,16 +74,24 @@ def _finished(path: Path, expected: Mapping[str, Any]) -> bool:
 
 def _compare(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], keys: Sequence[str]) -> None:
     for key in keys:
-        if found.get(key) != expected[key]:
-            here, wanted = (json.dumps(_essence(head.get(key))) for head in (found, expected))
+        if _identity(found, key) != _identity(expected, key):
+            here, wanted = (json.dumps(_shown(head[key])) for head in (found, expected))
             raise ValueError(
                 f"{path} is a search of another configuration: its {key} is {here}, this benchmark's is "
                 f"{wanted}; choose another --out, or delete it"
             )
 
 
-def _essence(value: Any) -> Any:
-    """Of an environment's long specification, the id and the arguments."""
-    if isinstance(value, dict) and "kwargs" in value:
-        return {"id": value.get("id")} | value["kwargs"]
-    return value
+def _identity(head: Mapping[str, Any], key: str) -> Any:
+    """What two searches have in common that are the same; a table is its id, whatever led to it."""
+    if key == "table":
+        return head["table"]["id"]
+    if key == "env":
+        kwargs = {name: value for name, value in head["env"]["kwargs"].items() if name != "table"}
+        return {"id": head["env"]["id"], "kwargs": kwargs}
+    return head[key]
+
+
+def _shown(value: Any) -> Any:
+    """Of an environment, the id and the arguments side by side."""
+    return {"id": value["id"]} | value["kwargs"] if isinstance(value, dict) and "kwargs" in value else value

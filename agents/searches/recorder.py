@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import math
+import os
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env.agents.contract import Agent, Env
 from nb201env.architecture import Architecture
+from nb201env.envs.answers import answers
+from nb201env.envs.options import Limit, Options
+from nb201env.envs.registration import SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.envs.vector import NB201VectorEnv, vectorized
-from nb201env.trajectory import Cost, Trajectory, Writer, write_cost
+from nb201env.fields import Fields, shown
+from nb201env.reading import check_name
+from nb201env.table import Table
+from nb201env.trajectory import BadTrajectory, Cost, Trajectory, Writer, write_cost
 
 if TYPE_CHECKING:
     _VectorWrapper = gym.vector.VectorWrapper[Any, Any, Any]
@@ -27,6 +33,7 @@ else:  # takes no parameters before Gymnasium 1.4
     _VectorWrapper = gym.vector.VectorWrapper
 
 OnQuery = Callable[[dict[str, Any]], None]
+OPTIONS = tuple(field.name for field in fields(Options))
 RECORDED = ("architecture", "run", "accuracy", "seconds", "clock")
 _LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch", "statsmodels",
               "cma", "optuna", "scipy", "scikit-learn", "xgboost")  # fmt: skip
@@ -46,6 +53,8 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: Env, seed: int, on_query: OnQuery) -> None:
         super().__init__(env)
+        self._over = False
+        self._vector: VectorRecorder | None = None
         options = env.unwrapped.options  # type: ignore[attr-defined]
         if options.budget_queries is None and options.budget_seconds is None:
             raise ValueError("a search needs an end: set budget_queries or budget_seconds")
@@ -53,6 +62,11 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self._started = False
         self._extra: dict[str, int] = {}
         self._on_query = on_query
+
+    @property
+    def over(self) -> bool:
+        """Whether the search's budget is spent."""
+        return self._over if self._vector is None else self._vector.over
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -83,13 +97,15 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
             raise ValueError("vectorize an environment before its first reset")
         self._started = True
         env: NB201Env = self.env.unwrapped  # type: ignore[assignment]
-        return VectorRecorder(vectorized(env, num_envs), self._seed, self._on_query)
+        self._vector = VectorRecorder(vectorized(env, num_envs), self._seed, self._on_query)
+        return self._vector
 
     def action_masks(self) -> Any:
         """The environment's masks, where MaskablePPO looks for them."""
         return self.env.unwrapped.action_masks()  # type: ignore[attr-defined]
 
     def _report(self, info: dict[str, Any], reward: float) -> None:
+        self._over = info["search_over"]
         if info["architecture"]:
             self._on_query({key: info[key] for key in RECORDED} | {"reward": reward} | self._extra)
 
@@ -101,12 +117,16 @@ class VectorRecorder(_VectorWrapper):
         env: The vector environment; it builds or picks.
         seed: The search's seed.
         on_query: Called with each answered query, in the order of the copies.
+
+    Attributes:
+        over: Whether the search's budget is spent.
     """
 
     def __init__(self, env: NB201VectorEnv, seed: int, on_query: OnQuery) -> None:
         if env.options.actions == "edit":
             raise ValueError("a vectorized search builds or picks; actions='edit' is for one environment")
         super().__init__(env)
+        self.over = False
         self._seed = seed
         self._started = False
         self._on_query = on_query
@@ -125,6 +145,7 @@ class VectorRecorder(_VectorWrapper):
         """Step, and report the queries that were answered."""
         result = self.env.step(actions)
         rewards, final = result[1], result[4].get("final_info", {"architecture": ()})
+        self.over = bool(np.any(result[4]["search_over"]))
         for copy, architecture in enumerate(final["architecture"]):
             if architecture:
                 query = {key: final[key][copy] for key in RECORDED}
@@ -137,11 +158,12 @@ def record(
     agent: Agent,
     env: Env,
     seed: int,
-    path: Any,
+    path: str | os.PathLike[str],
     *,
     name: str = "",
     command: str = "",
     on_query: OnQuery | None = None,
+    keep: bool = False,
 ) -> None:
     """Run one search and write its trajectory, and beside it what the agent itself cost.
 
@@ -149,13 +171,18 @@ def record(
         agent: Who searches.
         env: Where, with a budget.
         seed: Seeds the environment and, derived from it, the agent.
-        path: The trajectory file.
+        path: The trajectory file. One that is there is replaced when the search has ended.
         name: The agent's name in the header; its class's if empty.
         command: The command that does the same again, for the header.
         on_query: Also called with each answered query, for a progress bar, say.
+        keep: Do not replace a finished trajectory of another search; see `nb201env.trajectory.publish`.
+
+    Raises:
+        ValueError: If the environment has no budget, or was not made by its id.
+        FileExistsError: If `path` is to be kept.
     """
-    writer = Writer(path, header(agent, env, seed, name or type(agent).__name__, command))
-    complete = False
+    writer = Writer(path, header(agent, env, seed, name or type(agent).__name__, command), keep=keep)
+    complete = stopped = False
     wall, cpu = time.perf_counter(), time.process_time()
 
     def both(query: dict[str, Any]) -> None:
@@ -164,11 +191,13 @@ def record(
             on_query(query)
 
     try:
-        agent.search(Recorder(env, seed, both), agent_seed(seed))
-        write_cost(path, Cost(time.perf_counter() - wall, time.process_time() - cpu))
-        complete = True
+        recorder = Recorder(env, seed, both)
+        agent.search(recorder, agent_seed(seed))
+        cost = Cost(time.perf_counter() - wall, time.process_time() - cpu)
+        complete, stopped = True, not recorder.over
     finally:
-        writer.close(complete=complete)
+        writer.close(complete=complete, stopped=stopped)
+    write_cost(path, cost)
 
 
 def agent_seed(seed: int) -> int:
@@ -184,13 +213,34 @@ def header(agent: Agent, env: Env, seed: int, name: str, command: str) -> dict[s
     parameters: dict[str, Any] = asdict(agent) if is_dataclass(agent) and not isinstance(agent, type) else {}
     return {
         "agent": name,
-        "hyperparameters": parameters,
+        "hyperparameters": _as_json(parameters),
         "seed": seed,
-        "env": json.loads(env.spec.to_json()),
+        "env": {"id": env.spec.id, "kwargs": _as_json(_arguments(env.spec.kwargs))},
         "table": {"name": table.name, "id": table.id},
         "versions": {"python": platform.python_version()} | _versions(),
         "command": command,
     }
+
+
+def _arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Of an environment's arguments, the table's name or path and the options."""
+    return {name: value for name, value in given.items() if name == "table" or name in OPTIONS}
+
+
+def _as_json(value: Any) -> Any:
+    """The same in the types of JSON, which knows neither infinity nor numpy's numbers."""
+    if isinstance(value, Mapping):
+        return {str(name): _as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(one) for one in value]
+    if isinstance(value, Limit):
+        return asdict(value)
+    if isinstance(value, Table):
+        return value.name
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
 def _versions() -> dict[str, str]:
@@ -203,34 +253,92 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def replay(trajectory: Trajectory) -> list[str]:
+# -- replaying -------------------------------------------------------------------------------
+
+ENV_IDS = (*TABLES, *SURROGATES, "NB201-v0")
+"""The environments that a trajectory may be of."""
+
+_ALWAYS: dict[str, Any] = {
+    "entry_point": "nb201env.envs.single:NB201Env",
+    "vector_entry_point": "nb201env.envs.vector:NB201VectorEnv",
+    "reward_threshold": None,
+    "nondeterministic": False,
+    "max_episode_steps": None,
+    "order_enforce": True,
+    "disable_env_checker": False,
+    "additional_wrappers": [],
+}
+"""What headers of earlier releases say besides id and arguments; they could say nothing else."""
+
+
+def replay(trajectory: Trajectory, table: Table | None = None) -> list[str]:
     """Ask the same queries again and list every difference; an empty list means none.
 
-    The environment is made from the header and seeded alike, and asked for the recorded
+    The environment is made from the header's id and options and seeded alike, and asked for the recorded
     architectures in order. So this checks not only that the table holds these numbers, but also
-    that these runs were the ones drawn, that the clock was kept and that the budget was obeyed.
+    that these runs were the ones drawn, that the clock was kept, and that the budget was obeyed and used up.
+    A header names nothing else: no code, and of files only a table, by its id.
+
+    Args:
+        trajectory: The search.
+        table: The table that answered it; the one of its id among those at hand if None.
+
+    Raises:
+        BadTrajectory: If the header asks for something else than an environment of this package.
+        ValueError: If the table is another one.
+        FileNotFoundError: If no table at hand has the id.
     """
-    env = _replay_env(trajectory.header)
-    table = env.unwrapped.table  # type: ignore[attr-defined]
-    recorded = trajectory.header["table"]
-    if table.id != recorded["id"]:
-        return [f"the table {recorded['name']} has id {table.id}; recorded was {recorded['id']}"]
+    env_id, options = environment_of(trajectory)
+    table = trajectory.table() if table is None else table
+    trajectory.check_table(table)
+    registered = gym.spec(env_id).kwargs
+    # Picking, because a query is the same however its cell was chosen.
+    env = NB201Env(**registered | options | {"table": table, "actions": "pick", "observations": "ops"})
     differences: list[str] = []
-    over = env.reset(seed=trajectory.header["seed"])[1]["search_over"]
+    info = env.reset(seed=trajectory.header["seed"])[1]
     for number, query in enumerate(trajectory.queries, start=1):
-        if over:
+        if info["search_over"]:
             return [*differences, f"query {number}: the budget was already spent"]
-        env.reset(options={"epochs": query["epochs"]} if "epochs" in query else None)
+        try:
+            env.reset(options={"epochs": query["epochs"]} if "epochs" in query else None)
+        except (ValueError, LookupError) as error:
+            return [*differences, f"query {number}: {error}"]
         info = env.step(np.array(Architecture.parse(query["architecture"]).ops))[4]
-        over = info["search_over"]
         for key in RECORDED:
             if info[key] != query[key]:
                 differences.append(f"query {number}: {key} is {info[key]!r}; recorded was {query[key]!r}")
+    if trajectory.complete and not (trajectory.stopped or info["search_over"] or _may_drop(env, info)):
+        asked = len(trajectory.queries)
+        differences.append(f"the search ended after {asked} queries, its budget was not spent")
     return differences
 
 
-def _replay_env(head: dict[str, Any]) -> Env:
-    """The recorded environment, but picking: a query is the same however its cell was chosen."""
-    spec = EnvSpec.from_json(json.dumps(head["env"]))
-    spec.kwargs = dict(spec.kwargs) | {"actions": "pick", "observations": "ops"}
-    return gym.make(spec)
+def environment_of(trajectory: Trajectory) -> tuple[str, dict[str, Any]]:
+    """The id and the options of the environment that was searched; the table is named by its id alone.
+
+    Raises:
+        BadTrajectory: If the header names anything that is not one of these.
+    """
+    env = Fields(trajectory.header["env"], f"{trajectory.path}, line 1: env", BadTrajectory)
+    for name, value in env.value.items():
+        if name not in ("id", "kwargs") and not (name in _ALWAYS and value == _ALWAYS[name]):
+            raise env.refuse(name, f"a replay takes the id and options of an environment, not {shown(value)}")
+    env_id, given = env.text("id"), env.object("kwargs")
+    try:
+        check_name(env_id, "environment", ENV_IDS)
+    except ValueError as error:
+        raise env.refuse("id", str(error)) from None
+    options = {name: value for name, value in given.value.items() if name not in ("table", "render_mode")}
+    try:
+        Options.of(options)
+    except (TypeError, ValueError) as error:
+        raise BadTrajectory(f"{given.where}: {error}") from None
+    return env_id, options
+
+
+def _may_drop(env: NB201Env, info: dict[str, Any]) -> bool:
+    """Whether the next query may cost more than is left, so that it ends the search unanswered."""
+    limit = env.options.budget_seconds
+    if limit is None or env.options.overshoot != "drop":
+        return False
+    return bool(info["clock"] + answers(env.table, env.options).seconds.max() > limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,12 @@ from nb201env import workers
 from nb201env.agents.contract import Agent, Env
 from nb201env.agents.registry import make_agent
 from nb201env.agents.searches.recorder import header, record
-from nb201env.files import appearing
+from nb201env.envs.options import Options
+from nb201env.files import appearing, try_lock
 from nb201env.reading import Budget, format_budget
+from nb201env.table import Table
+from nb201env.tables import open_table
+from nb201env.trajectory import partial_name, publish, remove_orphans
 
 OnProgress = Callable[["Search", int], None]
 
@@ -52,6 +56,11 @@ class Search:
         return self.folder / f"{self.agent}-{self.seed}.jsonl"
 
     @property
+    def table(self) -> Table:
+        """The table that it searches."""
+        return open_table((gym.spec(self.env_id).kwargs | self.env_kwargs)["table"])
+
+    @property
     def command(self) -> str:
         """The command that runs this search alone."""
         words = ["nb201", "search", "--agent", self.agent, "--env", self.env_id]
@@ -69,15 +78,39 @@ class Search:
         return dict(json.loads(json.dumps(head)))
 
     def run(self, on_query: Callable[[dict[str, Any]], None] | None = None) -> Path:
-        """Run it and return the trajectory's file."""
+        """Run it and return the trajectory's file.
+
+        Raises:
+            FileExistsError: If another search has finished there meanwhile.
+        """
         agent, env = self._make()
-        record(agent, env, self.seed, self.path, name=self.agent, command=self.command, on_query=on_query)
+        record(agent, env, self.seed, self.path, name=self.agent, command=self.command, on_query=on_query,
+               keep=True)  # fmt: skip
         env.close()
         return self.path
 
     def _make(self) -> tuple[Agent, Env]:
+        check_arguments(self.env_kwargs, self.budget)
         env = gym.make(self.env_id, **self.env_kwargs, **self.budget)
         return make_agent(self.agent, **self.agent_kwargs), env
+
+
+def check_arguments(env_kwargs: Mapping[str, Any], budget: Budget) -> None:
+    """Check the arguments of a search's environment: a table and options, and nothing that gym.make knows.
+
+    Raises:
+        ValueError: If there is another one, a value is not allowed, or there are two budgets.
+    """
+    if twice := sorted(env_kwargs.keys() & {"budget_queries", "budget_seconds"}):
+        raise ValueError(
+            f"the budget is given twice, also as {twice[0]!r} of the environment; leave that out"
+        )
+    if not isinstance(table := env_kwargs.get("table", ""), str):
+        raise ValueError(f"the table of an environment is the name or path of one; got {table!r}")
+    try:
+        Options.of({name: value for name, value in env_kwargs.items() if name != "table"} | budget)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 class Failure(NamedTuple):
@@ -100,10 +133,19 @@ def run_all(
             come back here. Without it they run in processes of this machine.
 
     Returns:
-        The searches that failed; all others have written their trajectories.
+        The searches that failed; all others have written their trajectories. What killed searches
+        of the same names have left behind is removed.
     """
     if address is not None:
-        return _on_ray(searches, jobs, on_progress, address)
+        failures = _on_ray(searches, jobs, on_progress, address)
+    else:
+        failures = _on_this_machine(searches, jobs, on_progress)
+    for folder in dict.fromkeys(search.folder for search in searches):
+        remove_orphans(folder)
+    return failures
+
+
+def _on_this_machine(searches: Sequence[Search], jobs: int, on_progress: OnProgress) -> list[Failure]:
     if jobs == 1:
         outcomes = workers.here(partial(_run_one, on_queries=on_progress), searches)
     else:
@@ -149,12 +191,26 @@ def _on_ray(searches: Sequence[Search], jobs: int, on_progress: OnProgress, addr
         if isinstance(outcome, str):
             failures.append(Failure(search, outcome))
             continue
-        search.folder.mkdir(parents=True, exist_ok=True)
-        for name in sorted(outcome, key=search.path.name.__eq__):  # the trajectory last
-            with appearing(search.folder / name) as partial_file:
-                partial_file.write_bytes(outcome[name])
+        try:
+            _put(outcome, search)
+        except (OSError, ValueError) as cause:
+            failures.append(Failure(search, f"{type(cause).__name__}: {cause}"))
+            continue
         on_progress(search, outcome[search.path.name].count(b"\n") - 2)
     return failures
+
+
+def _put(files: Mapping[str, bytes], search: Search) -> None:
+    """Write a search's files, brought from elsewhere, as it would have done here."""
+    search.folder.mkdir(parents=True, exist_ok=True)
+    with partial_name(search.path).open("xb") as file:
+        try_lock(file)
+        file.write(files[search.path.name])
+        file.flush()
+        publish(Path(file.name), search.path)
+    for name in files.keys() - {search.path.name}:
+        with appearing(search.folder / name) as beside:
+            beside.write_bytes(files[name])
 
 
 def _run_apart(search: Search) -> dict[str, bytes] | str:

@@ -175,6 +175,6 @@ def test_partial_queries_are_recorded_and_replayed(epoch_table: str, tmp_path: P
         record(Ladder(), env, 0, tmp_path / actions)
         trajectory = read(tmp_path / actions)
         assert [q.get("epochs") for q in trajectory.queries] == [1, 4, None] * 3 + [1]
-        assert replay(trajectory) == []
+        assert replay(trajectory, env.unwrapped.table) == []
     trajectory.queries[1]["epochs"] = 5
-    assert replay(trajectory)[0].startswith("query 2: accuracy is")
+    assert replay(trajectory, env.unwrapped.table)[0].startswith("query 2: accuracy is")

@@ -165,8 +165,11 @@ def test_ranks_count_what_is_better(bench: Bench) -> None:
         assert landscape.rank[index] == 1 + (landscape.valid > landscape.valid[index]).sum()
 
 
-def test_test_accuracy_is_shown_where_the_table_records_it(tested_table: Table, tmp_path: Path) -> None:
+def test_test_accuracy_is_shown_where_the_table_records_it(
+    tested_table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = str(tested_table.container.path)
+    monkeypatch.setenv("NB201_HOME", str(Path(path).parent))
     searches = plan(
         LIGHT, ENVS[:1], [0, 1], {"budget_queries": 20}, tmp_path / "runs", env_kwargs={"table": path}
     )
@@ -330,7 +333,9 @@ def test_damaged_trajectories(copy: Path, victim: Path) -> None:
 
 def test_a_foreign_table_is_an_error(copy: Path, victim: Path) -> None:
     edit(victim, table={"name": "cifar10-valid-200", "id": "f" * 64})
-    assert "random_search-3.jsonl: searched the table cifar10-valid-200 with id ffffffffffff" in error(copy)
+    assert "random_search-3.jsonl: searched the table cifar10-valid-200 with id ffffffffffff" in error(
+        copy, FileNotFoundError
+    )
 
 
 def test_budgets_are_not_mixed(copy: Path) -> None:

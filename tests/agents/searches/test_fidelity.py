@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from nb201env.agents.searches.runner import Search
 from nb201env.architecture import Architecture
 from nb201env.space import SIZE
 from nb201env.surrogate.fidelity.evaluate import Plan, add_searches, evaluate
-from nb201env.table import Table
+from nb201env.table import Table, write_table
 from nb201env.tables import open_table
 from nb201env.trajectory import FORMAT, VERSION, BadTrajectory, Trajectory, Writer
 
@@ -34,12 +35,12 @@ from nb201env.trajectory import FORMAT, VERSION, BadTrajectory, Trajectory, Writ
 def made_up(agent: str, table: Table, index: Any, accuracy: Any) -> Trajectory:
     """A search that asked for these architectures and was answered with these accuracies."""
     header = {
-        "format": FORMAT, "version": VERSION, "agent": agent, "command": "made up",
-        "table": {"name": table.name, "id": table.id},
+        "format": FORMAT, "version": VERSION, "agent": agent, "command": "made up", "seed": 0,
+        "env": {"id": "NB201-cifar10-v0", "kwargs": {}}, "table": {"name": table.name, "id": table.id},
     }  # fmt: skip
     queries = [
-        {"architecture": str(Architecture.from_index(int(i))), "run": 0, "accuracy": float(a), "seconds": 1.0,
-         "clock": 1.0}
+        {"architecture": str(Architecture.from_index(int(i))), "run": "0", "accuracy": float(a),
+         "seconds": 1.0, "clock": 1.0}
         for i, a in zip(index, accuracy, strict=True)
     ]  # fmt: skip
     return Trajectory(Path(f"{agent}.jsonl"), header, queries, True)
@@ -64,7 +65,7 @@ def write_trajectory(path: Path, search: Trajectory, *, end: bool = True) -> Non
         writer.query(query)
     writer.close(complete=end)
     if not end:
-        path.with_name(f"{path.name}.partial").rename(path)
+        writer.partial.rename(path)
 
 
 def planned(folder: Path) -> Search:
@@ -117,6 +118,52 @@ def test_regret_follows_the_incumbent(table: Table) -> None:
     np.testing.assert_allclose(regret_curves(table, [lucky], 2)[0], [0, means[best] - means[0]])
     with pytest.raises(ValueError, match="3 queries; 4 are needed"):
         regret_curves(table, [search], 4)
+
+
+def without(table: Table, index: int, path: Path) -> Table:
+    """The table's mean accuracies, without one architecture."""
+    accuracy = table.accuracy(split="valid", epochs=200, run="mean").reshape(SIZE, 1, 1).copy()
+    accuracy[index] = np.nan
+    manifest = {
+        "name": "partial-200", "task": {"name": "toy", "dataset": "cifar10"}, "schedule": {"epochs": 200},
+        "seeds": [777], "provenance": {}, "licence": "none", "columns": {"valid_accuracy": {"epochs": [200]}},
+    }  # fmt: skip
+    return write_table(path / "partial.safetensors", manifest, {"valid_accuracy": accuracy})
+
+
+def test_what_a_table_lacks_makes_no_curve_of_nothing(table: Table, tmp_path: Path) -> None:
+    partial = without(table, 5, tmp_path)
+    search = made_up("a", partial, [4, 5, 6], [0.1, 0.2, 0.15])
+    with pytest.raises(
+        ValueError, match=r"a.jsonl: partial-200 has no run of what it had found after 2 queries"
+    ):
+        regret_curves(partial, [search], 3)
+    assert np.isfinite(regret_curves(partial, [search], 1)).all()
+    later = made_up("a", partial, [4, 5, 6], [0.1, 0.05, 0.15])
+    assert np.isfinite(regret_curves(partial, [later], 3)).all(), "it was never the incumbent"
+
+
+def test_what_a_table_lacks_is_neither_trained_on_nor_tested_on(table: Table, tmp_path: Path) -> None:
+    partial = without(table, 5, tmp_path)
+    searches = {"a": [made_up("a", partial, [*range(40)], [0.1] * 40)],
+                "b": [made_up("b", partial, [5, *range(60, 90)], [0.1] * 31)]}  # fmt: skip
+    rows = leave_one_out(partial, searches)
+    assert {(row["train"], row["test"], row["trained_on"], row["tested_on"]) for row in rows} == {
+        ("a", "b", 39, 30), ("b", "a", 30, 39), ("a", "everything", 39, SIZE - 40), ("b", "everything", 30, SIZE - 31),
+    }  # fmt: skip
+    assert all(np.isfinite(row["kendall_tau"]) and np.isfinite(row["r2"]) for row in rows)
+
+
+def test_data_sets_without_an_id_of_their_own_use_the_one_for_all() -> None:
+    official = open_table("cifar10-valid-200")
+    for dataset, env_id in (
+        ("cifar10", "NB201-cifar10-v0"),
+        ("digits", "NB201-digits-v0"),
+        ("mnist", "NB201-v0"),
+    ):
+        table = SimpleNamespace(dataset=dataset, name=official.name)
+        (one,) = SearchPlan("s", ("random_search",), (0,)).searches("random_search", table, "t", Path())
+        assert one.env_id == env_id
 
 
 def test_the_same_searches_are_inside_the_band(table: Table) -> None:
@@ -276,6 +323,16 @@ def test_searches_need_a_surrogates_table() -> None:
     with pytest.raises(ValueError, match="cifar100-200 is not a surrogate's table"):
         training_table(open_table("cifar100-200"))
     assert training_table(open_table("cifar10-valid-200-surrogate")) == "cifar10-valid-200"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.safetensors", "mine", 5, None])
+def test_a_manifest_leads_to_no_file(name: Any) -> None:
+    trained = {"name": name, "id": "0" * 64}
+    manifest = {"kind": "surrogate", "provenance": {"training_table": trained}}
+    with pytest.raises(
+        (FileNotFoundError, ValueError), match="s was trained on|s: provenance: training_table: name"
+    ):
+        training_table(SimpleNamespace(name="s", manifest=manifest))
 
 
 def test_a_failing_search_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 
 from nb201env import Architecture
 from nb201env.agents import AGENTS, make_agent
-from nb201env.agents.contract import Env, query
+from nb201env.agents.contract import Env, query, vectorized
 from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, record, replay
 from nb201env.agents.searches.runner import Search, run_all
+from nb201env.envs.options import Limit
 from nb201env.envs.single import NB201Env
 from nb201env.reading import format_budget, parse_budget, parse_seeds
 from nb201env.space import sample
-from nb201env.trajectory import BadTrajectory, Trajectory, read
+from nb201env.tables import open_table
+from nb201env.trajectory import BadTrajectory, Trajectory, Writer, read
 
 LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
 NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost"}
@@ -38,6 +40,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("random_search", {"repeats": "free", "table": "cifar100-200", "run": "mean"}),
     ("regularized_evolution", {"reward": "regret", "repeats": "free"}),
 ]
+
+
+def left_behind(path: Path) -> Path:
+    """The one file of a search that was to become `path`."""
+    (partial,) = path.parent.glob(f"{path.name}.*.partial")
+    return partial
 
 
 def recorded(name: str, folder: Path, seed: int = 0, **kwargs: Any) -> Path:
@@ -95,8 +103,13 @@ def test_cheating_is_reported(tmp_path: Path) -> None:
     assert problems(queries=queries[::-1])
     assert problems(queries=queries[1:])
     assert problems(queries=[*queries, queries[0]]) == ["query 61: the budget was already spent"]
-    foreign = problems(header | {"table": {"name": "cifar10-valid-200", "id": "0" * 64}})
-    assert "recorded was 0000" in foreign[0]
+    foreign = replace(trajectory, header=header | {"table": {"name": "cifar10-valid-200", "id": "0" * 64}})
+    with pytest.raises(FileNotFoundError, match="000000000000"):
+        replay(foreign)
+    with pytest.raises(
+        ValueError, match="searched the table cifar10-valid-200 with id 000000000000; the one"
+    ):
+        replay(foreign, open_table("cifar10-valid-200"))
 
 
 def test_a_killed_search_leaves_what_it_asked(tmp_path: Path) -> None:
@@ -112,7 +125,7 @@ def test_a_killed_search_leaves_what_it_asked(tmp_path: Path) -> None:
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    partial = read(tmp_path / "random_search-3.jsonl.partial")
+    partial = read(left_behind(tmp_path / "random_search-3.jsonl"))
     assert not partial.complete
     assert not (tmp_path / "random_search-3.jsonl").exists()
     whole = read(Search("random_search", "NB201-cifar10-v0", 3, {"budget_queries": 2000}, tmp_path).run())
@@ -135,21 +148,102 @@ def test_a_file_cut_anywhere_reads_as_partial_or_not_at_all(cut: int, tmp_path: 
     assert part.queries == whole.queries[: len(part.queries)]
 
 
+HEADER = {
+    "format": "nb201-trajectory", "version": 1, "agent": "x", "seed": 0,
+    "env": {"id": "NB201-cifar10-v0", "kwargs": {}}, "table": {"name": "t", "id": "0" * 64},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "its first line is no header"),
         ("{}\n", "its first line is no header"),
         ("hello\n", "line 1: not JSON"),
-        ("[1]\n", "line 1: not a JSON object"),
+        ("[1]\n", "line 1: should be an object, not a list of 1"),
         ('{"format": "nb201-trajectory", "version": 9}\n', "version 9; this program reads 1"),
-        ('{"format": "nb201-trajectory", "version": 1}\n{"run": "777"}\n', "line 2: not a query"),
+        (json.dumps(HEADER) + '\n{"run": "777"}\n', "line 2: not a query: architecture is missing"),
     ],
 )
 def test_files_that_are_no_trajectories(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_text(content)
     with pytest.raises(BadTrajectory, match=message):
         read(tmp_path / "x")
+
+
+# -- how a search ends -----------------------------------------------------------------------
+
+
+def asking(count: int) -> Any:
+    """An agent that asks for so many architectures, over or not."""
+
+    def act(env: Env, seed: int) -> None:
+        for index in range(count):
+            if query(env, Architecture.from_index(index)).over:
+                return
+
+    return act
+
+
+def last_line(path: Path) -> Any:
+    return json.loads(path.read_text().splitlines()[-1])
+
+
+def test_an_agent_that_stops_early_is_finished_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    record(Custom(asking(3)), gym.make("NB201-cifar10-v0", budget_queries=9), 0, path)
+    assert last_line(path) == {"end": "agent stopped"}
+    trajectory = read(path)
+    assert trajectory.complete
+    assert trajectory.stopped
+    assert replay(trajectory) == []
+
+
+@pytest.mark.parametrize("vector", [False, True])
+@pytest.mark.parametrize("budget", [{"budget_queries": 9}, {"budget_seconds": 9_000.0}])
+@pytest.mark.parametrize("overshoot", ["allow", "drop"])
+def test_an_agent_that_spends_its_budget_ends_the_search(
+    vector: bool, budget: dict[str, Any], overshoot: str, tmp_path: Path
+) -> None:
+    def several(env: Env, seed: int) -> None:
+        cells = vectorized(env, 4)
+        cells.reset()
+        while not cells.step(np.full((4, 6), 3))[4]["search_over"].any():
+            pass
+
+    env = gym.make("NB201-cifar10-v0", actions="pick", overshoot=overshoot, **budget)
+    record(Custom(several if vector else asking(99)), env, 0, tmp_path / "x")
+    assert last_line(tmp_path / "x") == {"end": "search over"}
+    assert replay(read(tmp_path / "x")) == []
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"budget_queries": 20},
+        {"budget_seconds": 40_000.0, "budget_queries": None},
+        {"budget_seconds": 40_000.0, "budget_queries": None, "overshoot": "drop"},
+        {"budget_queries": 20, "repeats": "free"},
+    ],
+)
+def test_a_search_cut_short_with_its_last_line_kept_is_reported(
+    kwargs: dict[str, Any], tmp_path: Path
+) -> None:
+    trajectory = read(recorded("random_search", tmp_path, **kwargs))
+    assert replay(trajectory) == []
+    cut = replace(trajectory, queries=trajectory.queries[:2])
+    assert replay(cut) == ["the search ended after 2 queries, its budget was not spent"]
+    none = replace(trajectory, queries=[])
+    assert replay(none) == ["the search ended after 0 queries, its budget was not spent"]
+    assert replay(replace(cut, complete=False)) == [], "that it has no end is said elsewhere"
+
+
+def test_epochs_that_the_table_lacks_are_a_difference(tmp_path: Path) -> None:
+    trajectory = read(recorded("random_search", tmp_path))
+    for epochs in (12, 201, 10**30):
+        queries = [trajectory.queries[0], trajectory.queries[1] | {"epochs": epochs}]
+        (difference,) = replay(replace(trajectory, queries=queries))
+        assert difference.startswith("query 2: ")
 
 
 # -- the recorder ----------------------------------------------------------------------------
@@ -198,7 +292,7 @@ def test_an_agent_that_fails_keeps_its_queries(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="my agent broke"):
         record(Custom(act), gym.make("NB201-cifar10-v0", budget_queries=9), 0, tmp_path / "x")
-    assert len(read(tmp_path / "x.partial").queries) == 1
+    assert len(read(left_behind(tmp_path / "x")).queries) == 1
 
 
 def test_a_search_needs_an_end() -> None:
@@ -253,7 +347,7 @@ def test_the_command_in_the_header_writes_the_same_file(tmp_path: Path) -> None:
 
     words = [sys.executable, "-m", "nb201env.cli", *shlex.split(command)[1:], "--out", str(tmp_path / "b")]
     subprocess.run(words, check=True, capture_output=True)
-    assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes()
+    assert (tmp_path / "b" / "NB201-cifar100-v0" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_headers_say_where_the_numbers_are_from(tmp_path: Path) -> None:
@@ -262,6 +356,41 @@ def test_headers_say_where_the_numbers_are_from(tmp_path: Path) -> None:
     assert header["env"]["kwargs"] == {"table": "cifar10-valid-200", "budget_queries": 60}
     assert len(header["table"]["id"]) == 64
     assert {"python", "numpy", "gymnasium", "nb201env"} <= set(header["versions"])
+
+
+def test_headers_hold_what_json_can(tmp_path: Path) -> None:
+    """An environment's options and an agent's hyper-parameters, of any types that stand for JSON's."""
+
+    @dataclass
+    class Eager:
+        temperature: float = float("inf")
+        sizes: tuple[int, ...] = (1, 2)
+        rate: Any = None
+
+        def search(self, env: Env, seed: int) -> None:
+            asking(9)(env, seed)
+
+    table = open_table("cifar10-valid-200")
+    limit = Limit("params", 1e6)
+    env = gym.make("NB201-cifar10-v0", table=table, limit=limit, budget_queries=np.int64(3))
+    record(Eager(rate=np.float64(0.5)), env, 0, tmp_path / "x")
+    header = read(tmp_path / "x").header
+    assert header["hyperparameters"] == {"temperature": "inf", "sizes": [1, 2], "rate": 0.5}
+    assert header["env"] == {
+        "id": "NB201-cifar10-v0",
+        "kwargs": {"table": "cifar10-valid-200", "limit": asdict(limit), "budget_queries": 3},
+    }
+    assert replay(read(tmp_path / "x")) == []
+
+
+def test_a_line_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    header = {key: value for key, value in HEADER.items() if key not in ("format", "version")}
+    writer = Writer(tmp_path / "x", header)
+    with pytest.raises(ValueError, match="at most 1,048,576 are read"):
+        writer.query({"architecture": "x" * 2_000_000})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        writer.query({"accuracy": float("nan")})
+    writer.close(complete=False)
 
 
 @pytest.mark.parametrize("text", ["500", "12000s", "0.5s", "1234567s", "1234567.25s"])
