@@ -37,6 +37,14 @@ NONE, SKIP, CONV1X1, CONV3X3, POOL = range(NUM_OPS)
 _PLACES = NUM_OPS ** np.arange(NUM_EDGES - 1, -1, -1, dtype=np.int64)
 
 
+def indices(values: npt.ArrayLike) -> IntArray:
+    """Whole numbers in 0..15,624, any shape; ValueError otherwise."""
+    given = np.asarray(values)
+    if given.dtype.kind not in "iu" or (given.size and (given.min() < 0 or given.max() >= SIZE)):
+        raise ValueError(f"the index of an architecture is in 0..{SIZE - 1}, a whole number; got {values!r}")
+    return given.astype(np.int64)
+
+
 def encode(ops: npt.ArrayLike) -> IntArray:
     """Op numbers, shape [..., 6], to lexicographic indices, shape [...]."""
     return np.asarray(np.asarray(ops, dtype=np.int64) @ _PLACES)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.arrays import FloatArray, IntArray
-from nb201env.space import SIZE, all_ops, decode
+from nb201env.space import SIZE, all_ops, decode, indices
 from nb201env.surrogate.curves import CurveRegressor
 from nb201env.surrogate.encodings import transfer_tables
 from nb201env.surrogate.metrics import scores
@@ -68,8 +68,13 @@ class Surrogate:
 
         Returns:
             Fractions, float64 [n] each.
+
+        Raises:
+            ValueError: If one is no index of an architecture, or they are not an array [n].
         """
-        return self.accuracy.predict(decode(index), return_std=True)
+        if np.ndim(checked := indices(index)) != 1 or not len(checked):
+            raise ValueError(f"index is an array [n] of lexicographic indices; got shape {checked.shape}")
+        return self.accuracy.predict(decode(checked), return_std=True)
 
     def means(self) -> FloatArray:
         """The predicted accuracy of the whole space at every epoch, float64 [15625, epochs]."""
