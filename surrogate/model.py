@@ -118,11 +118,16 @@ def fit_surrogate(
 
     Raises:
         ValueError: If there are fewer than two training architectures, or one is named twice, is
-            no index or has no run.
+            no index or has no run; or the table holds means over runs only.
         NotRecorded: If the table lacks the split or an epoch.
     """
     train = _checked(architectures)
     at = tuple(sorted({epochs} if isinstance(epochs, int) else set(epochs)))
+    if table.values(f"{split}_accuracy", epochs=at[-1]).ndim == 1:
+        raise ValueError(
+            f"{table.name} holds means over runs, and a surrogate learns from runs; import single runs (with "
+            "`nb201 table import-rows`, a seed after each column's target, such as valid_accuracy@200#777)"
+        )
     runs = np.stack([table.runs(split=split, epochs=epoch) for epoch in at], axis=-1)
     means = np.stack([table.accuracy(split=split, epochs=epoch, run="mean") for epoch in at], axis=-1)
     if np.isnan(means[train]).any():

@@ -44,7 +44,8 @@ def draw(summary: Summary, folder: Path) -> dict[str, str]:
     pyplot = require("matplotlib.pyplot", "plots")
     labels = summary.bench.labels
     with pyplot.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a name may hold signs that the font lacks
+        # Names may hold signs that the font lacks, and be so many that they leave no room.
+        warnings.filterwarnings("ignore", "Glyph|constrained_layout not applied")
         made = {}
         for number, one in enumerate(summary.settings):
             made[f"regret-{number}"] = regret(pyplot, one, labels)

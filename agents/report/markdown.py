@@ -22,8 +22,8 @@ def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
     """
     texts = [
         "# Benchmark report",
-        f"{in_markdown(tables.title(summary))}. Accuracies are in per cent, regrets in percentage points (lower is "
-        "better), times are simulated GPU time.",
+        f"{in_markdown(tables.title(summary))}. Accuracies are in per cent, regrets in percentage points "
+        "(lower is better), times are simulated GPU time.",
     ]
     for section in document(summary, command):
         texts += [f"## {in_markdown(section.heading)}", *map(in_markdown, section.paragraphs)]

@@ -61,13 +61,14 @@ def budget_text(setting: Setting) -> str:
 def about(summary: SettingSummary) -> str:
     """What was searched, in a sentence or two."""
     setting, table = summary.setting, summary.setting.landscape.table
+    name = named(table.name)
     kind = table.manifest.get("kind", "measured")
     best, _ = table.optimum(split="valid", epochs=table.epochs)
     predicted = (
         "" if kind == "measured" else " Its numbers are predictions of a surrogate, not results of trainings."
     )
     return (
-        f"Budget: {budget_text(setting)} per search. Table {named(table.name)}, id {table.id[:16]}.{predicted} "
+        f"Budget: {budget_text(setting)} per search. Table {name}, id {table.id[:16]}.{predicted} "
         f"The optimum is {100 * setting.landscape.optimum:.2f} % mean validation accuracy over runs "
         f"(official index {best.official_index})."
     )

@@ -15,7 +15,7 @@ from nb201env.output import plain
 
 NOT_RECORDED = "not recorded"
 NOT_SHOWN = "not shown (the trajectory names no single nb201 command)"
-_LONGEST = 200
+_LONGEST, _LONGEST_IN_FIGURE = 200, 60
 
 
 def named(text: object) -> str:
@@ -76,5 +76,9 @@ def in_csv(text: str) -> str:
 
 
 def in_figure(text: str) -> str:
-    """Text that matplotlib shows as it is: it sets formulas between dollars, and hides what begins with _."""
-    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+    """Text that matplotlib shows as it is, and not all of it if it is long.
+
+    Matplotlib sets formulas between dollars, and hides what begins with an underscore.
+    """
+    short = text if len(text) <= _LONGEST_IN_FIGURE else f"{text[: _LONGEST_IN_FIGURE - 1]}…"
+    return (" " if short.startswith("_") else "") + short.replace("$", r"\$")

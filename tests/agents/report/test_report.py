@@ -253,6 +253,8 @@ def test_commands_are_merged_only_if_they_differ_in_the_seed_alone(bench: Bench)
         "nb201 search --agent random_search --env NB201-cifar10-v0 --seeds 0-5 --budget 80"
     )
     entry.searches[0].header["command"], kept = "python mine.py", entry.searches[0].header["command"]
+    assert tables.command(entry) == "not shown (the trajectory names no single nb201 command)"
+    entry.searches[0].header["command"] = ""
     assert tables.command(entry) == "not recorded"
     entry.searches[0].header["command"] = kept
 
