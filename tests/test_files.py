@@ -159,8 +159,14 @@ def test_files_appear_together_those_that_tell_of_them_last(
 ) -> None:
     (tmp_path / "b").write_text("old")
     (tmp_path / "other").write_text("stays")
-    order, replace = [], os.replace
-    monkeypatch.setattr(os, "replace", lambda old, new: (order.append(Path(new).name), replace(old, new)))
+    order: list[str] = []
+    replace = os.replace
+
+    def noted(old: Path, new: Path) -> None:
+        order.append(new.name)
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", noted)
     with appearing_together(tmp_path, last=("a", "page")) as new:
         for name in ("page", "a", "b", "c"):
             (new / name).write_text("new")

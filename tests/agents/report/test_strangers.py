@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nb201env import cli
+from nb201env import cli, comparison
 from nb201env.agents.report import page, tables, write
 from nb201env.agents.report.data import load
 from nb201env.agents.report.summary import summarise
@@ -296,7 +296,7 @@ def test_numbers_that_json_lacks_do_not_break_the_page(
     bench_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = load([bench_folder])
-    real = page.costs
+    real = comparison.costs
     monkeypatch.setattr(
         page, "costs", lambda table, name: np.where(np.arange(15_625) % 2, real(table, name), np.nan)
     )

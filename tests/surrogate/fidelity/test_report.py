@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.studies import fidelity as study
 from nb201env.surrogate.fidelity import evaluate as evaluation
-from nb201env.surrogate.fidelity import report
+from nb201env.surrogate.fidelity import figures, report
 from nb201env.surrogate.fidelity.evaluate import Plan, evaluate
 from nb201env.surrogate.fidelity.figures import files
 from nb201env.surrogate.fidelity.protocol import Job, read_kept
@@ -197,7 +197,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_old_report(
         (folder / "surrogate-learning.png").write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(evaluation.figures, "draw", full)
+    monkeypatch.setattr(figures, "draw", full)
     with pytest.raises(OSError, match="No space left"):
         evaluation.write_report(summary | {"command": "another"}, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
