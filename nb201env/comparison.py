@@ -18,9 +18,11 @@ from nb201env.table import NotRecorded, Table, mean_over_runs
 def kendall(a: FloatArray, b: FloatArray) -> float:
     """Kendall's tau-b of two score vectors [n]: concordant minus discordant pairs, ties corrected.
 
-    NaN if one of them is constant or n < 2. Takes O(n log^2 n) time. Formula: M. Kendall, The treatment
-    of ties in ranking problems, Biometrika 1945; counting by merging: W. Knight, JASA 1966.
+    NaN if one of them is constant or holds a NaN, or n < 2. Takes O(n log^2 n) time. Formula: M. Kendall,
+    The treatment of ties in ranking problems, Biometrika 1945; counting by merging: W. Knight, JASA 1966.
     """
+    if np.isnan(a).any() or np.isnan(b).any():
+        return float("nan")  # there is no rank for what is not known
     x, y = _dense_ranks(a), _dense_ranks(b)
     pairs = len(x) * (len(x) - 1) // 2
     tied_x, tied_y = _tied_pairs(x), _tied_pairs(y)
@@ -52,8 +54,10 @@ def _inversions(values: IntArray) -> int:
 def spearman(a: FloatArray, b: FloatArray) -> float:
     """Spearman's rho of two score vectors [n]: Pearson's correlation of mean ranks.
 
-    NaN if one of them is constant.
+    NaN if one of them is constant or holds a NaN.
     """
+    if np.isnan(a).any() or np.isnan(b).any():
+        return float("nan")
     ranks = [_mean_ranks(values) - (len(values) - 1) / 2 for values in (a, b)]
     norm = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
     return float((ranks[0] * ranks[1]).sum() / norm) if norm else float("nan")

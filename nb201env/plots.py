@@ -19,6 +19,7 @@ from nb201env.classes import representatives
 from nb201env.comparison import costs as recorded_costs
 from nb201env.comparison import final_accuracy, kendall, pareto
 from nb201env.extras import require
+from nb201env.files import appearing
 from nb201env.space import CONV3X3, EDGES, OPS, SIZE, all_ops
 from nb201env.table import NotRecorded, Table
 
@@ -288,5 +289,7 @@ def _finish(axes: Any, title: str, *, grid: bool = True) -> None:
 
 def _save(figure: Any, path: str | os.PathLike[str], plt: Any) -> None:
     figure.tight_layout()
-    figure.savefig(path, dpi=150, facecolor="white")
+    kind = os.path.splitext(path)[1].removeprefix(".") or None
+    with appearing(path) as new:
+        figure.savefig(new, dpi=150, facecolor="white", format=kind)
     plt.close(figure)
