@@ -212,10 +212,10 @@ NOTHING = np.full(SIZE, np.nan)
         (
             {"valid_accuracy": NOTHING, "params": NOTHING},
             "landscape",
-            "the valid accuracy of no architecture",
+            "valid accuracy of no architecture",
         ),
-        ({"valid_accuracy": NOTHING}, "histogram", "the valid accuracy of no architecture"),
-        ({"valid_accuracy": NOTHING}, "ops", "the valid accuracy of no architecture"),
+        ({"valid_accuracy": NOTHING}, "histogram", "valid accuracy of no architecture"),
+        ({"valid_accuracy": NOTHING}, "ops", "valid accuracy of no architecture"),
         ({"valid_accuracy": np.ones(SIZE), "macs": NOTHING}, "landscape", "valid accuracy and macs of no"),
         ({"valid_accuracy": np.where(np.arange(SIZE) == 1, 0.5, np.nan)}, "histogram", "no canonical class"),
         ({"valid_accuracy": np.ones(SIZE)}, "seeds", "means over runs only"),

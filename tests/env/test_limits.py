@@ -113,4 +113,4 @@ def test_the_limit_means_the_same_on_the_embedded_table(make: Make) -> None:
     own = make({"params": per_run(PARAMS, 1.0)})
     for table in (embedded, own):
         found = rewards(table, on="params", max=PARAMS[ODD])
-        assert np.array_equal(found > 0, PARAMS <= PARAMS[ODD])
+        assert np.array_equal(found == 0, PARAMS[ODD] < PARAMS)
