@@ -47,6 +47,8 @@ def _numbers(results: ArchResults, name: str, setname: str, joint: str) -> str:
         found: Metrics = results.get_metrics(name, setname)
     except NotRecorded:
         return "not recorded"
+    if found["loss"] is found["accuracy"] is None:
+        return "not recorded"
     loss = "None" if found["loss"] is None else f"{found['loss']:.3f}"
     accuracy = "None" if found["accuracy"] is None else f"{found['accuracy']:.2f}%"
     return f"loss = {loss}{joint}top1 = {accuracy}"
