@@ -177,18 +177,22 @@ def export(
 ) -> None:
     """Export one table as CSV or Parquet, or any number of them as a folder that nats_bench opens.
 
+    Such a folder has its meta file only when it is whole; an export that was stopped goes on when the same
+    command is run again.
+
     Example: nb201 table export cifar100-200 --out cifar100-200.csv
     """
     from nb201env.sources.export import to_csv, to_nats, to_parquet
 
     opened = [open_table(name) for name in tables]
-    if out.suffix in (".csv", ".parquet"):
+    ending = out.suffix.lower()
+    if ending in (".csv", ".parquet"):
         if len(opened) > 1:
             raise ValueError(f"{out.name} holds one table; name one, or a folder for the NATS layout")
-        (to_csv if out.suffix == ".csv" else to_parquet)(opened[0], out)
+        (to_csv if ending == ".csv" else to_parquet)(opened[0], out)
         count = 1
     else:
-        with progress_bar("exporting") as progress:
+        with resumable(), progress_bar("exporting") as progress:
             count = to_nats(opened, out, workers=jobs, progress=progress)
     if json:
         print_json({"out": str(out), "written": count})

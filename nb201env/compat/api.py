@@ -15,7 +15,15 @@ from nb201env.arrays import FloatArray
 from nb201env.classes import unique_string
 from nb201env.compat import traps
 from nb201env.compat.choice import Source, by_schedule, tables_of
-from nb201env.compat.lookup import all_splits, any_held, mean_of_held, millions, remap, runs_held
+from nb201env.compat.lookup import (
+    all_splits,
+    any_held,
+    mean_of_held,
+    millions,
+    official_index,
+    remap,
+    runs_held,
+)
 from nb201env.compat.results import ArchResults, Infos
 from nb201env.compat.runs import ResultsCount, percent
 from nb201env.compat.text import describe
@@ -92,7 +100,7 @@ class NATStopology:
 
     def arch(self, index: int) -> str:
         """The architecture string of an official index."""
-        return self.meta_archs[_checked(index)]
+        return self.meta_archs[official_index(index)]
 
     def random(self) -> int:
         """A random official index."""
@@ -103,7 +111,7 @@ class NATStopology:
         if isinstance(arch, Architecture):
             return arch.official_index
         if isinstance(arch, int | np.integer):
-            return _checked(arch)
+            return official_index(arch)
         text = arch.tostr() if hasattr(arch, "tostr") else arch
         index = self.archstr2index.get(text, -1) if isinstance(text, str) else -1
         if index < 0 and self.strict:
@@ -377,11 +385,3 @@ class NATStopology:
                 f"no table of {task!r} with hp='{epochs}'; there are {', '.join(self._names())}"
             )
         return self._tables[epochs][task]
-
-
-def _checked(index: Any) -> int:
-    """An official index, as one of Python's numbers."""
-    whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
-    if not whole or not 0 <= index < SIZE:
-        raise ValueError(f"an official index is in 0..{SIZE - 1}; got {index!r}")
-    return int(index)

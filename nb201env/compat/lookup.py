@@ -44,6 +44,18 @@ def all_splits(
     return found, missing
 
 
+def official_index(index: Any) -> int:
+    """An official index, as one of Python's numbers.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
+    if not whole or not 0 <= index < SIZE:
+        raise ValueError(f"an official index is in 0..{SIZE - 1}; got {index!r}")
+    return int(index)
+
+
 def remap(dataset: str, metric_on_set: str) -> tuple[str, str]:
     """The official table and our split that a data set and a split name stand for."""
     if dataset == "cifar10" and metric_on_set == "valid":

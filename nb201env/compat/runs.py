@@ -63,8 +63,13 @@ class ResultsCount:
     @property
     def arch_config(self) -> dict[str, Any]:
         """The network's configuration."""
-        classes = DATASETS[self._table.dataset].classes
-        return {"channel": 16, "num_cells": 5, "arch_str": str(self._architecture), "class_num": classes}
+        own = self._table.manifest.get("skeleton", {})  # of a table that was built here
+        return {
+            "channel": own.get("width", 16),
+            "num_cells": own.get("cells", 5),
+            "arch_str": str(self._architecture),
+            "class_num": DATASETS[self._table.dataset].classes,
+        }
 
     @property
     def train_acc1es(self) -> dict[int, float]:
