@@ -112,7 +112,8 @@ def _write_all(
     written = done = 0
     chunks = [list(todo[start : start + 64]) for start in range(0, len(todo), 64)]
     count = min(workers or os.cpu_count() or 1, max(1, len(chunks)))
-    with closing(local(partial(_write_chunk, by_schedule, folder), chunks, count)) as jobs:
+    jobs: Any = local(partial(_write_chunk, by_schedule, folder), chunks, count)
+    with closing(jobs):  # at an error no further job begins
         for ended in jobs:
             written, done = written + ended.result(), done + len(ended.job)
             if progress:

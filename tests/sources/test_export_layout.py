@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nb201env import Architecture, NotRecorded, Table, open_table
+from nb201env import Architecture, NotRecorded, Table, cost, open_table
 from nb201env.arrays import FloatArray
+from nb201env.classes import canonical_classes, representatives
 from nb201env.compat import create
 from nb201env.files import AtWork, alone
 from nb201env.official import describe
@@ -131,7 +132,8 @@ def test_a_built_tables_clock_is_the_exports(tmp_path: Path) -> None:
     from nb201env.training.network import Skeleton
     from nb201env.training.recipe import PRESETS
 
-    costs = merge.live_costs(False, Skeleton())
+    rows = representatives()
+    costs = np.stack([cost.macs(rows, "cifar10"), cost.params(rows, "cifar10")], axis=1)
     shape = (len(costs), 1, 12)
     raw: dict[str, Any] = {f"{split}_correct": np.full(shape, 500, np.int32) for split in SPLITS}
     raw |= {f"{split}_loss": np.ones(shape, np.float32) for split in SPLITS}
@@ -141,7 +143,7 @@ def test_a_built_tables_clock_is_the_exports(tmp_path: Path) -> None:
         [{"torch": "2", "device": "cpu"}], len(costs),
     )  # fmt: skip
     table = write_table(
-        tmp_path / "built.safetensors", merge.manifest(facts), merge.columns(facts), merge.canonical_classes()
+        tmp_path / "built.safetensors", merge.manifest(facts), merge.columns(facts), canonical_classes()
     )
     indices = [0, 284, 6111]
     to_nats([table], tmp_path / "out", indices=indices, workers=1)
