@@ -32,7 +32,10 @@ def all_splits(
             missing[split] = str(error)
             continue
         total = metrics["all_time"]
-        per_epoch = metrics["cur_time"] if total is None else total / (metrics["iepoch"] + 1)
+        if total is not None:
+            per_epoch = total / (metrics["iepoch"] + 1)
+        else:  # where other passes over a set were not timed, this one stands for them
+            per_epoch = None if split == "train" else metrics["cur_time"]
         for key, column, number in (
             ("loss", "loss", metrics["loss"]), ("accuracy", "accuracy", metrics["accuracy"]),
             ("per-time", "seconds", per_epoch), ("all-time", "seconds", total),

@@ -43,8 +43,9 @@ def to_nats(
     An export that was stopped goes on when it is started again with the same tables.
 
     The layout holds the seconds of every epoch. Where a table holds totals after some epochs, each epoch
-    between two of them gets an equal share, so that the totals come out; passes that were not timed get
-    the mean of those that were, and NaN if none was.
+    between two of them gets an equal share, so that the totals come out; a validation pass that was timed
+    after the last epoch alone stands for all, and what was not timed at all is NaN, as is what one run of an
+    architecture lacks and others have.
 
     Args:
         tables: One table per official task and schedule (12 or 200 epochs).

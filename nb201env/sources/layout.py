@@ -71,7 +71,17 @@ def _check_columns(table: Table, splits: tuple[str, ...]) -> None:
 
 
 def _check_seconds(table: Table) -> None:
-    """That the seconds of training can be told for every epoch."""
+    """That the seconds of every epoch can be told."""
+    for column in table.columns:
+        recorded = table.recorded_epochs(column)
+        if (
+            column.endswith("_seconds")
+            and column != "train_seconds"
+            and len(recorded) not in (0, 1, table.epochs)
+        ):
+            raise NotRecorded(
+                f"{table.name} records {column} after some epochs; the NATS layout needs all or one"
+            )
     if "train_seconds" not in table.columns:
         return
     recorded = table.recorded_epochs("train_seconds")
@@ -99,33 +109,46 @@ def nats_record(index: int, tables: Mapping[str, dict[str, Table]]) -> OrderedDi
     for hp in sorted(tables):
         results = ArchResults(Architecture.from_official_index(index), tables[hp])
         if results.all_results:
-            runs = {key: _run(index, run) for key, run in results.all_results.items()}
+            runs: dict[tuple[str, int], dict[str, Any]] = {}
+            for task in results.get_dataset_names():
+                runs |= {(task, seed): fields for seed, fields in _runs(index, results.query(task)).items()}
             values[hp] = results.state_dict() | {"all_results": runs}
     return values
 
 
-def _run(index: int, run: ResultsCount) -> dict[str, Any]:
-    """The sixteen fields of one training, whole enough for ``nats_bench`` to read all that is there."""
-    fields = run.state_dict()
-    if run.epochs - 1 not in fields["train_acc1es"]:
-        raise NotRecorded(
-            f"the run of seed {run.seed} of architecture {index} on {run.name} lacks its last "
-            "train_accuracy, which the NATS layout needs"
-        )
+def _runs(index: int, runs: Mapping[int, ResultsCount]) -> dict[int, dict[str, Any]]:
+    """The sixteen fields of an architecture's trainings, such that ``nats_bench`` reads all that is there.
+
+    To answer one run it reads the same number of all the others, so what one of them lacks is NaN.
+    """
+    fields = {seed: run.state_dict() for seed, run in runs.items()}
     for accuracies, losses in (("train_acc1es", "train_losses"), ("eval_acc1es", "eval_losses")):
-        fields[losses] = dict.fromkeys(fields[accuracies], np.nan) | fields[losses]
-    if fields["eval_times"]:  # then the official code wants the seconds of every pass over every set
-        fields["eval_times"] = {
-            f"{name}@{epoch}": seconds
-            for name in run.eval_names
-            for epoch, seconds in enumerate(_passes(fields["eval_times"], name, run.epochs))
-        }
+        keys = {key: np.nan for held in fields.values() for key in held[accuracies]}
+        for held in fields.values():
+            held[losses] = keys | {key: loss for key, loss in held[losses].items() if key in keys}
+            held[accuracies] = keys | held[accuracies]
+    timed = any(held["train_times"] for held in fields.values())
+    passes = any(held["eval_times"] for held in fields.values())
+    for seed, run in runs.items():
+        held, epochs = fields[seed], range(run.epochs)
+        if epochs[-1] not in held["train_acc1es"]:
+            raise NotRecorded(
+                f"the run of seed {run.seed} of architecture {index} on {run.name} lacks its last "
+                "train_accuracy, which the NATS layout needs"
+            )
+        if timed:  # then it wants the seconds of every epoch, and of every pass over every set
+            held["train_times"] = OrderedDict.fromkeys(epochs, np.nan) | (held["train_times"] or {})
+        if passes:
+            held["eval_times"] = {
+                f"{name}@{epoch}": seconds
+                for name in run.eval_names
+                for epoch, seconds in enumerate(_passes(held["eval_times"], name, run.epochs))
+            }
     return fields
 
 
 def _passes(held: Mapping[str, float], name: str, epochs: int) -> list[float]:
-    """The seconds of the pass over a set after every epoch; the mean of the others for one not timed."""
+    """The seconds of the pass over a set after every epoch: as after the only one that was timed, or NaN."""
     times = [held.get(f"{name}@{epoch}", np.nan) for epoch in range(epochs)]
     known = [seconds for seconds in times if seconds == seconds]
-    instead = float(np.mean(known)) if 0 < len(known) < epochs else np.nan
-    return [seconds if seconds == seconds else instead for seconds in times]
+    return known * epochs if len(known) == 1 else times

@@ -254,9 +254,9 @@ def test_numbers_outside_the_space_are_refused(number: Any, official_tables: dic
 
 def test_a_limit_that_is_no_number_is_refused(official_tables: dict[str, Table]) -> None:
     nan = float("nan")
-    for limits in ((nan, None), (None, nan), (40.0, nan)):
+    for flops, params in ((nan, None), (None, nan), (40.0, nan)):
         with pytest.raises(ValueError, match="a limit is a number"):
-            create(official_tables).find_best("cifar100", "valid", *limits, hp="200")
+            create(official_tables).find_best("cifar100", "valid", flops, params, "200")
 
 
 def test_sizes_of_runs_that_disagree(tmp_path: Path) -> None:

@@ -192,6 +192,7 @@ FALLING[:, :, 5] = 1.0
         ({"train_seconds": totals([3, 12])}, {"train_seconds": {"epochs": [3, 12], "accumulates": True}}, {},
          "train_seconds of epoch 1,"),
         ({"train_seconds": FALLING}, {}, {}, "are totals, but fall"),
+        ({"valid_seconds": totals([3, 12])}, {"valid_seconds": {"epochs": [3, 12]}}, {}, "needs all or one"),
         ({}, {}, {"kind": "surrogate"}, "predicted by a surrogate"),
         ({}, {}, {"schedule": {"epochs": 50}}, "no official task and schedule"),
     ],
@@ -216,6 +217,25 @@ def test_a_run_without_its_training_is_named_and_a_lost_loss_is_nan(write: Write
     assert (info["train-accuracy"], info["valid-accuracy"]) == pytest.approx((90, 90))
     assert np.isnan([info["train-loss"], info["valid-loss"]]).all()
     assert info["test-loss"] == pytest.approx(0.9)
+
+
+def test_what_one_run_lacks_does_not_hide_the_others_numbers(write: Write, tmp_path: Path) -> None:
+    """The official code reads all runs of an architecture to answer one."""
+    two = {name: np.repeat(CURVE, 2, axis=1) for name in ("train_loss", "valid_accuracy", "valid_loss")}
+    two |= {f"test_{m}": without(np.repeat(CURVE, 2, axis=1), (PLACE, 1)) for m in ("accuracy", "loss")}
+    two["train_accuracy"] = without(np.repeat(CURVE, 2, axis=1), (PLACE, 0, 5))
+    seconds = np.broadcast_to(SECONDS, (SIZE, 2, 12))
+    two |= {"train_seconds": without(seconds, (PLACE, 1)), "valid_seconds": without(seconds, (PLACE, 0))}
+    table = write(two, seeds=[777, 888])
+    to_nats([table], tmp_path / "out", indices=[0], workers=1)
+    api = official(tmp_path / "out")
+    one, other = (api.get_more_info(0, "cifar10-valid", None, "12", seed) for seed in (777, 888))
+    assert one["test-accuracy"] == pytest.approx(90)
+    assert one["train-all-time"] == pytest.approx(SECONDS[-1])
+    assert other["valid-all-time"] == pytest.approx(SECONDS.sum())
+    assert np.isnan([other["test-accuracy"], other["train-all-time"], one["valid-all-time"]]).all()
+    early = api.get_more_info(0, "cifar10-valid", 5, "12", 888)
+    assert early["train-accuracy"] == pytest.approx(100 * CURVE[0, 0, 5])
 
 
 @pytest.mark.parametrize("index", [-1, SIZE, 2.5, True, "0"])
