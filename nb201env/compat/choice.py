@@ -11,7 +11,7 @@ from pathlib import Path
 from nb201env.container import DamagedTable
 from nb201env.official import TASKS
 from nb201env.table import Table
-from nb201env.tables import SUFFIX, embedded, embedded_file, home, open_table, own
+from nb201env.tables import SUFFIX, embedded, embedded_file, home, open_table
 
 Source = Mapping[str, Table] | Iterable[Table] | str | os.PathLike[str] | None
 """Tables, a folder of table files or one such file; None for one's own and the embedded ones."""
@@ -113,7 +113,11 @@ def _default() -> list[Table]:
 
 def _own() -> Iterator[Table]:
     """One's own tables; what cannot be opened is named and left out, so that it disturbs nothing else."""
-    for path in (home() / f"{name}{SUFFIX}" for name in own()):
+    try:
+        paths = sorted(home().glob(f"*{SUFFIX}"))
+    except (OSError, RuntimeError):  # no home, or one that cannot be read: then there are none
+        return
+    for path in paths:
         try:
             yield open_table(path)
         except (DamagedTable, OSError) as error:

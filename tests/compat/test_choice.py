@@ -155,6 +155,19 @@ def test_a_table_that_cannot_be_opened_is_named_and_left_out(home: Path) -> None
     )
 
 
+def test_the_embedded_tables_want_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    expected = "NATStopology(cifar10-valid-200, cifar100-200, ImageNet16-120-200)"
+    monkeypatch.setenv("NB201_HOME", str(tmp_path / "none"))
+    assert repr(create(None)) == expected
+    for name in ("NB201_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    assert repr(create(None)) == expected
+
+
 def test_other_trainings_and_predictions_are_passed_over(write: Write, home: Path) -> None:
     write("short", "cifar100", 12, valid_accuracy=RUNS)
     write("odd", "cifar100", 50, valid_accuracy=RUNS)
