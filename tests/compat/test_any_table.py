@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +70,24 @@ def calls(api: NATStopology, index: int, epochs: int) -> Iterator[Callable[[], A
     for dataset in TASKS:
         for iepoch in (None, 0, epochs - 1, epochs):
             for run in (False, True, 777):
-                yield lambda d=dataset, i=iepoch, r=run: api.get_more_info(index, d, i, hp, r)
-            yield lambda d=dataset, i=iepoch: api.simulate_train_eval(index, d, i, hp)
-        yield lambda d=dataset: api.get_cost_info(index, d, hp)
-        yield lambda d=dataset: [
-            (run.get_train(), run.get_times(), run.state_dict(), repr(run))
-            for run in api.query_by_index(index, d, hp).values()
-        ]
-        yield lambda d=dataset: api.get_net_config(index, d)
-        yield lambda d=dataset: api.statistics(d, hp)
+                yield partial(api.get_more_info, index, dataset, iepoch, hp, run)
+            yield partial(api.simulate_train_eval, index, dataset, iepoch, hp)
+        yield partial(api.get_cost_info, index, dataset, hp)
+        yield partial(all_of_each_run, api, index, dataset, hp)
+        yield partial(api.get_net_config, index, dataset)
+        yield partial(api.statistics, dataset, hp)
         for split in ("train", "valid", "test", "x-valid", "ori-test"):
-            yield lambda d=dataset, s=split: api.find_best(d, s, None, 0.5, hp)
-    yield lambda: api.query_info_str_by_arch(index, hp)
-    yield lambda: api.show(index)
+            yield partial(api.find_best, dataset, split, None, 0.5, hp)
+    yield partial(api.query_info_str_by_arch, index, hp)
+    yield partial(api.show, index)
+
+
+def all_of_each_run(api: NATStopology, index: int, dataset: str, hp: str) -> None:
+    for run in api.query_by_index(index, dataset, hp).values():
+        run.get_times()
+        run.state_dict()
+        repr(run)
+        run.get_train()
 
 
 @pytest.mark.parametrize("strict", [True, False])
