@@ -51,7 +51,8 @@ def made_up(rng: random.Random, path: Path, *, tidy: bool) -> Table:
         at = at[-1:] if axes < 3 and by_epoch else at
         numbers = np.random.default_rng(rng.randrange(2**32)).random((4, len(seeds), len(at))[:axes])
         specs[name] = {"epochs": at} if at else {}
-        if name == "train_seconds" and rng.random() < 0.5:
+        specs[name] |= {"unit": "s"} if name.endswith("_seconds") else {}
+        if name == "train_seconds" and at and rng.random() < 0.5:
             specs[name] |= {"accumulates": True}
         elif name == "train_seconds" and axes == 3:
             numbers = numbers.cumsum(axis=2)

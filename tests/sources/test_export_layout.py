@@ -182,7 +182,7 @@ FALLING[:, :, 5] = 1.0
         ({"valid_loss": None}, {}, {}, "does not record valid_loss"),
         ({"test_loss": None}, {}, {}, "does not record test_loss, which .* with test_accuracy"),
         ({"train_accuracy": None, "train_loss": None}, {}, {}, "record train_accuracy, train_loss"),
-        ({"test_accuracy": CURVE[:, 0, 0]}, {}, {}, "only the mean over runs of test_accuracy"),
+        ({"test_accuracy": CURVE[:, 0, 0]}, {"test_accuracy": {"epochs": [12]}}, {}, "only the mean over runs of test_accuracy"),
         ({"valid_accuracy": CURVE[:, :, :3]}, {"valid_accuracy": {"epochs": [1, 2, 3]}}, {},
          "valid_accuracy after epoch 12"),
         ({"train_loss": CURVE[:, :, :3]}, {"train_loss": {"epochs": [1, 2, 3]}}, {},
