@@ -111,14 +111,6 @@ def whole_numbers(values: npt.ArrayLike, below: int, rule: str) -> IntArray:
     raise ValueError(f"{rule}; got {quoted(wrong[0])}")
 
 
-def indices(values: npt.ArrayLike) -> IntArray:
-    """Whole numbers in 0..15,624, any shape; ValueError otherwise."""
-    given = np.asarray(values)
-    if given.dtype.kind not in "iu" or (given.size and (given.min() < 0 or given.max() >= SIZE)):
-        raise ValueError(f"the index of an architecture is in 0..{SIZE - 1}, a whole number; got {values!r}")
-    return given.astype(np.int64)
-
-
 def encode(ops: npt.ArrayLike) -> IntArray:
     """Op numbers, shape [..., 6], to lexicographic indices, shape [...]."""
     return np.asarray(op_numbers(ops) @ PLACES)

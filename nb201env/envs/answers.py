@@ -181,7 +181,15 @@ def _reward(
         return accuracy - optimum
     if limit is None:
         return accuracy
-    price = costs(table, limit.on)[:, None]
-    if limit.how == "hard":
-        return np.where(price <= limit.max, accuracy, 0.0)
-    return np.asarray(accuracy * (price / limit.max) ** limit.exponent)
+    price = costs(table, limit.on)
+    if limit.how == "hard":  # what costs nobody knows how much is not within the limit
+        return np.where((price <= limit.max)[:, None], accuracy, 0.0)
+    with np.errstate(divide="ignore"):
+        weight = (price / limit.max) ** limit.exponent
+    unknown = int((~np.isfinite(weight)).sum())
+    if unknown:
+        raise NotRecorded(
+            f"{table.name} has no {limit.on} above 0 of {unknown:,} of {SIZE:,} architectures, so their "
+            "accuracy cannot be weighted; use how='hard', under which they get 0"
+        )
+    return np.asarray(accuracy * weight[:, None])
