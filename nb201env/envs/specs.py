@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from nb201env.envs.options import Limit
 from nb201env.table import Table
+from nb201env.tables import embedded_file
 
 
 class PlainSpec:
@@ -36,7 +37,8 @@ class PlainSpec:
 def plain(value: Any) -> Any:
     """An argument of an environment as JSON can hold it.
 
-    NumPy's numbers become Python's, paths and open tables their paths; everything else stays as it is.
+    NumPy's numbers become Python's, paths texts, and an open table its path, or its name if it is embedded;
+    everything else stays as it is.
     """
     if isinstance(value, Mapping):
         return {key: plain(one) for key, one in value.items()}
@@ -47,5 +49,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Table):
-        value = value.container.path
+        is_embedded = value.container.path == embedded_file(value.name)
+        value = value.name if is_embedded else value.container.path
     return os.path.abspath(value) if isinstance(value, os.PathLike) else value
