@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from nb201env import drawing
+from nb201env.fields import quoted
 from nb201env.space import (
     EDGES,
     NUM_EDGES,
@@ -17,11 +18,11 @@ from nb201env.space import (
     OPS,
     SIZE,
     all_ops,
-    decode,
     mutate,
     neighbours,
-    official_index_of,
     official_order,
+    official_ranks,
+    whole_number,
 )
 
 
@@ -33,7 +34,7 @@ class Architecture:
         ops: Six op numbers in edge order, each in 0..4 (positions in `OPS`).
 
     Raises:
-        ValueError: If there are not six numbers, or one is not in 0..4.
+        ValueError: If there are not six, or one is no whole number in 0..4 (2.0, True and texts are none).
 
     Example:
         >>> best = Architecture.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
@@ -45,18 +46,18 @@ class Architecture:
     ops: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        ops = tuple(int(op) for op in self.ops)
-        if len(ops) != NUM_EDGES or not all(0 <= op < NUM_OPS for op in ops):
+        ops = tuple(map(whole_number, _members(self.ops) or ()))
+        if len(ops) != NUM_EDGES or not all(op is not None and 0 <= op < NUM_OPS for op in ops):
             raise ValueError(
-                f"an architecture is {NUM_EDGES} op numbers in 0..{NUM_OPS - 1}, "
-                f"one per edge {EDGES}; got {self.ops!r}"
+                f"an architecture is {NUM_EDGES} op numbers in 0..{NUM_OPS - 1}, whole ones, "
+                f"one per edge {EDGES}; got {quoted(self.ops)}"
             )
         object.__setattr__(self, "ops", ops)
 
     @classmethod
     def from_index(cls, index: int) -> Architecture:
         """The architecture with this lexicographic index (0..15,624)."""
-        return cls(tuple(decode(_checked(index, "index")).tolist()))
+        return cls(tuple(all_ops()[_checked(index, "index")].tolist()))
 
     @classmethod
     def from_official_index(cls, official_index: int) -> Architecture:
@@ -65,7 +66,11 @@ class Architecture:
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Architecture:
-        """The architecture with these six op names, in edge order."""
+        """The architecture with these six op names, in edge order.
+
+        Raises:
+            ValueError: If they are not six, or one is no op's name.
+        """
         names = tuple(names)
         for name in names:
             if name not in OPS:
@@ -100,14 +105,16 @@ class Architecture:
 
         Args:
             value: An `Architecture`, a lexicographic index, an official string, or six op numbers.
+
+        Raises:
+            ValueError: If it names none.
         """
         if isinstance(value, cls):
             return value
         if isinstance(value, str):
             return cls.parse(value)
-        if isinstance(value, int | np.integer):
-            return cls.from_index(int(value))
-        return cls(tuple(value))
+        ops = None if isinstance(value, int) else _members(value)
+        return cls.from_index(cast(int, value)) if ops is None else cls(ops)
 
     @property
     def index(self) -> int:
@@ -120,7 +127,7 @@ class Architecture:
     @property
     def official_index(self) -> int:
         """The row in the official files, 0..15,624."""
-        return int(official_index_of(self.index))
+        return int(official_ranks()[self.index])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,9 +136,10 @@ class Architecture:
 
     def replace(self, edge: int, op: int) -> Architecture:
         """This architecture with one edge's op changed."""
-        if not 0 <= edge < NUM_EDGES:
-            raise ValueError(f"an edge is a number in 0..{NUM_EDGES - 1}; got {edge}")
-        return Architecture((*self.ops[:edge], op, *self.ops[edge + 1 :]))
+        place = whole_number(edge)
+        if place is None or not 0 <= place < NUM_EDGES:
+            raise ValueError(f"an edge is a number in 0..{NUM_EDGES - 1}, a whole one; got {quoted(edge)}")
+        return Architecture((*self.ops[:place], op, *self.ops[place + 1 :]))
 
     def neighbours(self) -> list[Architecture]:
         """The 24 architectures that differ in exactly one edge, in index order per edge."""
@@ -161,15 +169,26 @@ ArchitectureLike = Architecture | int | np.integer[Any] | str | Iterable[int]
 
 def index_of(value: ArchitectureLike) -> int:
     """The lexicographic index of whatever names an architecture (see `Architecture.of`)."""
-    if isinstance(value, int) and 0 <= value < SIZE:
+    if type(value) is int and 0 <= value < SIZE:
         return value
     return Architecture.of(value).index
 
 
 def _checked(index: int, what: str) -> int:
-    if not 0 <= index < SIZE:
-        raise ValueError(f"the {what} of an architecture is in 0..{SIZE - 1}; got {index}")
-    return index
+    number = whole_number(index)
+    if number is None or not 0 <= number < SIZE:
+        raise ValueError(
+            f"the {what} of an architecture is in 0..{SIZE - 1}, a whole number; got {quoted(index)}"
+        )
+    return number
+
+
+def _members(value: Any) -> tuple[Any, ...] | None:
+    """What it consists of; None for what cannot be taken apart, such as numbers."""
+    try:
+        return tuple(value)
+    except TypeError:
+        return None
 
 
 @cache

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.architecture import Architecture
+from nb201env.architecture import Architecture, ArchitectureLike
 from nb201env.arrays import IntArray
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, OPS, POOL, SIZE, SKIP, all_ops
 
@@ -35,16 +35,16 @@ Term = tuple[Any, ...]
 Terms = tuple[Term, ...]
 
 
-def unique_string(architecture: Architecture) -> str:
+def unique_string(architecture: ArchitectureLike) -> str:
     """The official unique string: equal for architectures of one official class.
 
     A "none" edge, or one whose input is exactly "#", is "#"; a skip passes its input on; a node
     is the sorted join of its inputs (AutoDL-Projects ``CellStructure.to_unique_str(True)``).
     """
-    nodes = ["0"]
+    ops, nodes = Architecture.of(architecture).ops, ["0"]
     for node in range(1, 4):
         inputs = []
-        for (source, target), op in zip(EDGES, architecture.ops, strict=True):
+        for (source, target), op in zip(EDGES, ops, strict=True):
             if target != node:
                 continue
             if op == NONE or nodes[source] == "#":
@@ -84,7 +84,11 @@ def output_terms(ops: tuple[int, ...], linear_pooling: bool = False) -> Terms:
     """What reaches the output node, as a sorted sum of terms over the cell's input.
 
     Convolutions are named by their edge; edges that do not reach the output do not occur.
+
+    Raises:
+        ValueError: If `ops` are not six op numbers; so do all functions here that take them.
     """
+    ops = Architecture(ops).ops
     nodes: list[Terms] = [(("input",),)]
     for node in range(1, 4):
         terms: list[Term] = []

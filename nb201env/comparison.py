@@ -18,9 +18,11 @@ from nb201env.table import NotRecorded, Table, mean_over_runs
 def kendall(a: FloatArray, b: FloatArray) -> float:
     """Kendall's tau-b of two score vectors [n]: concordant minus discordant pairs, ties corrected.
 
-    NaN if one of them is constant or n < 2. Takes O(n log^2 n) time. Formula: M. Kendall, The treatment
-    of ties in ranking problems, Biometrika 1945; counting by merging: W. Knight, JASA 1966.
+    NaN if one of them is constant or holds a NaN, or n < 2. Takes O(n log^2 n) time. Formula: M. Kendall,
+    The treatment of ties in ranking problems, Biometrika 1945; counting by merging: W. Knight, JASA 1966.
     """
+    if np.isnan(a).any() or np.isnan(b).any():
+        return float("nan")  # there is no rank for what is not known
     x, y = _dense_ranks(a), _dense_ranks(b)
     pairs = len(x) * (len(x) - 1) // 2
     tied_x, tied_y = _tied_pairs(x), _tied_pairs(y)
@@ -52,8 +54,10 @@ def _inversions(values: IntArray) -> int:
 def spearman(a: FloatArray, b: FloatArray) -> float:
     """Spearman's rho of two score vectors [n]: Pearson's correlation of mean ranks.
 
-    NaN if one of them is constant.
+    NaN if one of them is constant or holds a NaN.
     """
+    if np.isnan(a).any() or np.isnan(b).any():
+        return float("nan")
     ranks = [_mean_ranks(values) - (len(values) - 1) / 2 for values in (a, b)]
     norm = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
     return float((ranks[0] * ranks[1]).sum() / norm) if norm else float("nan")
@@ -129,26 +133,48 @@ def pareto(cost: FloatArray, accuracy: FloatArray) -> IntArray:
 
 
 def final_accuracy(table: Table, split: str) -> tuple[FloatArray, int]:
-    """Mean accuracy over runs after the last recorded epoch, float64 [15625], and that epoch."""
+    """Mean accuracy over runs after the last recorded epoch, float64 [15625], and that epoch.
+
+    Raises:
+        NotRecorded: If the table has no such column, or no number in it.
+    """
     epochs = table.recorded_epochs(f"{split}_accuracy")[-1]
-    return table.accuracy(split=split, epochs=epochs, run="mean"), epochs
+    accuracy = table.accuracy(split=split, epochs=epochs, run="mean")
+    if np.isnan(accuracy).all():
+        raise NotRecorded(
+            f"{table.name} records the {split} accuracy of no architecture after {epochs} epochs"
+        )
+    return accuracy, epochs
 
 
 def costs(table: Table, name: str) -> FloatArray:
-    """A cost of every architecture: the table's own column, or the closed form; float64 [15625].
+    """A cost of every architecture; float64 [15625], NaN where it is not known.
 
-    Where a table records it for every run, it is the mean over the runs there are.
+    An architecture has one size, so a limit on it means the same on every table of a data set. On the
+    official data sets ``params`` and ``macs`` are therefore the closed form, even where a table records
+    them: official files hold sizes of some runs that belong to another network. The exception is a table
+    that describes a network of its own (``skeleton`` in its manifest, as `nb201 build` writes): its
+    column counts. What was recorded is always there as ``table.values(name)``.
+
+    Any other column counts as it was recorded; where it was for every run, the mean over those there are.
 
     Args:
         table: The table, which names the data set.
         name: "params", "macs" (counts), "latency_seconds" or another column without epochs.
 
     Raises:
-        NotRecorded: If the table has no such column and there is no closed form.
+        NotRecorded: If the table has no such column and there is no closed form, or if the column is
+            recorded by epoch.
     """
-    if name in table.columns:
-        values = table.values(name)
-        return values if values.ndim == 1 else mean_over_runs(values)
-    if name in cost.CLOSED_FORMS and table.dataset in DATASETS:
+    if name in cost.CLOSED_FORMS and table.dataset in DATASETS and "skeleton" not in table.manifest:
         return cost.CLOSED_FORMS[name](np.arange(SIZE), table.dataset).astype(np.float64)
-    raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")
+    if name not in table.columns:
+        raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")
+    if table.recorded_epochs(name):
+        whole = [column for column in table.columns if not table.recorded_epochs(column)]
+        raise NotRecorded(
+            f"{table.name} records {name!r} by epoch, so it is no cost of an architecture; "
+            f"such are {', '.join(whole) or 'none'}"
+        )
+    values = table.values(name)
+    return values if values.ndim == 1 else mean_over_runs(values)

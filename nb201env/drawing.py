@@ -1,17 +1,19 @@
 """Drawings of a cell: text, SVG for notebooks, and an RGB image; numpy only.
 
-All take six op numbers in edge order, where 5 stands for an edge that is still undecided.
+All take six op numbers in edge order, where 5 stands for an edge that is still undecided; anything else
+is a `ValueError`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nb201env.space import EDGES, OPS
+from nb201env.space import EDGES, OPS, whole_numbers
 
 LABELS = ("none", "skip", "1x1", "3x3", "pool", "?")
 COLOURS = ("#d5d9de", "#7a8794", "#2f7ed8", "#d1495b", "#3a9d6e", "#e9c46a")
@@ -23,9 +25,9 @@ _BENDS = (0, -62, 0, 100, 62, 0)
 _WIDTH, _HEIGHT = 360, 200
 
 
-def text(ops: tuple[int, ...]) -> str:
+def text(ops: Sequence[int]) -> str:
     """A table of the edges, and for each node what flows into it."""
-    names = (*OPS, "?")
+    names, ops = (*OPS, "?"), _checked(ops)
     lines = []
     for node in (1, 2, 3):
         inputs = [
@@ -52,9 +54,9 @@ class SvgParts(NamedTuple):
     tail: str
 
 
-def svg(ops: tuple[int, ...]) -> str:
+def svg(ops: Sequence[int]) -> str:
     """The cell as an SVG picture with its own fonts and colours."""
-    parts = svg_parts()
+    parts, ops = svg_parts(), _checked(ops)
     edges = (parts.edges[edge][op] for edge, op in enumerate(ops))
     labels = (parts.labels[edge][op] for edge, op in enumerate(ops))
     return "".join([parts.head, *edges, *labels, parts.tail])
@@ -93,9 +95,9 @@ def _tag(edge: int, op: int) -> str:
     )
 
 
-def image(ops: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def image(ops: Sequence[int]) -> npt.NDArray[np.uint8]:
     """The cell as an RGB image, uint8 [200, 360, 3]."""
-    canvas = np.full((_HEIGHT, _WIDTH, 3), 255, dtype=np.uint8)
+    canvas, ops = np.full((_HEIGHT, _WIDTH, 3), 255, dtype=np.uint8), _checked(ops)
     for edge, op in enumerate(ops):
         _stroke(canvas, edge, op)
     for edge, op in enumerate(ops):
@@ -106,6 +108,15 @@ def image(ops: tuple[int, ...]) -> npt.NDArray[np.uint8]:
         _disc(canvas, x, y, 13, (43, 52, 64))
         _write(canvas, ("in", "1", "2", "out")[node], x, y, (255, 255, 255))
     return canvas
+
+
+def _checked(ops: Sequence[int]) -> list[int]:
+    rule = f"a drawing is of {len(EDGES)} op numbers in 0..{len(LABELS) - 1}"
+    numbers = whole_numbers(ops, len(LABELS), rule)
+    if numbers.shape != (len(EDGES),):
+        raise ValueError(f"{rule}; got an array of shape {numbers.shape}")
+    checked: list[int] = numbers.tolist()
+    return checked
 
 
 def _curve(edge: int) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:

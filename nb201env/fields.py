@@ -156,6 +156,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
+def quoted(value: Any) -> str:
+    """A value that a caller handed over, in Python's words but on one short line, for a message."""
+    text = shown(value) if type(value) is int else " ".join(repr(value).split())
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 

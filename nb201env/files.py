@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -39,6 +39,29 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
         else:
             partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def appearing_together(folder: str | os.PathLike[str], last: Sequence[str] = ()) -> Iterator[Path]:
+    """Write several files that replace those of their names in `folder` when the block ends.
+
+    The block gets the path of a hidden folder in `folder`, and writes there. If it raises, nothing in
+    `folder` has changed. At the end every file is replaced in one step, one after the other.
+
+    Args:
+        folder: Where they appear; it must exist.
+        last: Names of files that appear after all others: those that tell of them.
+    """
+    target = Path(folder)
+    partial = target / f".{os.getpid()}-{os.urandom(4).hex()}.partial"
+    partial.mkdir()
+    try:
+        yield partial
+        names = sorted(path.name for path in partial.iterdir())
+        for name in sorted(names, key=lambda name: last.index(name) + 1 if name in last else 0):
+            os.replace(partial / name, target / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 # -- one at a time ---------------------------------------------------------------------------

@@ -38,15 +38,27 @@ def command_line() -> str:
     return shlex.join(["nb201", *sys.argv[1:]])
 
 
+def plain(text: object) -> str:
+    """A text of unknown origin as a terminal may show it: what is no letter, sign or blank is spelt out.
+
+    Escape sequences, line ends and marks that turn the direction of writing become ``\\x1b`` and the like.
+    """
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text)
+    )
+
+
 def print_error(message: object) -> None:
-    """Write one line to stderr: "error: " and the message as it is."""
-    line = str(message).replace("\n", " ")
+    """Write one line to stderr: "error: " and the message, with nothing in it that a terminal obeys."""
+    line = plain(str(message).replace("\n", " "))
     typer.echo(f"{typer.style('error:', fg='red')} {line}", err=True)
 
 
 def print_json(value: Any) -> None:
     """Write a value as JSON; numbers that are not finite become null."""
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    # What a terminal might obey is spelt out, as JSON does it.
+    typer.echo("".join(s if s.isprintable() or s == "\n" else json.dumps(s)[1:-1] for s in text))
 
 
 def _plain(value: Any) -> Any:
@@ -67,7 +79,7 @@ def print_grid(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     Nothing is folded or cut: on a narrow terminal a line runs over its edge, so that an architecture
     can be copied whole.
     """
-    rows = [[str(cell) for cell in row] for row in rows]
+    rows = [[plain(cell) for cell in row] for row in rows]
     heads = [heading.split("\n") for heading in headings]
     height = max(map(len, heads)) if any(headings) else 0
     top = [[head[line] if line < len(head) else "" for head in heads] for line in range(height)]

@@ -19,8 +19,9 @@ from nb201env.classes import representatives
 from nb201env.comparison import costs as recorded_costs
 from nb201env.comparison import final_accuracy, kendall, pareto
 from nb201env.extras import require
+from nb201env.files import appearing
 from nb201env.space import CONV3X3, EDGES, OPS, SIZE, all_ops
-from nb201env.table import NotRecorded, Table
+from nb201env.table import NotRecorded, Table, mean_over_runs
 
 INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ed"
 BLUE, ORANGE, GREEN, RED, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#6b46c1"
@@ -52,10 +53,16 @@ def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
 def landscape(
     table: Table, path: str | os.PathLike[str], *, split: str, cost_kind: str = "macs"
 ) -> dict[str, Any]:
-    """All architectures, accuracy against a cost, with the Pareto front; returns the front."""
+    """All architectures, accuracy against a cost, with the Pareto front; returns the front.
+
+    Raises:
+        NotRecorded: If the table lacks one of them, or has both of no architecture.
+    """
     accuracy, epochs = final_accuracy(table, split)
     costs, label = costs_of(table, cost_kind)
     front = pareto(costs, accuracy)
+    if not len(front):
+        raise NotRecorded(f"{table.name} has {split} accuracy and {cost_kind} of no architecture")
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 5))
     convolutions = (all_ops() == CONV3X3).sum(axis=1)
@@ -95,10 +102,18 @@ def landscape(
 
 
 def histogram(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str, Any]:
-    """How many canonical classes reach which accuracy; returns the quantiles."""
+    """How many canonical classes reach which accuracy; returns the quantiles.
+
+    Of every canonical class its first member counts, once.
+
+    Raises:
+        NotRecorded: If the table has the accuracy of none of them.
+    """
     accuracy, epochs = final_accuracy(table, split)
     held = accuracy[representatives()]
     held = held[~np.isnan(held)]
+    if not len(held):
+        raise NotRecorded(f"{table.name} has the {split} accuracy of no canonical class's first member")
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 3.6))
     axes.hist(100 * held, bins=min(60, len(np.unique(held))), color=BLUE, alpha=0.85, lw=0)
@@ -120,10 +135,11 @@ def seeds(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str
     Of every canonical class its first member counts, once.
 
     Raises:
-        NotRecorded: If the table has one seed only.
+        NotRecorded: If the table has one seed only, or means over runs.
     """
     if len(table.seeds) < 2:
-        raise NotRecorded(f"{table.name} has the seed {table.seeds[0]} only; comparing seeds needs two")
+        held = f"the seed {table.seeds[0]} only" if table.seeds else "means over runs only"
+        raise NotRecorded(f"{table.name} has {held}; comparing seeds needs two")
     epochs = table.recorded_epochs(f"{split}_accuracy")[-1]
     runs = table.runs(split=split, epochs=epochs)[representatives()]
     pairs = list(combinations(range(len(table.seeds)), 2))
@@ -188,12 +204,14 @@ def ranks(tables: Sequence[Table], path: str | os.PathLike[str], *, split: str) 
     """Ranks of all architectures in each table against those in the first.
 
     Raises:
-        ValueError: If there are fewer than two tables.
+        ValueError: If there are fewer than two tables, or of fewer than two architectures.
     """
     if len(tables) < 2:
         raise ValueError("ranks compares tables with each other; give at least two")
     scores = [final_accuracy(table, split) for table in tables]
     held = ~np.isnan(np.array([score for score, _ in scores])).any(axis=0)
+    if held.sum() < 2:
+        raise ValueError(f"the tables have {held.sum()} architectures in common; two are needed to rank them")
     # Rank 1 for the best; ties by position.
     positions = [np.argsort(np.argsort(-score[held], kind="stable")) + 1 for score, _ in scores]
     plt = _pyplot()
@@ -237,10 +255,12 @@ def curves(
         if not len(runs):
             raise NotRecorded(f"{table.name} has no run of {architecture}")
         color = _LINES[number % len(_LINES)]
-        label = f"{architecture}\n{len(runs)} runs, {runs[:, -1].mean():.2f} % at the end"
-        axes.fill_between(epochs, runs.min(axis=0), runs.max(axis=0), color=color, alpha=0.18, lw=0)
-        axes.plot(epochs, runs.mean(axis=0), color=color, lw=1.6, label=label)
-        data[str(architecture)] = (runs.mean(axis=0) / 100).tolist()
+        mean = mean_over_runs(runs.T)  # over the runs there are at each epoch
+        label = f"{architecture}\n{len(runs)} runs, {mean[-1]:.2f} % at the end"
+        low, high = np.fmin.reduce(runs, axis=0), np.fmax.reduce(runs, axis=0)
+        axes.fill_between(epochs, low, high, color=color, alpha=0.18, lw=0)
+        axes.plot(epochs, mean, color=color, lw=1.6, label=label)
+        data[str(architecture)] = (mean / 100).tolist()
     axes.set_xlabel("epochs completed")
     axes.set_ylabel(f"{split} accuracy (%)")
     _finish(axes, f"{_title(table, epochs[-1])}: mean and range over runs")
@@ -288,5 +308,7 @@ def _finish(axes: Any, title: str, *, grid: bool = True) -> None:
 
 def _save(figure: Any, path: str | os.PathLike[str], plt: Any) -> None:
     figure.tight_layout()
-    figure.savefig(path, dpi=150, facecolor="white")
+    kind = os.path.splitext(path)[1].removeprefix(".") or None
+    with appearing(path) as new:
+        figure.savefig(new, dpi=150, facecolor="white", format=kind)
     plt.close(figure)

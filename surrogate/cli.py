@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from nb201env.arrays import IntArray
 from nb201env.commands.common import ARCHITECTURE, Group, Json
 from nb201env.extras import require
+from nb201env.files import appearing
 from nb201env.output import command_line, names, print_json, resumable
 from nb201env.reading import read_architecture, read_architecture_file, read_names, read_numbers
 from nb201env.surrogate import check_extra
@@ -42,6 +44,7 @@ def fit(
         Path | None, typer.Option(help="Also write the predictions of the whole space, as a table file.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads; the results do not depend on it.")] = 1,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace files that are there.")] = False,
     json: Json = False,
 ) -> None:
     """Fit a surrogate on a part of a table and save it.
@@ -50,11 +53,16 @@ def fit(
     """
     check_extra()
     from nb201env.surrogate.model import fit_surrogate
-    from nb201env.surrogate.storage import save
+    from nb201env.surrogate.storage import check_can_be_saved, save
     from nb201env.surrogate.tables import materialise
     from nb201env.tables import open_table
 
     source = open_table(table)
+    # What could not be kept is not worth the time.
+    check_can_be_saved(encoding)
+    _check_place(out, "--out", replace)
+    if table_out is not None:
+        _check_place(table_out, "--table-out", replace)
     train = _architectures(source, split, max(epochs), size, architectures, seed)
     surrogate = fit_surrogate(
         source, train, split=split, epochs=epochs, random_state=seed, n_jobs=threads,
@@ -102,7 +110,8 @@ def predict(
         lines = ["index,architecture,accuracy,deviation"]
         rows = zip(range(SIZE), all_strings(), accuracy, deviation, strict=True)
         lines += [f"{i},{text},{mean:.6f},{spread:.6f}" for i, text, mean, spread in rows]
-        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with appearing(out) as new:
+            new.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if not json:
             typer.echo(f"{out}: {SIZE:,} predictions, accuracies as fractions")
     found = []
@@ -163,6 +172,17 @@ def evaluate(
                 f"top 10 % {number(scores['top_kendall_tau']['mean'])}"
             )
     typer.echo(f"report: {out / 'fidelity.md'}")
+
+
+def _check_place(path: Path, option: str, replace: bool) -> None:
+    """Refuse to write where something else is, or under a name that means an embedded table."""
+    from nb201env.tables import SUFFIX, embedded, home
+
+    if path.exists() and not replace:
+        raise FileExistsError(f"{path} is there already; name another {option}, or replace it with --replace")
+    with suppress(FileNotFoundError):  # no home, no names in it
+        if path.name.removesuffix(SUFFIX) in embedded() and path.resolve().parent == home().resolve():
+            raise ValueError(f"{path}: its name would mean the embedded table; name another {option}")
 
 
 def _architectures(

@@ -16,6 +16,8 @@ Every encoding takes op numbers, an integer array [n, 6] in edge order, and give
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -28,7 +30,7 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
 from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
 from nb201env.surrogate.features import all_graph_features, all_path_features
-from nb201env.tables import open_table
+from nb201env.tables import SUFFIX, open_table
 
 
 def check_ops(X: npt.ArrayLike) -> IntArray:
@@ -187,6 +189,7 @@ _SIMPLE: dict[str, Any] = {
     "cost": CostEncoding,
     "livecost": lambda: CostEncoding(live_only=True),
 }
+_TABLE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 NAMES: tuple[str, ...] = (*_SIMPLE, "transfer:TABLE:SPLIT:EPOCHS")
 
 
@@ -205,9 +208,42 @@ def _one(name: str) -> Encoding:
         return encoding
     kind, _, rest = name.partition(":")
     table, *details = rest.rsplit(":", 2)
-    if kind == "transfer" and len(details) == 2 and details[1].isdigit():
+    if kind == "transfer" and len(details) == 2 and re.fullmatch("[0-9]{1,6}", details[1]):
         return TransferEncoding(table, details[0], int(details[1]))
     raise ValueError(f"unknown encoding {name!r}; use one of {', '.join(NAMES)}, or several joined by '+'")
+
+
+_MOST_PARTS = 32
+
+
+def check_stored(name: str, tables: Mapping[str, str]) -> None:
+    """Check an encoding that a file names: it must read no other tables than those the file was fitted with.
+
+    Args:
+        name: The encoding's name, as for `make`.
+        tables: The tables, by name, with their ids. A path is no name: a file from elsewhere must
+            not say what is opened.
+
+    Raises:
+        ValueError: If a part is unknown or named twice, or a table goes by a path or has another id.
+        FileNotFoundError: If there is no table of a name.
+    """
+    parts = name.split("+")
+    if len(set(parts)) < len(parts) or len(parts) > _MOST_PARTS:
+        raise ValueError("it names a part twice, or too many")
+    for part in map(_one, parts):
+        if not isinstance(part, TransferEncoding):
+            continue
+        if not _TABLE_NAME.fullmatch(part.table) or part.table.endswith(SUFFIX):
+            raise ValueError(
+                f"it reads the table {part.table!r}, which is a path; only a name may stand there"
+            )
+        expected = tables.get(part.table)
+        if (found := part.table_id()) != expected:
+            raise ValueError(
+                f"it reads the table {part.table!r} with id {expected}, but here that table has id {found}; "
+                "get the same table, or fit again"
+            )
 
 
 def transfer_tables(name: str) -> dict[str, str]:

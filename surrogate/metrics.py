@@ -54,8 +54,12 @@ def scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float]:
 
     Returns:
         Scores by name; "mae" and "regret_of_best" are fractions, the others have no unit. Rank
-        correlations are NaN if one side is constant.
+        correlations are NaN if one side is constant; "r2" is 0 if the truth is.
+
+    Raises:
+        ValueError: If a value is missing: no score is defined then.
     """
+    _check_known(truth, predicted)
     residual = truth - predicted
     total = float(((truth - truth.mean()) ** 2).sum())
     return {
@@ -69,22 +73,32 @@ def scores(truth: FloatArray, predicted: FloatArray) -> dict[str, float]:
     } | {f"precision_at_{k}": precision_at(truth, predicted, k) for k in PRECISION_AT}
 
 
+def _check_known(*values: FloatArray) -> None:
+    if any(np.isnan(one).any() for one in values):
+        raise ValueError("scores need a number for every architecture; leave out those without")
+
+
 def calibration(truth: FloatArray, predicted: FloatArray, deviation: FloatArray) -> dict[str, float]:
     """How honest the uncertainty is.
 
     Args:
         truth: Accuracies, float64 [n].
         predicted: Predicted accuracies, float64 [n].
-        deviation: The predicted standard deviation of the error, float64 [n], positive.
+        deviation: The predicted standard deviation of the error, float64 [n], 0 or more.
 
     Returns:
         "coverage_50", …: which part of the truth lies within the central normal interval of that
         probability; "rms_z": the root mean square of error / deviation (1 is right);
-        "error_rank": Spearman's correlation of |error| and deviation.
+        "error_rank": Spearman's correlation of |error| and deviation, NaN where the deviations are all
+        equal and so tell no error from another.
+
+    Raises:
+        ValueError: If a value is missing.
     """
-    z = np.abs(truth - predicted) / deviation
-    constant = bool(np.ptp(deviation) == 0)
-    rank = 0.0 if constant else spearman(np.abs(truth - predicted), deviation)
+    _check_known(truth, predicted, deviation)
+    error = np.abs(truth - predicted)
+    z = np.divide(error, deviation, out=np.where(error > 0, np.inf, 0.0), where=deviation > 0)
+    rank = spearman(error, deviation)
     covered = {f"coverage_{level * 100:.0f}": float((z <= stats.norm.ppf((1 + level) / 2)).mean())
                for level in LEVELS}  # fmt: skip
     return covered | {"rms_z": float(np.sqrt(np.mean(z**2))), "error_rank": rank}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.arrays import FloatArray, IntArray
-from nb201env.space import SIZE, all_ops, decode
+from nb201env.space import SIZE, all_ops, decode, indices
 from nb201env.surrogate.curves import CurveRegressor
 from nb201env.surrogate.encodings import transfer_tables
 from nb201env.surrogate.metrics import scores
@@ -68,8 +68,13 @@ class Surrogate:
 
         Returns:
             Fractions, float64 [n] each.
+
+        Raises:
+            ValueError: If one is no index of an architecture, or they are not an array [n].
         """
-        return self.accuracy.predict(decode(index), return_std=True)
+        if np.ndim(checked := indices(index)) != 1 or not len(checked):
+            raise ValueError(f"index is an array [n] of lexicographic indices; got shape {checked.shape}")
+        return self.accuracy.predict(decode(checked), return_std=True)
 
     def means(self) -> FloatArray:
         """The predicted accuracy of the whole space at every epoch, float64 [15625, epochs]."""
@@ -113,11 +118,16 @@ def fit_surrogate(
 
     Raises:
         ValueError: If there are fewer than two training architectures, or one is named twice, is
-            no index or has no run.
+            no index or has no run; or the table holds means over runs only.
         NotRecorded: If the table lacks the split or an epoch.
     """
     train = _checked(architectures)
     at = tuple(sorted({epochs} if isinstance(epochs, int) else set(epochs)))
+    if table.values(f"{split}_accuracy", epochs=at[-1]).ndim == 1:
+        raise ValueError(
+            f"{table.name} holds means over runs, and a surrogate learns from runs; import single runs (with "
+            "`nb201 table import-rows`, a seed after each column's target, such as valid_accuracy@200#777)"
+        )
     runs = np.stack([table.runs(split=split, epochs=epoch) for epoch in at], axis=-1)
     means = np.stack([table.accuracy(split=split, epochs=epoch, run="mean") for epoch in at], axis=-1)
     if np.isnan(means[train]).any():

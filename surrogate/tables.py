@@ -76,7 +76,7 @@ def materialise(
     """Write a surrogate's predictions for the whole space to a table file; see `SurrogateTable`.
 
     Raises:
-        ValueError: If `runs` is below 1, or `name` does not end in "-surrogate".
+        ValueError: If `runs` is below 1, `name` does not end in "-surrogate", or a prediction is no number.
     """
     name = name or f"{surrogate.manifest['table']['name']}-surrogate"
     if not name.endswith("-surrogate"):
@@ -91,7 +91,9 @@ def materialise(
 
 def _columns(surrogate: Surrogate, runs: int, seed: int) -> tuple[dict[str, Array], dict[str, Any]]:
     epochs, accuracy = list(surrogate.epochs), f"{surrogate.split}_accuracy"
-    columns = {accuracy: _whole(surrogate.runs(runs, seed), surrogate.means())}
+    # Not every scale ends at 0 and 1, and what is stored as whole numbers must not wrap.
+    means = np.clip(_numbers(surrogate.means(), accuracy), 0.0, 1.0)
+    columns = {accuracy: _whole(surrogate.runs(runs, seed), means)}
     specs: dict[str, Any] = {
         accuracy: {
             "unit": "fraction", "epochs": epochs, "scale": SCALE, "missing": _MISSING,
@@ -99,7 +101,7 @@ def _columns(surrogate: Surrogate, runs: int, seed: int) -> tuple[dict[str, Arra
         }
     }  # fmt: skip
     for cost_name, regressor in surrogate.costs.items():
-        seconds = regressor.predict(all_ops())
+        seconds = _numbers(regressor.predict(all_ops()), cost_name)
         per_epoch = cost_name != "latency_seconds"
         if cost_name == "train_seconds":
             seconds = (seconds[:, None] * surrogate.time_shares)[:, None, :].repeat(runs, axis=1)
@@ -112,6 +114,12 @@ def _columns(surrogate: Surrogate, runs: int, seed: int) -> tuple[dict[str, Arra
         columns["params"] = cost.params(np.arange(SIZE), dataset).astype(np.int32)
         specs["params"] = {"unit": "count", "what": "trainable parameters, closed form"}
     return {name: _squeezed(column) for name, column in columns.items()}, specs
+
+
+def _numbers(values: FloatArray, what: str) -> FloatArray:
+    if not (np.abs(values) <= np.finfo(np.float32).max).all():
+        raise ValueError(f"this surrogate predicts {what} that are no numbers; fit another one")
+    return values
 
 
 def _squeezed(column: Array) -> Array:

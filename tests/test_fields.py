@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nb201env.fields import Fields, parse_json
+from nb201env.fields import Fields, parse_json, quoted
 
 
 class Wrong(ValueError):
@@ -118,3 +118,19 @@ def test_escapes_and_blanks_are_read() -> None:
 def test_bounds_in_messages_are_short() -> None:
     with pytest.raises(ValueError, match="of at least a number of more than 20 digits"):
         Fields({"a": 1}, "x").number("a", least=10**30)
+
+
+class TwoLines:
+    def __repr__(self) -> str:
+        return "one\n   two" + 100 * "!"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a\nb", r"'a\nb'"), (2.0, "2.0"), (True, "True"), (-1, "-1"), ([1, True], "[1, True]"),
+        (TwoLines(), "one two" + 72 * "!" + "…"), (10**400, "a number of more than 20 digits"),
+    ],
+)  # fmt: skip
+def test_what_a_caller_handed_over_on_one_short_line(value: Any, text: str) -> None:
+    assert quoted(value) == text

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nb201env.files import AtWork, alone, appearing, open_regular, read_limited
+from nb201env.files import AtWork, alone, appearing, appearing_together, open_regular, read_limited
 
 
 def test_it_is_there_when_the_block_ends(tmp_path: Path) -> None:
@@ -149,3 +149,42 @@ def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path) -> None:
     for path in (pipe, Path("/dev/zero"), tmp_path):
         with pytest.raises(OSError, match="not a file"):
             open_regular(path)
+
+
+# -- several files ---------------------------------------------------------------------------
+
+
+def test_files_appear_together_those_that_tell_of_them_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b").write_text("old")
+    (tmp_path / "other").write_text("stays")
+    order: list[str] = []
+    replace = os.replace
+
+    def noted(old: Path, new: Path) -> None:
+        order.append(new.name)
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", noted)
+    with appearing_together(tmp_path, last=("a", "page")) as new:
+        for name in ("page", "a", "b", "c"):
+            (new / name).write_text("new")
+        assert (tmp_path / "b").read_text() == "old"
+    assert order == ["b", "c", "a", "page"]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a": "new", "b": "new", "c": "new", "page": "new", "other": "stays",
+    }  # fmt: skip
+
+
+def test_an_error_leaves_all_old_files(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+
+    def write() -> None:
+        with appearing_together(tmp_path) as new:
+            (new / "a").write_text("new")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]

@@ -12,13 +12,19 @@ from nb201env.agents.report.data import load
 from nb201env.agents.report.write import write
 from nb201env.commands.common import Json
 from nb201env.extras import require
-from nb201env.output import print_json
+from nb201env.output import plain, print_json
 
 
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Folders with trajectories.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     replay: Annotated[bool, typer.Option("--replay", help="Replay every trajectory first.")] = False,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Path of a table that answered some of them, if it has no name; repeat for several."
+        ),
+    ] = None,
     figures: Annotated[
         bool, typer.Option("--figures/--no-figures", help="Draw figures too (needs the extra plots).")
     ] = True,
@@ -31,8 +37,9 @@ def report(
     if figures:
         require("matplotlib", "plots")
     words = ["nb201", "report", *map(str, folders), "--out", str(out)]
+    words += [word for path in table or [] for word in ("--table", path)]
     command = shlex.join(words + ["--replay"] * replay + ["--no-figures"] * (not figures))
-    bench = load(folders, check=replay)
+    bench = load(folders, check=replay, tables=table or ())
     write(bench, out, command, figures=figures)
     pages = [out / name for name in ("report.html", "report.md")]
     if json:
@@ -41,4 +48,4 @@ def report(
     for page in pages:
         typer.echo(page)
     if bench.unfinished:
-        typer.echo(f"left out, because cut short: {', '.join(bench.unfinished)}", err=True)
+        typer.echo(f"left out, because cut short: {plain(', '.join(bench.unfinished))}", err=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, Curve, SettingSummary, Summary, needed
+from nb201env.agents.report.words import in_csv
 
 Row = Sequence[object]
 
@@ -28,10 +29,13 @@ def _write(path: Path, head: str, rows: Iterable[Row]) -> Path:
 
 
 def _text(value: object) -> str:
-    """Floats with 8 significant digits, which no reordered sum reaches; nothing for what is missing."""
+    """Floats with 8 significant digits, which no reordered sum reaches; nothing for what is missing.
+
+    Texts get a quote before what a spreadsheet would compute.
+    """
     if isinstance(value, float):
         return "" if np.isnan(value) or np.isinf(value) else f"{value:.8g}"
-    return str(value)
+    return str(value) if isinstance(value, int) else in_csv(str(value))
 
 
 def _searches(summary: Summary) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from nb201env.agents.registry import AGENTS, display_name
+from nb201env.agents.report.words import named, own_command, unlike
 from nb201env.agents.searches.outcome import Landscape, Outcome, outcome
-from nb201env.agents.searches.recorder import replay
+from nb201env.agents.searches.recorder import environment_of, replay
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import SURROGATES, TABLES
+from nb201env.table import Table
 from nb201env.trajectory import BadTrajectory, read
 
 BUDGETS = ("budget_queries", "budget_seconds")
@@ -92,34 +95,47 @@ class Bench:
         return list(dict.fromkeys(e.label for setting in self.settings for e in setting.entries))
 
 
-def load(folders: Sequence[Path], *, check: bool = False) -> Bench:
+def load(
+    folders: Sequence[Path], *, check: bool = False, tables: Sequence[str | os.PathLike[str]] = ()
+) -> Bench:
     """Read all trajectories in folders and below.
 
     Args:
         folders: Where they are.
         check: Also replay every trajectory against its table.
+        tables: Names or paths of tables that may have answered them, besides those that have a name;
+            which did, the ids say.
 
     Raises:
-        ValueError: If there is none, one is damaged, was answered by a table with another id, asked
-            nothing, is there twice, or was searched with another budget than the others.
-        FileNotFoundError: If there is no such folder, or no table of that name.
+        ValueError: If there is none, one is damaged, names something else than an environment of ours,
+            asked nothing, is there twice, or was searched with another budget than the others.
+        OSError: If there is no such folder, no table of a trajectory's id, or what is named like a
+            trajectory is no file.
     """
     files = [file for folder in folders for file in _files(folder, "*.jsonl")]
     if not files:
         raise ValueError(f"no finished search (*.jsonl) in {', '.join(map(str, folders))}")
     partial = [p.relative_to(f).as_posix() for f in folders for p in _files(f, "*.jsonl*.partial")]
-    return load_files(files, unfinished=partial, check=check)
+    return load_files(files, unfinished=partial, check=check, tables=tables)
 
 
-def load_files(files: Sequence[Path], *, unfinished: Sequence[str] = (), check: bool = False) -> Bench:
+def load_files(
+    files: Sequence[Path],
+    *,
+    unfinished: Sequence[str] = (),
+    check: bool = False,
+    tables: Sequence[str | os.PathLike[str]] = (),
+) -> Bench:
     """Read these trajectories; see `load`.
 
     Args:
         files: Of finished searches.
         unfinished: Names of those that were cut short.
         check: Also replay every trajectory against its table.
+        tables: Of tables that may have answered them.
     """
-    searches = [_read(path, check) for path in files]
+    opened: dict[str, Table] = {}
+    searches = [_read(path, check, tables, opened) for path in files]
     hashes = sorted((search.header["agent"], search.seed, _sha256(search.path)) for search in searches)
     digest = hashlib.sha256("\n".join(sha for _, _, sha in hashes).encode()).hexdigest()
     return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check)
@@ -131,12 +147,21 @@ def _files(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.rglob(pattern), key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _read(path: Path, check: bool) -> Outcome:
+def _read(
+    path: Path, check: bool, tables: Sequence[str | os.PathLike[str]], opened: dict[str, Table]
+) -> Outcome:
+    """One search; tables that were opened for others are in `opened`, by id."""
     trajectory = read(path)
     if not trajectory.complete:
-        raise BadTrajectory(f"{path}: cut short; run its search again: {trajectory.header.get('command')}")
-    found = outcome(trajectory)
-    if check and (differences := replay(trajectory)):
+        raise BadTrajectory(
+            f"{path}: cut short; run its search again: {own_command(trajectory.header['command'])}"
+        )
+    environment_of(trajectory)  # raises if its environment is none of ours
+    table_id = trajectory.header["table"]["id"]
+    if table_id not in opened:
+        opened[table_id] = trajectory.table(tables)
+    found = outcome(trajectory, opened[table_id])
+    if check and (differences := replay(trajectory, opened[table_id])):
         raise BadTrajectory(f"{path}: does not replay: {differences[0]}")
     return found
 
@@ -156,13 +181,15 @@ def _settings(searches: Sequence[Outcome]) -> list[Setting]:
         groups.setdefault(_key([env["id"], kwargs, search.header["table"]["id"]]), []).append(search)
     labels = _labels(searches)
     ids = [group[0].header["env"]["id"] for group in groups.values()]
-    made = []
-    for group in groups.values():
-        first = group[0]
-        env = first.header["env"]
-        name = env["id"] if ids.count(env["id"]) == 1 else f"{env['id']} ({_differing(env['kwargs'])})"
-        landscape = first.landscape
-        made.append(Setting(name, env, _one_budget(group), landscape, tuple(_entries(group, labels))))
+    names = [
+        named(env["id"] if ids.count(env["id"]) == 1 else f"{env['id']} ({_differing(env['kwargs'])})")
+        for env in (group[0].header["env"] for group in groups.values())
+    ]
+    made = [
+        Setting(name, group[0].header["env"], _one_budget(group), group[0].landscape,
+                tuple(_entries(group, labels)))
+        for name, group in zip(unlike(names), groups.values(), strict=True)
+    ]  # fmt: skip
     return sorted(made, key=lambda setting: (_place(setting.env["id"], [*TABLES, *SURROGATES]), setting.name))
 
 
@@ -215,8 +242,8 @@ def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
         differ = [n for n in names if len({_key(settings.get(n)) for settings in by_key.values()}) > 1]
         for key, settings in by_key.items():
             shown = ", ".join(f"{n} {_key(settings.get(n))}" for n in differ)
-            labels[key] = title + (f" ({shown})" if shown else "")
-    return labels
+            labels[key] = named(title + (f" ({shown})" if shown else ""))
+    return dict(zip(labels, unlike(labels.values()), strict=True))
 
 
 def _agent_key(search: Outcome) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import Curve, Profile, SettingSummary, Summary
+from nb201env.agents.report.words import in_figure
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
 from nb201env.plots import GRID, INK, MUTED
@@ -41,7 +43,9 @@ def draw(summary: Summary, folder: Path) -> dict[str, str]:
     require("matplotlib", "plots").use("Agg")
     pyplot = require("matplotlib.pyplot", "plots")
     labels = summary.bench.labels
-    with pyplot.rc_context(_STYLE):
+    with pyplot.rc_context(_STYLE), warnings.catch_warnings():
+        # Names may hold signs that the font lacks, and be so many that they leave no room.
+        warnings.filterwarnings("ignore", "Glyph|constrained_layout not applied")
         made = {}
         for number, one in enumerate(summary.settings):
             made[f"regret-{number}"] = regret(pyplot, one, labels)
@@ -50,7 +54,7 @@ def draw(summary: Summary, folder: Path) -> dict[str, str]:
                 {agent.entry.label: agent.profile for agent in one.agents},
                 one.improvement,
                 labels,
-                f"{one.setting.name}: performance profiles",
+                f"{in_figure(one.setting.name)}: performance profiles",
                 "final regret at most (percentage points)",
             )
         if summary.overall is not None:
@@ -80,8 +84,8 @@ def regret(pyplot: Any, one: SettingSummary, labels: Sequence[str]) -> Any:
     floor = regret_floor(means)
     for agent in one.agents:
         colour = COLOURS[labels.index(agent.entry.label) % len(COLOURS)]
-        _line(left, agent.by_queries, 1, floor, colour, agent.entry.label)
-        _line(right, agent.by_seconds, 86_400, floor, colour, agent.entry.label)
+        _line(left, agent.by_queries, 1, floor, colour, in_figure(agent.entry.label))
+        _line(right, agent.by_seconds, 86_400, floor, colour, in_figure(agent.entry.label))
     if one.random is not None:
         x, y = one.random.x, 100 * one.random.mean
         left.plot(x, y, "--", color=MUTED, linewidth=1.2, label="random search, expected")
@@ -91,7 +95,7 @@ def regret(pyplot: Any, one: SettingSummary, labels: Sequence[str]) -> Any:
     for axis in (left.xaxis, right.xaxis, left.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     left.legend(loc="lower left", fontsize=8 if len(one.agents) > 5 else 10)
-    figure.suptitle(f"{one.setting.name}: mean regret and its 95 % interval", x=0.01, ha="left",
+    figure.suptitle(f"{in_figure(one.setting.name)}: mean regret and its 95 % interval", x=0.01, ha="left",
                     fontweight="bold")  # fmt: skip
     return figure
 
@@ -124,7 +128,7 @@ def _compare(
         x = 100 * profile.thresholds
         left.fill_between(x, 100 * profile.low, 100 * profile.high, color=colour, alpha=0.13, linewidth=0,
                           step="post")  # fmt: skip
-        left.step(x, 100 * profile.share, color=colour, linewidth=1.8, label=label, where="post")
+        left.step(x, 100 * profile.share, color=colour, linewidth=1.8, label=in_figure(label), where="post")
     left.set_xscale("symlog", linthresh=0.01)
     left.set(xlim=(0, None), ylim=(0, 102), xlabel=xlabel, ylabel="searches (%)")
     left.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -141,7 +145,7 @@ def _matrix(axes: Any, labels: Sequence[str], pairs: Mapping[tuple[str, str], Es
         colour = "white" if abs(value - 50) > 32 else INK
         text = "–" if np.isnan(value) else f"{value:.0f}"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    short = [label if len(label) < 24 else f"{label[:22]}…" for label in labels]
+    short = [in_figure(label if len(label) < 24 else f"{label[:22]}…") for label in labels]
     axes.set_xticks(range(len(labels)), short, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), short)
     axes.tick_params(length=0, labelsize=9)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, document
 from nb201env.agents.report.summary import Summary
 from nb201env.agents.report.tables import Grid
+from nb201env.agents.report.words import in_markdown
 
 
 def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
@@ -20,11 +22,11 @@ def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
     """
     texts = [
         "# Benchmark report",
-        f"{tables.title(summary)}. Accuracies are in per cent, regrets in percentage points (lower is "
-        "better), times are simulated GPU time.",
+        f"{in_markdown(tables.title(summary))}. Accuracies are in per cent, regrets in percentage points "
+        "(lower is better), times are simulated GPU time.",
     ]
     for section in document(summary, command):
-        texts += [f"## {section.heading}", *section.paragraphs]
+        texts += [f"## {in_markdown(section.heading)}", *map(in_markdown, section.paragraphs)]
         for part in section.parts:
             texts += _part(part, section.heading, figures)
     return "\n\n".join(texts) + "\n"
@@ -39,16 +41,22 @@ def _part(part: Part, heading: str, figures: Mapping[str, str]) -> list[str]:
         case Pair():
             return [*_part(part.figure, heading, figures), *_grid(part.grid, heading)]
         case Commands():
-            return [text for name, lines in part.settings for text in (f"### Commands: {name}", _code(lines))]
+            return [
+                text
+                for name, lines in part.settings
+                for text in (f"### Commands: {in_markdown(name)}", _code(lines))
+            ]
 
 
 def _grid(grid: Grid, heading: str) -> list[str]:
     """A table under its title, if that does not repeat the section's heading."""
     lines = [grid.columns, ["---"] * len(grid.columns), *grid.rows]
-    table = "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
-    title = f"### {grid.title}" if grid.title and grid.title != heading else ""
-    return [text for text in (title, grid.note, table) if text]
+    table = "\n".join(f"| {' | '.join(map(in_markdown, line))} |" for line in lines)
+    title = f"### {in_markdown(grid.title)}" if grid.title and grid.title != heading else ""
+    return [text for text in (title, in_markdown(grid.note), table) if text]
 
 
 def _code(lines: tuple[str, ...]) -> str:
-    return "\n".join(["```text", *lines, "```"])
+    longest = max(map(len, re.findall("`+", "\n".join(lines))), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}text", *lines, fence])

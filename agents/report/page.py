@@ -57,7 +57,8 @@ def page(summary: Summary, command: str) -> str:
         "provenance": _footer(sources),
         "style": _file("page.css"),
         "script": _file("page.js"),
-        "data": json.dumps(_data(summary), separators=(",", ":")).replace("</", "<\\/"),
+        # "<" alone may open a comment that swallows the script; JSON can do without it.
+        "data": json.dumps(_data(summary), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     }
     return re.sub(r"{{(\w+)}}", lambda match: parts[match[1]], _file("page.html"))
 
@@ -219,7 +220,7 @@ def _percent(fractions: FloatArray) -> list[float | None]:
 
 def _short(value: float) -> float | None:
     """A number with 5 significant digits, as small as JSON can hold it; None where there is none."""
-    return None if np.isnan(value) else float(f"{value:.5g}")
+    return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
 def _space_data(one: SettingSummary) -> Json:
@@ -244,7 +245,7 @@ def _costs(one: SettingSummary) -> Json:
         ("params", "parameters", "parameters", 3), ("macs", "MACs", "multiply-accumulates", 1),
     ):  # fmt: skip
         with suppress(NotRecorded):
-            counts = costs(table, kind)
+            counts = _known(costs(table, kind))
             unit, scale, word = ("M", 1e6, "millions") if counts.max() >= 1e6 else ("k", 1e3, "thousands")
             levels, codes = np.unique(counts / scale, return_inverse=True)
             values = {"levels": levels.tolist(), "codes": _packed(codes)}  # a few different ones
@@ -262,7 +263,12 @@ def _cost(name: str, label: str, unit: str, digits: int, values: Json) -> Json:
 
 
 def _times(values: FloatArray) -> Json:
-    return _packed(np.nan_to_num(values).astype("<f4"))
+    return _packed(_known(values).astype("<f4"))
+
+
+def _known(values: FloatArray) -> FloatArray:
+    """0 for what is not recorded: JSON and the chart know only numbers."""
+    return np.nan_to_num(values, posinf=0.0, neginf=0.0)
 
 
 def _packed(values: Array) -> Json:

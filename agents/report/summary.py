@@ -190,7 +190,7 @@ def _by_seconds(searches: Sequence[Outcome]) -> Curve:
     """From when every search has its first answer to when the first of them ends."""
     start = max(float(search.clock[0]) for search in searches)
     end = max(min(float(search.clock[-1]) for search in searches), start)
-    grid = np.geomspace(start, end, 160)
+    grid = np.geomspace(start, end, 160) if start > 0 else np.linspace(start, end, 160)
     grid[0], grid[-1] = start, end  # exactly: the last query may be what matters
     rows = [search.regrets[np.searchsorted(search.clock, grid, side="right") - 1] for search in searches]
     return _curve(grid, np.array(rows))
@@ -251,6 +251,8 @@ def _overall(bench: Bench) -> Overall | None:
     if not labels:
         return None
     gaps = {label: [by_label[label].finals("gap_left") for by_label in entries] for label in labels}
+    if not all(np.isfinite(gap).all() for rows in gaps.values() for gap in rows):
+        return None  # in one of them all architectures are alike: there is no regret to take a share of
     finals = {label: [by_label[label].finals() for by_label in entries] for label in labels}
     thresholds = profile_thresholds(max(float(gap.max()) for rows in gaps.values() for gap in rows))
     return Overall(

@@ -11,10 +11,11 @@ import numpy as np
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
+from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, named, own_command
 from nb201env.agents.searches.outcome import spread_text
+from nb201env.output import plain
 from nb201env.reading import format_seeds
 
-NOT_RECORDED = "not recorded"
 NONE = "–"
 
 
@@ -60,13 +61,14 @@ def budget_text(setting: Setting) -> str:
 def about(summary: SettingSummary) -> str:
     """What was searched, in a sentence or two."""
     setting, table = summary.setting, summary.setting.landscape.table
+    name = named(table.name)
     kind = table.manifest.get("kind", "measured")
     best, _ = table.optimum(split="valid", epochs=table.epochs)
     predicted = (
         "" if kind == "measured" else " Its numbers are predictions of a surrogate, not results of trainings."
     )
     return (
-        f"Budget: {budget_text(setting)} per search. Table {table.name}, id {table.id[:16]}.{predicted} "
+        f"Budget: {budget_text(setting)} per search. Table {name}, id {table.id[:16]}.{predicted} "
         f"The optimum is {100 * setting.landscape.optimum:.2f} % mean validation accuracy over runs "
         f"(official index {best.official_index})."
     )
@@ -151,14 +153,19 @@ def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]
 
 def command(entry: Entry) -> str:
     """One command for all searches of an entry, if their own commands differ in the seed alone."""
-    merged = set()
-    for search in entry.searches:
-        words = shlex.split(search.header["command"])
-        if "--seeds" not in words:
-            return NOT_RECORDED
-        words[words.index("--seeds") + 1] = format_seeds(entry.seeds)
-        merged.add(shlex.join(words))
-    return merged.pop() if len(merged) == 1 else "; ".join(s.header["command"] for s in entry.searches)
+    shown = [own_command(search.header.get("command")) for search in entry.searches]
+    if remarks := {NOT_RECORDED, NOT_SHOWN}.intersection(shown):
+        return min(remarks)
+    merged = {_for_seeds(one, format_seeds(entry.seeds)) for one in shown}
+    return merged.pop() if len(merged) == 1 else "; ".join(shown)
+
+
+def _for_seeds(command: str, seeds: str) -> str:
+    """The command with other seeds, if it names any."""
+    words = shlex.split(command)
+    if "--seeds" in words[:-1]:
+        words[words.index("--seeds") + 1] = seeds
+    return shlex.join(words)
 
 
 # -- everything ------------------------------------------------------------------------------
@@ -184,8 +191,8 @@ def sources(summary: Summary) -> Grid:
         setting, table = one.setting, one.setting.landscape.table
         searches = sum(len(entry.searches) for entry in setting.entries)
         recorded = NOT_RECORDED if setting.landscape.test is None else "recorded"
-        rows.append((setting.name, budget_text(setting), str(searches), table.name,
-                     str(table.manifest.get("kind", "measured")), recorded, table.id))  # fmt: skip
+        rows.append((setting.name, budget_text(setting), str(searches), named(table.name),
+                     named(table.manifest.get("kind", "measured")), recorded, table.id))  # fmt: skip
     return Grid(
         "",
         ("environment", "budget", "searches", "table", "kind", "test accuracy", "id (sha256)"),
@@ -198,7 +205,7 @@ def versions(summary: Summary) -> str:
     found: dict[str, set[str]] = {}
     for search in summary.bench.searches:
         for name, version in search.header["versions"].items():
-            found.setdefault(name, set()).add(version)
+            found.setdefault(named(name), set()).add(named(version))
     return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(found.items()))
 
 
@@ -212,11 +219,18 @@ def provenance(summary: Summary, command: str) -> list[str]:
         if bench.replayed
         else "The trajectories were not replayed for this report (`nb201 report --replay` does it).",
         f"The searches ran with {versions(summary)}.",
-        f"The report: `{command}`.",
+        f"The report: {_code(command)}.",
     ]
     if bench.unfinished:
-        lines.insert(1, f"Searches cut short, not part of any number: {', '.join(bench.unfinished)}.")
+        lines.insert(
+            1, f"Searches cut short, not part of any number: {', '.join(map(named, bench.unfinished))}."
+        )
     return lines
+
+
+def _code(command: str) -> str:
+    """A command as code, if it holds no mark of code itself."""
+    return plain(command) if "`" in command else f"`{plain(command)}`"
 
 
 def title(summary: Summary) -> str:

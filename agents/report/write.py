@@ -10,10 +10,11 @@ from nb201env.agents.report.figures import draw
 from nb201env.agents.report.markdown import markdown
 from nb201env.agents.report.page import page
 from nb201env.agents.report.summary import summarise
+from nb201env.files import appearing_together
 
 
 def write(bench: Bench, out: Path, command: str, *, figures: bool = True) -> None:
-    """Write a report.
+    """Write a report: all of its files or, if one cannot be written, none.
 
     Args:
         bench: The searches.
@@ -26,7 +27,8 @@ def write(bench: Bench, out: Path, command: str, *, figures: bool = True) -> Non
     """
     summary = summarise(bench)
     out.mkdir(parents=True, exist_ok=True)
-    drawn = draw(summary, out) if figures else {}
-    write_csv(summary, out)
-    (out / "report.md").write_text(markdown(summary, command, drawn), encoding="utf-8")
-    (out / "report.html").write_text(page(summary, command), encoding="utf-8")
+    with appearing_together(out, last=("report.md", "report.html")) as folder:
+        drawn = draw(summary, folder) if figures else {}
+        write_csv(summary, folder)
+        (folder / "report.md").write_text(markdown(summary, command, drawn), encoding="utf-8")
+        (folder / "report.html").write_text(page(summary, command), encoding="utf-8")

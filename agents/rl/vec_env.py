@@ -16,6 +16,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
 
 from nb201env.envs.ledger import INFO_KEYS
@@ -29,12 +30,22 @@ class NB201VecEnv(VecEnv):
         env_id: A registered id.
         num_envs: How many copies.
         **kwargs: The environment's keyword arguments.
+
+    Raises:
+        ValueError: If the id is none of this package's, or its copies do not restart as
+            stable-baselines3 wants them to.
     """
 
     def __init__(self, env_id: str, num_envs: int, **kwargs: Any) -> None:
-        env = gym.make_vec(env_id, num_envs=num_envs, autoreset_mode="SameStep", **kwargs)
-        assert isinstance(env.unwrapped, NB201VectorEnv), f"{env_id} has no native vector form"
+        env = gym.make_vec(env_id, num_envs=num_envs, **kwargs)
+        if not isinstance(env.unwrapped, NB201VectorEnv):
+            raise ValueError(
+                f"NB201VecEnv is for this package's environments; {env_id!r} is none: use "
+                "stable_baselines3.common.env_util.make_vec_env"
+            )
         self.native = env.unwrapped
+        if self.native.autoreset_mode != AutoresetMode.SAME_STEP:
+            raise ValueError("stable-baselines3 wants autoreset_mode='SameStep', the default: leave it out")
         self.native.render_mode = None
         super().__init__(num_envs, env.single_observation_space, env.single_action_space)
         self._actions: Any = None

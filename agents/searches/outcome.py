@@ -136,8 +136,12 @@ class Outcome:
 
     @property
     def gap_left(self) -> float:
-        """The final regret as a share of the median architecture's: comparable between tables."""
-        return self.regret / (self.landscape.optimum - float(np.nanmedian(self.landscape.valid)))
+        """The final regret as a share of the median architecture's: comparable between tables.
+
+        NaN where half of the architectures reach the optimum.
+        """
+        median = self.landscape.optimum - float(np.nanmedian(self.landscape.valid))
+        return self.regret / median if median > 0 else float("nan")
 
 
 def outcome(trajectory: Trajectory, table: Table | None = None) -> Outcome:

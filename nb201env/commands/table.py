@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,12 @@ import typer
 
 from nb201env import comparison
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
 from nb201env.extras import require
 from nb201env.output import names, percent, print_grid, print_json, progress_bar, resumable, summary
 from nb201env.reading import check_name, read_architecture, read_architectures, read_run
-from nb201env.table import Table, ranges, verify_file
+from nb201env.table import NotRecorded, Table, ranges, verify_file
 from nb201env.tables import SUFFIX, embedded, find, home, home_text, open_table, own_tables
 
 app = Group("List, inspect, import, export, verify, query, compare and plot tables.")
@@ -177,18 +179,22 @@ def export(
 ) -> None:
     """Export one table as CSV or Parquet, or any number of them as a folder that nats_bench opens.
 
+    Such a folder has its meta file only when it is whole; an export that was stopped goes on when the same
+    command is run again.
+
     Example: nb201 table export cifar100-200 --out cifar100-200.csv
     """
     from nb201env.sources.export import to_csv, to_nats, to_parquet
 
     opened = [open_table(name) for name in tables]
-    if out.suffix in (".csv", ".parquet"):
+    ending = out.suffix.lower()
+    if ending in (".csv", ".parquet"):
         if len(opened) > 1:
             raise ValueError(f"{out.name} holds one table; name one, or a folder for the NATS layout")
-        (to_csv if out.suffix == ".csv" else to_parquet)(opened[0], out)
+        (to_csv if ending == ".csv" else to_parquet)(opened[0], out)
         count = 1
     else:
-        with progress_bar("exporting") as progress:
+        with resumable(), progress_bar("exporting") as progress:
             count = to_nats(opened, out, workers=jobs, progress=progress)
     if json:
         print_json({"out": str(out), "written": count})
@@ -254,14 +260,20 @@ def best(
     """
     opened = open_table(table)
     accuracy = opened.accuracy(split=split, epochs=epochs, run="mean")
-    sizes = {kind: comparison.costs(opened, kind) / 1e6 for kind in ("params", "macs")}
+    sizes: dict[str, FloatArray] = {}
     for kind, limit in (("params", max_params), ("macs", max_macs)):
-        if limit is not None:
-            accuracy = np.where(sizes[kind] <= limit, accuracy, np.nan)
+        if limit is None:  # then a table that knows no sizes is fine
+            with suppress(NotRecorded):
+                sizes[kind] = comparison.costs(opened, kind) / 1e6
+            continue
+        if not 0 < limit < np.inf:
+            raise ValueError(f"--max-{kind} is a number of millions above 0; got {limit}")
+        sizes[kind] = comparison.costs(opened, kind) / 1e6
+        accuracy = np.where(sizes[kind] <= limit, accuracy, np.nan)
     order = np.argsort(np.where(np.isnan(accuracy), np.inf, -accuracy), kind="stable")[:top].tolist()
     found = [
         names(Architecture.from_index(index)) | {"accuracy": accuracy[index]}
-        | {f"{kind}_millions": sizes[kind][index] for kind in sizes}
+        | {f"{kind}_millions": sizes[kind][index] if kind in sizes else None for kind in ("params", "macs")}
         for index in order if not np.isnan(accuracy[index])
     ]  # fmt: skip
     if json:
@@ -270,11 +282,16 @@ def best(
         )
         return
     rows = [
-        [percent(f["accuracy"]), f["official_index"], f"{f['params_millions']:.3f}",
-         f"{f['macs_millions']:.1f}", f["architecture"]]
+        [percent(f["accuracy"]), f["official_index"], _millions(f["params_millions"], 3),
+         _millions(f["macs_millions"], 1), f["architecture"]]
         for f in found
     ]  # fmt: skip
     print_grid([f"{split} %", "official index", "params M", "MACs M", "architecture"], rows)
+
+
+def _millions(number: float | None, digits: int) -> str:
+    """A size as people read it; "-" where the table knows none."""
+    return "-" if number is None or np.isnan(number) else f"{number:.{digits}f}"
 
 
 @app.command()
@@ -294,7 +311,8 @@ def compare(
     Example: nb201 table compare cifar10-valid-200 cifar100-200 --split valid --epochs 200
     """
     one, two = open_table(a), open_table(b)
-    split_b, epochs_b = split_b or split, epochs_b or epochs
+    split_b = split if split_b is None else split_b
+    epochs_b = epochs if epochs_b is None else epochs_b
     found = comparison.compare(one.accuracy(split=split, epochs=epochs, run="mean"),
                                two.accuracy(split=split_b, epochs=epochs_b, run="mean"))  # fmt: skip
     if json:

@@ -11,33 +11,31 @@ mistaken raise `Trap` with an explanation; ``strict=False`` reproduces the offic
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-
-from nb201env.compat.api import NASBench201API, NATStopology
-from nb201env.compat.results import ArchResults, ResultsCount
+from nb201env.compat.api import NATStopology
+from nb201env.compat.choice import Source
+from nb201env.compat.older import NASBench201API
+from nb201env.compat.results import ArchResults
+from nb201env.compat.runs import ResultsCount
 from nb201env.compat.traps import Info, Trap
-from nb201env.table import Table
-from nb201env.tables import SUFFIX, embedded, embedded_file, home, open_table
-
-Tables = Mapping[str, Table] | Iterable[Table] | str | os.PathLike[str] | None
 
 
 def create(
-    file_path_or_dict: Tables = None,
+    file_path_or_dict: Source = None,
     search_space: str = "tss",
     fast_mode: bool = False,
-    verbose: bool = False,
+    verbose: bool = True,
     *,
     strict: bool = True,
     seed: int | None = None,
 ) -> NATStopology:
     """What ``nats_bench.create`` returns, backed by our tables.
 
+    With None, every official task and schedule is answered from one's own table in ``NB201_HOME`` if that
+    records the accuracies that the embedded one records of single runs, and from the embedded one
+    otherwise: a table of means never hides one with runs.
+
     Args:
-        file_path_or_dict: Tables (a mapping or a list), or a folder of table files; None for
-            those in ``NB201_HOME``, and the embedded ones where it has none.
+        file_path_or_dict: Tables (a mapping or a list), a table file or a folder of such; None as above.
         search_space: "tss" or "topology"; the size space ("sss") is not covered.
         fast_mode: Accepted and ignored: tables always open in milliseconds.
         verbose: Accepted and ignored.
@@ -45,42 +43,14 @@ def create(
         seed: Draw runs with an own generator; None for Python's global one, as the official API does.
 
     Raises:
-        ValueError: For another search space, or if there are no official tables.
+        ValueError: For another search space or official files, or if there are no official tables, or
+            two of one task and schedule.
+        FileNotFoundError: If there is no such file or folder.
     """
     if search_space not in ("tss", "topology"):
-        raise ValueError(f"only the topology space ('tss') is covered; got {search_space!r}")
-    return NATStopology(_tables(file_path_or_dict), strict=strict, seed=seed, verbose=verbose)
-
-
-def _tables(tables: Tables) -> dict[str, Table]:
-    if isinstance(tables, Mapping):
-        return dict(tables)
-    if tables is None:
-        own = _open(home())
-        held = {(table.manifest["task"].get("name"), table.epochs) for table in own.values()}
-        rest = _measured({name: open_table(embedded_file(name)) for name in embedded()})
-        return own | {
-            name: table
-            for name, table in rest.items()
-            if (table.manifest["task"].get("name"), table.epochs) not in held
-        }
-    if isinstance(tables, str | os.PathLike):
-        folder = Path(tables)
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"no folder {str(folder)!r} of table files; import the official files first"
-            )
-        return _open(folder)
-    return {table.name: table for table in tables}
-
-
-def _open(folder: Path) -> dict[str, Table]:
-    return _measured({path.stem: open_table(path) for path in sorted(folder.glob(f"*{SUFFIX}"))})
-
-
-def _measured(tables: dict[str, Table]) -> dict[str, Table]:
-    """Without the tables that a surrogate predicted: the official API answers measured numbers."""
-    return {name: table for name, table in tables.items() if table.manifest.get("kind") != "surrogate"}
+        size = "; the size space of NATS-Bench is in no table" if search_space in ("sss", "size") else ""
+        raise ValueError(f"the search space is 'tss', the topology space{size}; got {search_space!r}")
+    return NATStopology(file_path_or_dict, fast_mode, verbose, strict=strict, seed=seed)
 
 
 __all__ = ["ArchResults", "Info", "NASBench201API", "NATStopology", "ResultsCount", "Trap", "create"]

@@ -1,10 +1,11 @@
-"""The methods of ``nats_bench`` 1.8 (and ``nas_201_api`` 2.1) over our tables."""
+"""The methods of ``nats_bench`` 1.8 over our tables."""
 
 from __future__ import annotations
 
 import random
+import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,21 @@ from nb201env.architecture import Architecture, official_strings
 from nb201env.arrays import FloatArray
 from nb201env.classes import unique_string
 from nb201env.compat import traps
-from nb201env.compat.lookup import all_splits, known, mean_of_held, millions, remap, runs_held
-from nb201env.compat.results import ArchResults, ResultsCount, percent
+from nb201env.compat.choice import Source, by_schedule, tables_of
+from nb201env.compat.lookup import (
+    all_splits,
+    any_held,
+    mean_of_held,
+    millions,
+    official_index,
+    remap,
+    runs_held,
+)
+from nb201env.compat.results import ArchResults, Infos
+from nb201env.compat.runs import ResultsCount, percent
 from nb201env.compat.text import describe
 from nb201env.compat.traps import UNSET, Info, Trap, Unset
-from nb201env.official import DATASETS, SCHEDULES, TASKS
+from nb201env.official import DATASETS, SCHEDULES
 from nb201env.space import EDGES, OPS, SIZE, official_order
 from nb201env.table import NotRecorded, Table
 
@@ -35,11 +46,21 @@ class NATStopology:
     number, an unknown architecture's index), strict mode raises `Trap`; with ``strict=False`` the
     official behaviour is reproduced.
 
+    ``strict=False`` never makes up a number that is not in the tables, but makes do with less: where
+    no validation pass was timed the clock counts the training alone, and where there are tables of one
+    schedule only, calls that say another are answered from it, with a warning.
+
     Args:
-        tables: The tables to answer from; one per task and schedule.
+        file_path_or_dict: The tables to answer from, one per task and schedule: a mapping, a list, or a
+            folder of table files; None for one's own in ``NB201_HOME`` and the embedded ones.
+        fast_mode: Accepted and ignored: tables always open in milliseconds.
+        verbose: Accepted and ignored.
         strict: Raise instead of guessing.
         seed: Draw runs with an own generator; None for Python's global one, as the official API does.
-        verbose: Accepted and ignored.
+
+    Raises:
+        ValueError: If there are no official tables, or two of one task and schedule.
+        FileNotFoundError: If there is no such file or folder.
     """
 
     search_space_name = "topology"
@@ -47,35 +68,24 @@ class NATStopology:
     full_epochs_in_paper = 200
     is_topology, is_size = True, False
     fast_mode, archive_dir, filename = False, None, None
+    _joint = " & "
 
     def __init__(
         self,
-        tables: Mapping[str, Table],
+        file_path_or_dict: Source = None,
+        fast_mode: bool = False,
+        verbose: bool = True,
         *,
         strict: bool = True,
         seed: int | None = None,
-        verbose: bool = False,
     ) -> None:
         self.strict, self.verbose = strict, verbose
         self.meta_archs = official_strings()
         self.archstr2index = {text: index for index, text in enumerate(self.meta_archs)}
         self._rng = None if seed is None else random.Random(seed)
         self._used_time = 0.0
-        self._tables: dict[int, dict[str, Table]] = {}
-        for table in tables.values():
-            if table.manifest.get("kind") == "surrogate":
-                raise ValueError(
-                    f"{table.name} was predicted by a surrogate; give tables of measured numbers"
-                )
-            name = str(table.manifest["task"].get("name"))
-            if name in TASKS and table.epochs in (12, 200):
-                if name in self._tables.setdefault(table.epochs, {}):
-                    raise ValueError(f"two tables of {name} with {table.epochs} epochs; give one of them")
-                self._tables[table.epochs][name] = table
-        for epochs, held in self._tables.items():
-            self._tables[epochs] = {name: held[name] for name in TASKS if name in held}
-        if not self._tables:
-            raise ValueError("none of the tables is of an official task and schedule")
+        self._warned = False
+        self._tables = by_schedule(tables_of(file_path_or_dict))
 
     # -- architectures -----------------------------------------------------------------------
 
@@ -90,9 +100,7 @@ class NATStopology:
 
     def arch(self, index: int) -> str:
         """The architecture string of an official index."""
-        if not 0 <= index < SIZE:
-            raise ValueError(f"an official index is in 0..{SIZE - 1}; got {index}")
-        return self.meta_archs[index]
+        return self.meta_archs[official_index(index)]
 
     def random(self) -> int:
         """A random official index."""
@@ -103,9 +111,7 @@ class NATStopology:
         if isinstance(arch, Architecture):
             return arch.official_index
         if isinstance(arch, int | np.integer):
-            if not 0 <= arch < SIZE:
-                raise ValueError(f"an official index is in 0..{SIZE - 1}; got {arch}")
-            return int(arch)
+            return official_index(arch)
         text = arch.tostr() if hasattr(arch, "tostr") else arch
         index = self.archstr2index.get(text, -1) if isinstance(text, str) else -1
         if index < 0 and self.strict:
@@ -138,13 +144,15 @@ class NATStopology:
         return [str(epochs) for epochs in sorted(self._tables)]
 
     @property
-    def evaluated_indexes(self) -> set[int]:
-        """The official indices of architectures with results."""
-        held = np.zeros(SIZE, dtype=bool)
-        for tables in self._tables.values():
-            for table in tables.values():
-                held |= runs_held(table).any(axis=1)
+    def evaluated_indexes(self) -> Collection[int]:
+        """The official indices of architectures with results; a set."""
+        held = np.any([any_held(table) for table in self._every()], axis=0)
         return set(np.flatnonzero(held[official_order()]).tolist())
+
+    @property
+    def arch2infos_dict(self) -> Infos:
+        """Official index to schedule to `ArchResults`, of architectures with results."""
+        return Infos(sorted(self.evaluated_indexes), self._tables, self._rng)
 
     @property
     def used_time(self) -> float:
@@ -156,7 +164,7 @@ class NATStopology:
         self._used_time = 0.0
 
     def statistics(self, dataset: str, hp: str | int) -> dict[int, int]:
-        """How many architectures have how many runs."""
+        """How many architectures have how many runs; means over runs are none."""
         table = self._table(dataset, self._schedule(hp, "statistics"))
         runs = runs_held(table).sum(axis=1)
         return dict(Counter(runs[official_order()[sorted(self.evaluated_indexes)]].tolist()))
@@ -166,12 +174,9 @@ class NATStopology:
     def query_meta_info_by_index(self, arch_index: int, hp: Hp = UNSET) -> ArchResults:
         """All trainings of an architecture with one schedule."""
         epochs = self._schedule(hp, "query_meta_info_by_index")
-        results = ArchResults(
-            Architecture.from_official_index(self.query_index_by_arch(arch_index)),
-            self._tables[epochs],
-            self._rng,
-        )
-        if not results.all_results:
+        architecture = Architecture.from_official_index(self.query_index_by_arch(arch_index))
+        results = ArchResults(architecture, self._tables[epochs], self._rng)
+        if not results.dataset_seed:
             raise NotRecorded(f"the tables hold no run of architecture {arch_index} with hp='{epochs}'")
         return results
 
@@ -197,9 +202,9 @@ class NATStopology:
                 raise Trap(traps.NO_RUN.format(method="get_more_info"))
             is_random = True
         results = self.query_meta_info_by_index(index, self._schedule(hp, "get_more_info"))
-        seeds = results.get_dataset_seeds(dataset)
+        results.get_dataset_seeds(dataset)
         if is_random is True:
-            is_random = (random if self._rng is None else self._rng).choice(seeds)
+            is_random = results.draw(dataset)
         found, missing = all_splits(results, dataset, iepoch, is_random)
         if dataset in ("cifar10", "cifar10-valid"):
             found["comment"] = f"trained on {dataset}"
@@ -222,32 +227,45 @@ class NATStopology:
         """Train and validate on the simulated clock.
 
         Returns:
-            Validation accuracy (per cent) of a drawn run, latency, seconds of this training and
-            validation, seconds on the clock.
+            Validation accuracy (per cent) of a drawn run, latency (None if not recorded), seconds of this
+            training and validation, seconds on the clock.
+
+        Raises:
+            NotRecorded: If the tables lack the accuracy or the seconds. In strict mode also if they lack
+                the seconds of the validation pass alone, which otherwise are not counted.
         """
         epochs = self._schedule(hp, "simulate_train_eval")
         if dataset not in DATASETS:
             raise ValueError(f"dataset must be one of {', '.join(DATASETS)}; got {dataset!r}")
         index = self.query_index_by_arch(arch)
         key = "cifar10-valid" if dataset == "cifar10" else dataset
-        info = self.get_more_info(index, key, iepoch, epochs, True)
-        last = info
-        if "valid-accuracy" not in info:
+        info = last = self.get_more_info(index, key, iepoch, epochs, True)
+        measured = "valid-accuracy"
+        if measured not in info and "valtest-accuracy" in info:
             if self.strict:
                 recorded = self._table(key, epochs).recorded_epochs("valid_accuracy")
-                when = f"iepoch={recorded[-1] - 1}" if recorded else "never"
-                raise Trap(
-                    traps.VALTEST.format(dataset=dataset, iepoch=iepoch, hp=f"'{epochs}'", recorded=when)
-                )
-            last = self.get_more_info(index, key, None, epochs, True)
-        accuracy = info["valid-accuracy"] if "valid-accuracy" in info else info["valtest-accuracy"]
-        seconds = known(info, "train-all-time") + known(last, "valid-per-time")
-        # One network, so one latency, whichever part of CIFAR-10 it was trained on.
-        measured_on = dataset if dataset in self._tables[epochs] else key
-        latency = self.get_latency(index, measured_on, epochs)
+                raise Trap(traps.VALTEST.format(dataset=dataset, iepoch=iepoch, hp=f"'{epochs}'",
+                                                recorded=f"iepoch={recorded[-1] - 1}"))  # fmt: skip
+            measured, last = "valtest-accuracy", self.get_more_info(index, key, None, epochs, True)
+        accuracy, seconds = info[measured], info["train-all-time"]
+        if "valid-per-time" in last:
+            seconds += last["valid-per-time"]
+        elif self.strict:
+            raise NotRecorded(traps.NO_PASS.format(table=self._table(key, epochs).name))
+        latency = self._latency(index, (dataset, key), epochs)
         if account_time:
             self._used_time += seconds
         return accuracy, latency, seconds, self._used_time
+
+    def _latency(self, index: int, datasets: Iterable[str], epochs: int) -> float | None:
+        """The latency on the first of these data sets where it was recorded.
+
+        One network, so one latency, whichever part of CIFAR-10 it was trained on.
+        """
+        results = self.query_meta_info_by_index(index, epochs)
+        held = [name for name in datasets if name in results.get_dataset_names()]
+        found = (results.get_compute_costs(name)["latency"] for name in held)
+        return next((latency for latency in found if latency is not None), None)
 
     def find_best(
         self,
@@ -258,7 +276,12 @@ class NATStopology:
         hp: Hp = UNSET,
         enforce_all: bool | None = None,
     ) -> tuple[int, float]:
-        """The official index with the highest mean accuracy within the limits (millions), and that."""
+        """The official index with the highest mean accuracy within the limits (millions), and that.
+
+        -1 and NaN if there is none within them.
+        """
+        if any(limit is not None and limit != limit for limit in (flop_max, param_max)):
+            raise ValueError("a limit is a number of millions or None; got nan")
         epochs = self._schedule(hp, "find_best")
         task, split = remap(dataset, metric_on_set)
         table = self._table(task, epochs)
@@ -279,7 +302,7 @@ class NATStopology:
         architecture = Architecture.from_official_index(self.query_index_by_arch(index))
         for tables in self._tables.values():
             if dataset in tables:
-                return ResultsCount(tables[dataset], architecture, tables[dataset].seeds[0]).get_config(None)
+                return ResultsCount(tables[dataset], architecture, None).get_config(None)
         raise NotRecorded(f"no table of {dataset!r}; there are {', '.join(self._names())}")
 
     def get_net_param(self, index: Any, dataset: str, seed: int | None, hp: Hp = UNSET) -> Any:
@@ -299,21 +322,29 @@ class NATStopology:
         """The numbers of an architecture as a few lines of text."""
         index = self.query_index_by_arch(arch)
         results = self.query_meta_info_by_index(index, self._schedule(hp, "query_info_str_by_arch"))
-        return "\n".join(describe(results, f"arch-index={index}"))
+        return "\n".join(describe(results, f"arch-index={index}", joint=self._joint))
 
-    query_by_arch = query_info_str_by_arch
+    def query_by_arch(self, arch: Any, hp: Hp = UNSET) -> str:
+        """The same, under its oldest name."""
+        return self.query_info_str_by_arch(arch, hp)
 
     def show(self, index: int = -1) -> None:
         """Print the numbers of an architecture, or of all (index -1)."""
-        held = sorted(self.evaluated_indexes)
-        for number in held if index < 0 else [self.query_index_by_arch(index)]:
-            if number not in held:
+        infos = self.arch2infos_dict
+        for number in infos if index == -1 else [self.query_index_by_arch(index)]:
+            if number not in infos:
                 print(f"The tables hold no run of architecture {number}.")
                 continue
             print(f"{number:06d} {self.arch(number)}")
-            for epochs in sorted(self._tables):
-                print(f"{epochs:03d} epochs")
-                print("\n".join(describe(self.query_meta_info_by_index(number, epochs))))
+            for hp, results in infos[number].items():
+                print(f"{int(hp):03d} epochs")
+                print("\n".join(describe(results, joint=self._joint)))
+
+    def reset_fast_mode(self, fast_mode: bool) -> None:
+        """Nothing to set: tables are always open."""
+
+    def reset_archive_dir(self, archive_dir: str | None) -> None:
+        """Nothing to set: the tables are open."""
 
     def reload(self, archive_root: str | None = None, index: int | None = None) -> None:
         """Nothing to reload: the tables are open, and hold no weights."""
@@ -326,8 +357,11 @@ class NATStopology:
 
     # -- inside ------------------------------------------------------------------------------
 
+    def _every(self) -> list[Table]:
+        return [table for tables in self._tables.values() for table in tables.values()]
+
     def _names(self) -> list[str]:
-        return [table.name for tables in self._tables.values() for table in tables.values()]
+        return [table.name for table in self._every()]
 
     def _schedule(self, hp: Hp, method: str) -> int:
         if isinstance(hp, Unset):
@@ -335,9 +369,15 @@ class NATStopology:
                 raise Trap(traps.NO_SCHEDULE.format(method=method))
             hp = "12"
         epochs = SCHEDULES.get(str(hp))
-        if epochs not in self._tables:
+        if epochs in self._tables:
+            return epochs
+        if epochs is None or self.strict or len(self._tables) > 1:
             raise NotRecorded(f"no table of hp={hp!r}; there are {', '.join(self._names())}")
-        return epochs
+        (only,) = self._tables
+        if not self._warned:
+            self._warned = True
+            warnings.warn(traps.OTHER_SCHEDULE.format(asked=epochs, only=only), stacklevel=3)
+        return only
 
     def _table(self, task: str, epochs: int) -> Table:
         if task not in self._tables[epochs]:
@@ -345,18 +385,3 @@ class NATStopology:
                 f"no table of {task!r} with hp='{epochs}'; there are {', '.join(self._names())}"
             )
         return self._tables[epochs][task]
-
-
-class NASBench201API(NATStopology):
-    """The same with the argument names of ``nas_201_api`` 2.1."""
-
-    def find_best(  # type: ignore[override]
-        self,
-        dataset: str,
-        metric_on_set: str,
-        FLOP_max: float | None = None,
-        Param_max: float | None = None,
-        hp: Hp = UNSET,
-    ) -> tuple[int, float]:
-        """See `NATStopology.find_best`."""
-        return super().find_best(dataset, metric_on_set, FLOP_max, Param_max, hp)

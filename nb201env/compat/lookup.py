@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from nb201env import comparison
 from nb201env.arrays import BoolArray, FloatArray
 from nb201env.compat.results import ArchResults
-from nb201env.compat.traps import Info
+from nb201env.cost import CLOSED_FORMS
 from nb201env.official import TASKS
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Table
@@ -28,30 +28,35 @@ def all_splits(
             continue
         try:
             metrics = results.get_metrics(dataset, sets[split], iepoch, run)
-        except NotRecorded as error:
+        except NotRecorded as error:  # then the official API leaves out the split's seconds, too
             missing[split] = str(error)
             continue
-        if metrics["loss"] is None:
-            missing[f"{split}-loss"] = f"the table of {dataset!r} does not record it"
-        else:
-            found[f"{split}-loss"] = metrics["loss"]
-        epochs = metrics["iepoch"] + 1
         total = metrics["all_time"]
-        found[f"{split}-accuracy"] = metrics["accuracy"]
-        found[f"{split}-per-time"] = None if total is None else total / epochs
-        found[f"{split}-all-time"] = total
+        if total is not None:
+            per_epoch = total / (metrics["iepoch"] + 1)
+        else:  # where other passes over a set were not timed, this one stands for them
+            per_epoch = None if split == "train" else metrics["cur_time"]
+        for key, column, number in (
+            ("loss", "loss", metrics["loss"]), ("accuracy", "accuracy", metrics["accuracy"]),
+            ("per-time", "seconds", per_epoch), ("all-time", "seconds", total),
+        ):  # fmt: skip
+            if number is None:
+                missing[f"{split}-{key}"] = results.why_not(dataset, f"{split}_{column}", iepoch, run)
+            else:
+                found[f"{split}-{key}"] = number
     return found, missing
 
 
-def known(info: Info, key: str) -> float:
-    """A number that the clock needs.
+def official_index(index: Any) -> int:
+    """An official index, as one of Python's numbers.
 
     Raises:
-        NotRecorded: If it was not recorded.
+        ValueError: If it is none.
     """
-    if info[key] is None:
-        raise NotRecorded(f"{key!r} was not recorded in this table, so the clock cannot be kept")
-    return float(info[key])
+    whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
+    if not whole or not 0 <= index < SIZE:
+        raise ValueError(f"an official index is in 0..{SIZE - 1}; got {index!r}")
+    return int(index)
 
 
 def remap(dataset: str, metric_on_set: str) -> tuple[str, str]:
@@ -79,18 +84,38 @@ def mean_of_held(runs: FloatArray) -> FloatArray:
 def millions(table: Table, column: str) -> FloatArray:
     """Parameters or multiply-accumulates in millions, by lexicographic index; float64 [15625].
 
-    Where an architecture's runs disagree, the run of seed 888 counts, as officially.
+    What the table records, as officially: where an architecture's runs disagree the run of seed 888
+    counts. The closed form, which equals it, stands in where that is missing.
     """
-    if column not in table.columns or table.values(column).ndim == 1:
-        return comparison.costs(table, column) / 1e6
+    closed = CLOSED_FORMS[column](np.arange(SIZE), table.dataset) / 1e6
+    if column not in table.columns:
+        return closed
     values = table.values(column) / 1e6
-    agree = np.fmax.reduce(values, axis=1) - np.fmin.reduce(values, axis=1) < 1e-5
-    right = values[:, table.seeds.index(888)] if 888 in table.seeds else mean_of_held(values)
-    return np.where(agree, mean_of_held(values), right)
+    if values.ndim == 2:
+        agree = np.fmax.reduce(values, axis=1) - np.fmin.reduce(values, axis=1) < 1e-5
+        right = values[:, table.seeds.index(888)] if 888 in table.seeds else np.nan
+        values = np.where(agree, mean_of_held(values), right)
+    return np.where(np.isnan(values), closed, values)
 
 
 def runs_held(table: Table) -> BoolArray:
-    """Which runs there are, by lexicographic index: bool [15625, runs], or [15625, 1] for means."""
-    column = next(name for name in table.columns if name.endswith("_accuracy"))
-    values = table.values(column, epochs=table.recorded_epochs(column)[-1])
-    return np.asarray(~np.isnan(values.reshape(SIZE, -1)))
+    """Which runs have an accuracy, by lexicographic index: bool [15625, runs], of means [15625, 0]."""
+    held = np.zeros((SIZE, len(table.seeds)), dtype=bool)
+    for values in _accuracies(table):
+        if values.ndim == 2:
+            held |= ~np.isnan(values)
+    return held
+
+
+def any_held(table: Table) -> BoolArray:
+    """Which architectures have an accuracy, of a run or as the mean; bool [15625]."""
+    held = [~np.isnan(values.reshape(SIZE, -1)).all(axis=1) for values in _accuracies(table)]
+    return np.asarray(np.any(held, axis=0)) if held else np.zeros(SIZE, dtype=bool)
+
+
+def _accuracies(table: Table) -> Iterator[FloatArray]:
+    """The accuracies after the last recorded epoch of every split."""
+    for column in table.columns:
+        if column.endswith("_accuracy"):
+            recorded = table.recorded_epochs(column)
+            yield table.values(column, epochs=recorded[-1] if recorded else None)

@@ -1,241 +1,26 @@
-"""`ArchResults` and `ResultsCount` as the official API has them, read from our tables.
-
-Units are the official ones: accuracies in per cent, times in seconds, parameters and
-multiply-accumulates in millions, epochs counted from 0.
-"""
+"""`ArchResults` as the official API has it: all trainings of one architecture, read from tables."""
 
 from __future__ import annotations
 
 import copy
 import random
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nb201env import cost
 from nb201env.architecture import Architecture
-from nb201env.arrays import FloatArray
-from nb201env.official import DATASETS, TASKS
-from nb201env.table import NotRecorded, Table, ranges
-
-Metrics = dict[str, Any]
-
-
-class ResultsCount:
-    """One training of one architecture.
-
-    Args:
-        table: The table of its task and schedule.
-        architecture: Which one.
-        seed: Which run.
-    """
-
-    net_state_dict = None
-
-    def __init__(self, table: Table, architecture: Architecture, seed: int) -> None:
-        self._table, self._architecture, self._run = table, architecture, table.seeds.index(seed)
-        self.name = str(table.manifest["task"]["name"])
-        self.epochs = table.epochs
-        self.seed = f"{seed:04d}"
-        sets = TASKS[self.name].sets
-        self._splits = {name: split for name, split in sets.items() if f"{split}_accuracy" in table.columns}
-        self.eval_names = list(self._splits)
-
-    @property
-    def params(self) -> float:
-        """Trainable parameters in millions."""
-        return self._cost("params")
-
-    @property
-    def flop(self) -> float:
-        """Multiply-accumulates in millions."""
-        return self._cost("macs")
-
-    @property
-    def latency(self) -> list[float] | None:
-        """Seconds for a batch of 256 images; None if not recorded."""
-        if "latency_seconds" not in self._table.columns:
-            return None
-        value = float(self._of_run("latency_seconds"))
-        return None if value != value else [value]
-
-    @property
-    def arch_config(self) -> dict[str, Any]:
-        """The network's configuration."""
-        classes = DATASETS[self._table.dataset].classes
-        return {"channel": 16, "num_cells": 5, "arch_str": str(self._architecture), "class_num": classes}
-
-    @property
-    def train_acc1es(self) -> dict[int, float]:
-        """Training accuracy by epoch."""
-        return self._by_epoch("train_accuracy")
-
-    @property
-    def train_acc5es(self) -> dict[int, float] | None:
-        """Top-5 training accuracy by epoch; None if not recorded."""
-        return self._by_epoch("train_top5_accuracy") or None
-
-    @property
-    def train_losses(self) -> dict[int, float]:
-        """Training loss by epoch."""
-        return self._by_epoch("train_loss")
-
-    @property
-    def train_times(self) -> OrderedDict[int, float] | None:
-        """Seconds of each training epoch; None if not recorded."""
-        return OrderedDict(self._by_epoch("train_seconds")) or None
-
-    @property
-    def eval_acc1es(self) -> dict[str, float]:
-        """Accuracy by "set@epoch"."""
-        return self._by_set("accuracy")
-
-    @property
-    def eval_losses(self) -> dict[str, float]:
-        """Loss by "set@epoch"."""
-        return self._by_set("loss")
-
-    @property
-    def eval_times(self) -> dict[str, float]:
-        """Seconds of each evaluation by "set@epoch"."""
-        return self._by_set("seconds")
-
-    def get_train(self, iepoch: int | None = None) -> Metrics:
-        """Loss, accuracy and seconds of training in one epoch (None: the last).
-
-        A loss or seconds that were not recorded are None.
-
-        Raises:
-            NotRecorded: If the accuracy was not recorded.
-        """
-        return self._metrics("train", iepoch)
-
-    def get_eval(self, name: str, iepoch: int | None = None) -> Metrics:
-        """The same on one evaluation set after one epoch (None: the last)."""
-        name = "x-valid" if name == "valid" else name
-        if name not in self._splits:
-            raise NotRecorded(f"{self._table.name} has no set {name!r}; it has {', '.join(self.eval_names)}")
-        return self._metrics(self._splits[name], iepoch)
-
-    def get_times(self) -> dict[str, float | None]:
-        """Seconds per epoch and in total, for training and for each evaluation set."""
-        times: dict[str, float | None] = {}
-        for name, split in {"train": "train", **self._splits}.items():
-            _, total = self._seconds(split, self.epochs - 1)
-            times[f"T-{name}@epoch"] = None if total is None else total / self.epochs
-            times[f"T-{name}@total"] = total
-        return times
-
-    def get_latency(self) -> float:
-        """Seconds for a batch of 256 images; -1 if not recorded, as the official API has it."""
-        latency = self.latency
-        return -1.0 if latency is None else latency[0]
-
-    def get_total_epoch(self) -> int:
-        """The schedule's length in epochs."""
-        return self.epochs
-
-    def get_eval_set(self) -> list[str]:
-        """The names of the evaluation sets."""
-        return list(self.eval_names)
-
-    def get_net_param(self, clone: bool = False) -> None:
-        """None: tables hold no weights."""
-        return
-
-    def get_config(self, str2structure: Callable[[str], Any] | None) -> dict[str, Any]:
-        """The configuration from which the official code builds the network."""
-        config = self.arch_config
-        out = {"name": "infer.tiny", "C": config["channel"], "N": config["num_cells"]}
-        if str2structure is None:
-            out["arch_str"] = config["arch_str"]
-        else:
-            out["genotype"] = str2structure(config["arch_str"])
-        return out | {"num_classes": config["class_num"]}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The sixteen fields of the official files, as plain values."""
-        names = ("name", "net_state_dict", "train_acc1es", "train_acc5es", "train_losses", "train_times",
-                 "arch_config", "params", "flop", "seed", "epochs", "latency", "eval_names", "eval_acc1es",
-                 "eval_times", "eval_losses")  # fmt: skip
-        return {name: getattr(self, name) for name in names}
-
-    # -- inside ------------------------------------------------------------------------------
-
-    def _metrics(self, split: str, iepoch: int | None) -> Metrics:
-        iepoch = self.epochs - 1 if iepoch is None else iepoch
-        if not 0 <= iepoch < self.epochs:
-            raise ValueError(f"iepoch={iepoch} is not in 0..{self.epochs - 1}; epochs count from 0 here")
-        last, total = self._seconds(split, iepoch)
-        return {
-            "iepoch": iepoch,
-            "loss": self._by_epoch(f"{split}_loss").get(iepoch),
-            "accuracy": self._at(f"{split}_accuracy", iepoch),
-            "cur_time": last,
-            "all_time": total,
-        }
-
-    def _seconds(self, split: str, iepoch: int) -> tuple[float | None, float | None]:
-        """Seconds of one epoch, and of all up to it; None where not recorded."""
-        column = f"{split}_seconds"
-        held = self._by_epoch(column)
-        if split == "train" and held and not self._table.manifest["columns"][column].get("accumulates"):
-            return None, held.get(iepoch)  # recorded as totals already
-        times = [held[epoch] for epoch in range(iepoch + 1) if epoch in held]
-        return (times[-1], sum(times)) if len(times) == iepoch + 1 else (None, None)
-
-    def _at(self, column: str, iepoch: int) -> float:
-        held = self._by_epoch(column)
-        if iepoch not in held:
-            known = column in self._table.columns
-            recorded = [epoch - 1 for epoch in self._table.recorded_epochs(column)] if known else []
-            raise NotRecorded(
-                f"{self._table.name} does not record {column!r} at iepoch={iepoch}; "
-                f"recorded: {ranges(recorded) or 'none'} (counted from 0)"
-            )
-        return held[iepoch]
-
-    def _of_run(self, column: str) -> FloatArray:
-        values = self._table.record(self._architecture, column)
-        return values if values.ndim == 0 else np.asarray(values[self._run])
-
-    def _by_epoch(self, column: str) -> dict[int, float]:
-        """A column of this run by epoch, counted from 0, in official units."""
-        if column not in self._table.columns:
-            return {}
-        values = self._of_run(column)
-        spec = self._table.manifest["columns"][column]
-        if column.endswith("_accuracy"):
-            values = percent(values, spec)
-        epochs = [epoch - 1 for epoch in spec.get("epochs", ())] or list(range(self.epochs))
-        numbers = [float(values)] * len(epochs) if values.ndim == 0 else values.tolist()
-        return {epoch: number for epoch, number in zip(epochs, numbers, strict=True) if number == number}
-
-    def _by_set(self, metric: str) -> dict[str, float]:
-        return {
-            f"{name}@{epoch}": number
-            for name, split in self._splits.items()
-            for epoch, number in self._by_epoch(f"{split}_{metric}").items()
-        }
-
-    def _cost(self, column: str) -> float:
-        """In millions; from the closed form, which equals the official files, if not recorded."""
-        if column not in self._table.columns:
-            return float(cost.CLOSED_FORMS[column](self._architecture.index, self._table.dataset)) / 1e6
-        return float(self._of_run(column)) / 1e6
-
-
-def percent(fractions: FloatArray, spec: dict[str, Any]) -> FloatArray:
-    """Fractions to per cent; counts of images are divided once, so the nearest float comes out."""
-    if "missing" in spec:
-        return np.asarray(np.rint(fractions * spec["scale"]) * 100 / spec["scale"])
-    return np.asarray(fractions * 100)
+from nb201env.compat.runs import Metrics, ResultsCount
+from nb201env.official import TASKS
+from nb201env.table import NotRecorded, Table
 
 
 class ArchResults:
     """All trainings of one architecture with one schedule.
+
+    A table of means over runs has no run to name or to draw: it has no seeds, and answers
+    ``is_random=False`` only.
 
     Args:
         architecture: Which one.
@@ -252,10 +37,13 @@ class ArchResults:
         self._draw = random if rng is None else rng
         self.all_results: dict[tuple[str, int], ResultsCount] = {}
         self.dataset_seed: dict[str, list[int]] = {}
+        self._means: dict[str, tuple[ResultsCount, set[str]]] = {}
         for dataset, table in tables.items():
-            seeds = held_seeds(table, architecture)
-            if seeds:
+            seeds, means = held(table, architecture)
+            if seeds or means:
                 self.dataset_seed[dataset] = seeds
+            if means:
+                self._means[dataset] = ResultsCount(table, architecture, None), means
             for seed in seeds:
                 self.all_results[dataset, seed] = ResultsCount(table, architecture, seed)
 
@@ -264,13 +52,23 @@ class ArchResults:
         return list(self.dataset_seed)
 
     def get_dataset_seeds(self, dataset: str) -> list[int]:
-        """The seeds of the runs on a data set."""
+        """The seeds of the runs on a data set; none where there are only means over runs."""
         if dataset not in self.dataset_seed:
             raise NotRecorded(
                 f"no run of architecture {self.arch_index} on {dataset!r}; "
                 f"there are runs on {', '.join(self.dataset_seed) or 'none'}"
             )
         return list(self.dataset_seed[dataset])
+
+    def draw(self, dataset: str) -> int:
+        """The seed of a drawn run on a data set."""
+        seeds = self.get_dataset_seeds(dataset)
+        if not seeds:
+            raise NotRecorded(
+                f"of architecture {self.arch_index} on {dataset!r} there are only means over runs, so none "
+                "can be drawn; say is_random=False"
+            )
+        return self._draw.choice(seeds)
 
     def query(self, dataset: str, seed: int | None = None) -> Any:
         """The run of one seed, or all by seed."""
@@ -281,11 +79,17 @@ class ArchResults:
     def get_metrics(
         self, dataset: str, setname: str, iepoch: int | None = None, is_random: bool | int = False
     ) -> Metrics:
-        """Loss, accuracy and seconds on one set: of a drawn run, of a seed, or the mean."""
-        seeds = self.get_dataset_seeds(dataset)
+        """Loss, accuracy and seconds on one set: of a drawn run, of a seed, or the mean.
+
+        A mean is over all runs: where one of them lacks a number, it is None.
+        """
         if is_random is True:
-            is_random = self._draw.choice(seeds)
+            is_random = self.draw(dataset)
         runs = self._runs(dataset, None if is_random is False else is_random)
+        if is_random is False and dataset in self._means:
+            mean_run, splits = self._means[dataset]
+            if not runs or ({"train": "train"} | TASKS[dataset].sets).get(setname) in splits:
+                runs = [mean_run]
         found = [
             run.get_train(iepoch) if setname == "train" else run.get_eval(setname, iepoch) for run in runs
         ]
@@ -293,14 +97,20 @@ class ArchResults:
             return found[0]
         return {key: mean([metrics[key] for metrics in found]) for key in found[0]}
 
+    def why_not(self, dataset: str, column: str, iepoch: int | None, is_random: bool | int) -> str:
+        """Why `get_metrics` has no number of a column."""
+        runs = self._runs(dataset, None if is_random is False else is_random)
+        run = (runs or [self._means[dataset][0]])[0]
+        return run.why_not(column, iepoch) or f"the table of {dataset!r} does not record it"
+
     def get_compute_costs(self, dataset: str) -> Metrics:
         """Millions of multiply-accumulates and parameters, latency and times, as means over runs."""
         seeds = self.get_dataset_seeds(dataset)
-        runs = self._runs(dataset, None)
+        runs = self._runs(dataset, None) or [self._means[dataset][0]]
         latencies = [latency for run in runs if (latency := run.get_latency()) > 0]
         costs = {
-            "flops": _consistent([run.flop for run in runs], seeds),
-            "params": _consistent([run.params for run in runs], seeds),
+            "flops": self._one_size(dataset, "macs", [run.flop for run in runs], seeds),
+            "params": self._one_size(dataset, "params", [run.params for run in runs], seeds),
             "latency": mean(latencies) if latencies else None,
         }
         times = [run.get_times() for run in runs]
@@ -319,7 +129,8 @@ class ArchResults:
 
     def get_total_epoch(self, dataset: str | None = None) -> int:
         """The schedule's length in epochs."""
-        return next(iter(self.all_results.values())).epochs
+        means = (run for run, _ in self._means.values())
+        return next(iter([*self.all_results.values(), *means])).epochs
 
     def get_net_param(self, dataset: str, seed: int | None = None) -> Any:
         """None for every run: tables hold no weights."""
@@ -333,6 +144,15 @@ class ArchResults:
 
     def clear_params(self) -> None:
         """Nothing to do: tables hold no weights."""
+
+    def show(self, is_print: bool = False) -> list[str]:
+        """The lines that describe it, also printed if so asked; a method of ``nas_201_api`` 1.x and 2.x."""
+        from nb201env.compat.text import describe
+
+        lines = describe(self, joint=", ")
+        if is_print:
+            print("\n".join(lines))
+        return lines
 
     def state_dict(self) -> dict[str, Any]:
         """What the official files hold for this architecture and schedule."""
@@ -359,25 +179,63 @@ class ArchResults:
             )
         return [self.all_results[dataset, seed]]
 
+    def _one_size(self, dataset: str, column: str, values: list[float], seeds: list[int]) -> float:
+        """The mean; where runs disagree seed 888's, which the official API (1.6) holds right.
 
-def held_seeds(table: Table, architecture: Architecture) -> list[int]:
-    """The seeds of an architecture's recorded runs."""
-    for split in ("train", "valid", "test"):
-        if f"{split}_accuracy" in table.columns:
-            values = table.record(architecture, f"{split}_accuracy")
-            values = values.reshape(len(table.seeds), -1)
-            held = np.flatnonzero((~np.isnan(values)).any(axis=1))
-            return [table.seeds[run] for run in held.tolist()]
-    return []
+        Where they disagree and 888 is missing, the closed form, which equals seed 888's.
+        """
+        if len({f"{value:.5f}" for value in values}) > 1:
+            if 888 in seeds:
+                return values[seeds.index(888)]
+            index = Architecture.from_official_index(self.arch_index).index
+            return float(cost.CLOSED_FORMS[column](index, TASKS[dataset].dataset)) / 1e6
+        return sum(values) / len(values)
+
+
+class Infos(Mapping[int, dict[str, ArchResults]]):
+    """The official ``arch2infos_dict``: official index to schedule ("12", "200") to `ArchResults`.
+
+    Args:
+        indices: The official indices of architectures with results, ascending.
+        tables: Epochs to data set key to table.
+        rng: As for `ArchResults`.
+    """
+
+    def __init__(
+        self, indices: list[int], tables: Mapping[int, dict[str, Table]], rng: random.Random | None = None
+    ) -> None:
+        self._indices, self._tables, self._rng = dict.fromkeys(indices), tables, rng
+
+    def __getitem__(self, index: int) -> dict[str, ArchResults]:
+        if index not in self._indices:
+            raise KeyError(f"the tables hold no run of architecture {index}")
+        architecture = Architecture.from_official_index(index)
+        found = {
+            str(epochs): ArchResults(architecture, tables, self._rng)
+            for epochs, tables in sorted(self._tables.items())
+        }
+        return {hp: results for hp, results in found.items() if results.dataset_seed}
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+
+def held(table: Table, architecture: Architecture) -> tuple[list[int], set[str]]:
+    """The seeds of an architecture's recorded runs, and the splits of which there is only the mean."""
+    runs, means = np.zeros(len(table.seeds), dtype=bool), set()
+    for column in table.columns:
+        if column.endswith("_accuracy"):
+            numbers = ~np.isnan(table.record(architecture, column))
+            if numbers.ndim:
+                runs |= numbers.reshape(len(runs), -1).any(axis=1)
+            elif numbers:
+                means.add(column.partition("_")[0])
+    return [table.seeds[run] for run in np.flatnonzero(runs).tolist()], means
 
 
 def mean(values: list[Any]) -> Any:
-    """The mean in the official order of addition; None if the first is."""
-    return None if values[0] is None else sum(values) / len(values)
-
-
-def _consistent(values: list[float], seeds: list[int]) -> float:
-    """The mean; seed 888's value where runs disagree, which the official API (1.6) holds right."""
-    if len({f"{value:.5f}" for value in values}) > 1 and 888 in seeds:
-        return values[seeds.index(888)]
-    return sum(values) / len(values)
+    """The mean in the official order of addition; None if any is."""
+    return None if None in values else sum(values) / len(values)

@@ -38,6 +38,14 @@ VALTEST = (
     "hp={hp} (recorded: {recorded}). The official API then returns the accuracy on validation and test "
     "images together, which leaks the test set; strict=False does so."
 )
+NO_PASS = (
+    "simulate_train_eval: {table} does not record the seconds of a validation pass, which the official "
+    "clock adds to the training's; strict=False counts the training alone, as the environments do."
+)
+OTHER_SCHEDULE = (
+    "there is no table of the {asked}-epoch schedule, so calls that ask for it get accuracies and seconds "
+    "of the {only}-epoch one (strict=False); say hp='{only}', or import tables of {asked} epochs."
+)
 
 
 class Info(dict[str, Any]):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.comparison import costs
 from nb201env.envs.options import Limit, Options
+from nb201env.fields import quoted
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Run, Table
 
@@ -74,12 +75,22 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
 
     Raises:
         NotRecorded: If the table lacks something that the options ask for.
-        ValueError: If `epochs` are more than the options'.
+        ValueError: If `epochs` are more than the options', or no architecture is within their limit.
     """
+    if options.budget_seconds is not None and not keeps_time(table):
+        raise NotRecorded(
+            f"{table.name} records no 'train_seconds', so nothing can be counted against budget_seconds; "
+            "use budget_queries"
+        )
     whole = options.epochs or table.epochs
     if epochs is not None and not 1 <= epochs <= whole:
-        raise ValueError(f"epochs must be in 1..{whole}, this environment's; got {epochs!r}")
+        raise ValueError(f"epochs must be in 1..{whole}, this environment's; got {quoted(epochs)}")
     return _answers(table, options.run, epochs or whole, whole, options.reward, options.limit)
+
+
+def keeps_time(table: Table) -> bool:
+    """Whether the table knows what queries cost; if not, the clock stands at 0."""
+    return "train_seconds" in table.columns
 
 
 def epochs_answered(table: Table, options: Options) -> tuple[int, ...]:
@@ -97,17 +108,19 @@ def epochs_answered(table: Table, options: Options) -> tuple[int, ...]:
 def _answers(
     table: Table, run: str | int, epochs: int, whole: int, reward: str, limit: Limit | None
 ) -> Answers:
-    optimum = table.optimum(split="valid", epochs=whole)[1]
     if run == "sample":
         accuracy = table.runs(split="valid", epochs=epochs)
-        seconds = table.run_seconds(epochs=epochs)
+        seconds = table.run_seconds(epochs=epochs) if keeps_time(table) else np.zeros_like(accuracy)
         labels = [str(seed) for seed in table.seeds]
     else:
         one: Run = run if isinstance(run, int) else "mean"
         accuracy = table.accuracy(split="valid", epochs=epochs, run=one)[:, None]
-        seconds = table.seconds(epochs=epochs, run=one)[:, None]
+        seconds = table.seconds(epochs=epochs, run=one)[:, None] if keeps_time(table) else 0 * accuracy
         labels = [str(run)]
     recorded = ~np.isnan(accuracy)
+    _check_numbers(table, accuracy[recorded], seconds[recorded], epochs)
+    if limit is not None:
+        _check_limit(table, limit)
     slots = recorded.sum(axis=1)
     if not slots.all():
         partial = isinstance(run, str)  # "sample" and "mean" want no certain run, so there is none
@@ -117,6 +130,7 @@ def _answers(
             + ("it is partial: finish its build, or query the table itself" if partial
                else "use run='sample' or 'mean'")
         )  # fmt: skip
+    optimum = table.optimum(split="valid", epochs=whole)[1]
     order = np.argsort(~recorded, axis=1, kind="stable")
     accuracy = np.take_along_axis(accuracy, order, axis=1)
     return Answers(
@@ -129,6 +143,37 @@ def _answers(
     )
 
 
+def _check_numbers(table: Table, accuracy: FloatArray, seconds: FloatArray, epochs: int) -> None:
+    """Refuse what would make the clock or the rewards no numbers."""
+    for what, wrong in (
+        ("an infinite 'valid_accuracy'", ~np.isfinite(accuracy)),
+        ("a 'valid_accuracy', but no training and validation seconds", ~np.isfinite(seconds)),
+        ("negative seconds", seconds < 0),
+    ):
+        if wrong.any():
+            raise NotRecorded(
+                f"{table.name} records {what} for {int(wrong.sum()):,} runs of {epochs} epochs; see what "
+                f"`nb201 table verify {table.container.path}` says of it"
+            )
+
+
+def _check_limit(table: Table, limit: Limit) -> None:
+    """Refuse a limit under which every reward is 0, or some are no numbers."""
+    price = costs(table, limit.on)
+    known = price[~np.isnan(price)]
+    if limit.how == "hard" and not (known <= limit.max).any():
+        least = f"the least is {known.min():,.8g}" if len(known) else "none is known"
+        raise ValueError(
+            f"no architecture of {table.name} is within limit['max']={limit.max:,.8g} on {limit.on}: {least} "
+            "(params and macs are counts, not millions)"
+        )
+    if limit.how == "weighted":
+        with np.errstate(all="ignore"):
+            weight = (known[known > 0] / limit.max) ** limit.exponent
+        if not np.isfinite(weight).all():
+            raise ValueError(f"limit['exponent']={limit.exponent:g} makes rewards too large for a number")
+
+
 def _reward(
     table: Table, accuracy: FloatArray, optimum: float, reward: str, limit: Limit | None
 ) -> FloatArray:
@@ -136,7 +181,15 @@ def _reward(
         return accuracy - optimum
     if limit is None:
         return accuracy
-    price = costs(table, limit.on)[:, None]
-    if limit.how == "hard":
-        return np.where(price <= limit.max, accuracy, 0.0)
-    return np.asarray(accuracy * (price / limit.max) ** limit.exponent)
+    price = costs(table, limit.on)
+    if limit.how == "hard":  # what costs nobody knows how much is not within the limit
+        return np.where((price <= limit.max)[:, None], accuracy, 0.0)
+    with np.errstate(divide="ignore"):
+        weight = (price / limit.max) ** limit.exponent
+    unknown = int((~np.isfinite(weight)).sum())
+    if unknown:
+        raise NotRecorded(
+            f"{table.name} has no {limit.on} above 0 of {unknown:,} of {SIZE:,} architectures, so their "
+            "accuracy cannot be weighted; use how='hard', under which they get 0"
+        )
+    return np.asarray(accuracy * weight[:, None])

@@ -73,8 +73,8 @@ class Ledger:
         self._seen: dict[int, int] = {}  # after how many epochs each cell was seen
         self._quiet = _NO_QUERY.copy()
 
-    def choose_epochs(self, epochs: int | None) -> None:
-        """Make later queries return results after that many epochs; None: the options'.
+    def prepare(self, epochs: int | None) -> int:
+        """Get ready to answer for trainings of so many epochs, the options' if None; how many they are.
 
         Raises:
             NotRecorded: If the table lacks them.
@@ -83,7 +83,11 @@ class Ledger:
         epochs = self._whole if epochs is None else epochs
         if epochs not in self._answers_after:
             self._answers_after[epochs] = answers(self._table, self._options, epochs).lists
-        self._epochs = epochs
+        return epochs
+
+    def choose_epochs(self, epochs: int | None) -> None:
+        """Make later queries return results after that many epochs; see `prepare`."""
+        self._epochs = self.prepare(epochs)
 
     def draw_start(self) -> int:
         """The index of a random cell, from which the next episode with actions="edit" starts."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
+
+import numpy as np
+
+from nb201env.fields import quoted
+from nb201env.space import whole_number
 
 RENDER_MODES = ("ansi", "rgb_array")
 
@@ -20,6 +27,9 @@ class Limit:
         how: "hard" (above the limit the reward is 0) or "weighted" (the accuracy times
             ``(cost / max) ** exponent``, MnasNet's soft constraint, Tan et al. 2019, eq. 2).
         exponent: For "weighted"; MnasNet's value is -0.07.
+
+    Raises:
+        ValueError: If a value is not one of those allowed.
     """
 
     on: str
@@ -30,8 +40,8 @@ class Limit:
     def __post_init__(self) -> None:
         _one_of("limit['on']", self.on, ("params", "macs", "latency_seconds"))
         _one_of("limit['how']", self.how, ("hard", "weighted"))
-        if not self.max > 0:
-            raise ValueError(f"limit['max'] must be above 0; got {self.max!r}")
+        _store(self, "max", _finite("limit['max']", self.max, above=0))
+        _store(self, "exponent", _finite("limit['exponent']", self.exponent))
 
 
 class EnvOptions(TypedDict, total=False):
@@ -54,9 +64,11 @@ class EnvOptions(TypedDict, total=False):
 class Options:
     """What an environment was asked for; the fields are documented in `NB201Env`.
 
+    Numbers may be of NumPy's types and are stored as Python's; True is no number, and 2.0 no whole one.
+
     Raises:
         ValueError: If a value is not one of those allowed.
-        TypeError: If a number is not a number.
+        TypeError: If `run` is neither a text nor a whole number.
     """
 
     actions: str = "build"
@@ -77,12 +89,19 @@ class Options:
         _one_of("reward", self.reward, ("accuracy", "regret"))
         _one_of("overshoot", self.overshoot, ("allow", "drop"))
         _one_of("repeats", self.repeats, ("pay", "free"))
-        if isinstance(self.run, bool) or not isinstance(self.run, str | int):
-            raise TypeError(f"run must be 'sample', 'mean' or a seed; got {self.run!r}")
         if isinstance(self.run, str):
             _one_of("run", self.run, ("sample", "mean"))
-        for name in ("budget_queries", "budget_seconds", "max_edits", "epochs"):
-            _positive(name, getattr(self, name))
+        else:
+            seed = whole_number(self.run)
+            if seed is None:
+                raise TypeError(f"run must be 'sample', 'mean' or a seed; got {quoted(self.run)}")
+            _store(self, "run", seed)
+        for name in ("budget_queries", "epochs"):
+            if getattr(self, name) is not None:
+                _store(self, name, _count(name, getattr(self, name), " (or None)"))
+        _store(self, "max_edits", _count("max_edits", self.max_edits))
+        if self.budget_seconds is not None:
+            _store(self, "budget_seconds", _finite("budget_seconds", self.budget_seconds, 0, " (or None)"))
         if self.limit is not None and self.reward != "accuracy":
             raise ValueError("limit goes with reward='accuracy'; leave one of the two out")
 
@@ -92,25 +111,44 @@ class Options:
         names = [field.name for field in fields(cls)]
         for name in arguments:
             if name not in names:
-                close = difflib.get_close_matches(name, [*names, "table", "render_mode"], n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
-                raise TypeError(f"unknown argument {name!r}; {hint}")
+                known = [*names, "table", "dataset", "render_mode"]
+                close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+                hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+                # Python's own words, because Gymnasium and others look for them.
+                raise TypeError(f"got an unexpected keyword argument {name!r}; {hint}")
         limit = arguments.get("limit")
         if limit is not None and not isinstance(limit, Limit):
             try:
                 limit = Limit(**limit)
             except TypeError as error:
-                raise TypeError(
-                    f"limit must look like {{'on': 'params', 'max': 500000, 'how': 'hard'}}; got {limit!r}"
-                ) from error
+                like = "{'on': 'params', 'max': 500000, 'how': 'hard'}"
+                raise TypeError(f"limit must look like {like}; got {quoted(limit)}") from error
         return cls(**{**arguments, "limit": limit})
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {quoted(value)}")
 
 
-def _positive(name: str, value: float | None) -> None:
-    if value is not None and (isinstance(value, bool) or not value > 0):
-        raise ValueError(f"{name} must be above 0 (or None); got {value!r}")
+def _count(name: str, value: Any, otherwise: str = "") -> int:
+    number = whole_number(value)
+    if number is None or number < 1:
+        raise ValueError(f"{name} must be above 0{otherwise}, a whole number; got {quoted(value)}")
+    return number
+
+
+def _finite(name: str, value: Any, above: float | None = None, otherwise: str = "") -> float:
+    """The number as a float; a limit or a budget of NaN or infinity would limit nothing, or everything."""
+    number = math.nan
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            number = float(value)
+    if not math.isfinite(number) or (above is not None and not number > above):
+        must = f"above {above:g}{otherwise}, a finite number" if above is not None else "a finite number"
+        raise ValueError(f"{name} must be {must}; got {quoted(value)}")
+    return number
+
+
+def _store(options: Any, name: str, value: Any) -> None:
+    object.__setattr__(options, name, value)  # of a frozen dataclass, while it is being made

@@ -1,8 +1,13 @@
-"""The environments' ids."""
+"""The environments' ids, and the tables that they are for."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+
+from nb201env.fields import quoted
+from nb201env.table import Table
+from nb201env.tables import open_table
 
 OFFICIAL: dict[str, str] = {
     "NB201-cifar10-v0": "cifar10-valid-200",
@@ -17,6 +22,9 @@ TABLES: dict[str, str] = OFFICIAL | {"NB201-digits-v0": "digits-10"}
 SURROGATES: dict[str, str] = {"NB201-cifar10-surrogate-v0": "cifar10-valid-200-surrogate"}
 """Ids that say surrogate, and the embedded tables of predictions behind them."""
 
+OWN = "NB201-v0"
+"""The id without a table of its own: for any table, which must be given."""
+
 
 def register_all() -> None:
     """Make the ids known to Gymnasium, where it is installed: building tables needs none."""
@@ -24,10 +32,50 @@ def register_all() -> None:
         return
     from gymnasium.envs.registration import register
 
-    for env_id, table in (TABLES | SURROGATES).items():
+    named = {env_id: {"table": table, "dataset": _dataset(env_id)} for env_id, table in _NAMED.items()}
+    for env_id, arguments in ({OWN: {"table": None}} | named).items():
         register(
             id=env_id,
             entry_point="nb201env.envs.single:NB201Env",
             vector_entry_point="nb201env.envs.vector:NB201VectorEnv",
-            kwargs={"table": table},
+            kwargs=arguments,
         )
+
+
+def table_for(table: str | os.PathLike[str] | Table | None, dataset: str | None) -> Table:
+    """The table that an environment was given, opened.
+
+    Args:
+        table: Its name, its path, or itself.
+        dataset: The data set that it must be of; any if None.
+
+    Raises:
+        ValueError: If there is none, or it is of another data set.
+        FileNotFoundError: If no table has that name or path.
+        TypeError: If it is neither a name nor a path nor a table.
+    """
+    if table is None:
+        raise ValueError(
+            f"{OWN} is for tables of your own: gym.make({OWN!r}, table='path/to/table.safetensors')"
+        )
+    if isinstance(table, str | os.PathLike):
+        table = open_table(table)
+    if not isinstance(table, Table):
+        raise TypeError(f"table must be the name or path of a table, or an open one; got {quoted(table)}")
+    if not isinstance(dataset, str | None):
+        raise TypeError(f"dataset must be the name of a data set, or None; got {quoted(dataset)}")
+    if dataset is not None and table.dataset != dataset:
+        fitting = [env_id for env_id in TABLES if _dataset(env_id) == table.dataset]
+        raise ValueError(
+            f"this id is for tables of {dataset}; {table.name!r} is of {table.dataset}: "
+            f"use {' or '.join([OWN, *fitting])}"
+        )
+    return table
+
+
+_NAMED = TABLES | SURROGATES
+
+
+def _dataset(env_id: str) -> str:
+    """The data set in an id's name; tests hold it to that of the table behind it."""
+    return env_id.removeprefix("NB201-").removesuffix("-v0").removesuffix("-surrogate")

@@ -121,11 +121,16 @@ class SearchBatch:
         self._episodes[who] += 1
         return drawn
 
-    def choose_epochs(self, who: Who, epochs: int | None) -> None:
-        """From now on these searches ask for trainings of so many epochs; whole ones if None."""
+    def prepare(self, epochs: int | None) -> int:
+        """Get ready to answer for trainings of so many epochs; see `Ledger.prepare`."""
         epochs = self._whole if epochs is None else epochs
         if epochs not in self._levels:
             self._add_level(epochs)
+        return epochs
+
+    def choose_epochs(self, who: Who, epochs: int | None) -> None:
+        """From now on these searches ask for trainings of so many epochs; whole ones if None."""
+        epochs = self.prepare(epochs)
         if len(self._levels) > 1:
             self._level[who] = self._levels[epochs]
 

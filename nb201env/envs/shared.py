@@ -35,11 +35,13 @@ class SharedSearch(SearchBatch):
         """A random architecture for each; int64 indices."""
         return np.array([self._one.draw_start() for _ in np.arange(self._n)[who]], dtype=np.int64)
 
+    def prepare(self, epochs: int | None) -> int:
+        """Get ready to answer for trainings of so many epochs; see `Ledger.prepare`."""
+        return self._one.prepare(epochs)
+
     def choose_epochs(self, who: Who, epochs: int | None) -> None:
         """From now on these copies ask for trainings of so many epochs; whole ones if None."""
-        self._epochs[who] = self._whole if epochs is None else epochs
-        for chosen in set(self._epochs[who].tolist()):
-            self._one.choose_epochs(chosen)  # refuses what the table does not hold
+        self._epochs[who] = self.prepare(epochs)
 
     def query(
         self, who: Who, index: IntArray, reply: Reply | None

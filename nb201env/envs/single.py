@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar, SupportsFloat, Unpack
 
 import gymnasium as gym
@@ -10,16 +11,18 @@ import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
 from nb201env import drawing
-from nb201env.architecture import ArchitectureLike, index_of
+from nb201env.architecture import index_of
 from nb201env.arrays import BoolArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.ledger import Info, Ledger
 from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
+from nb201env.envs.registration import table_for
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
-from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
+from nb201env.envs.specs import PlainSpec
+from nb201env.fields import quoted
+from nb201env.space import NUM_EDGES, NUM_OPS, PLACES, all_ops, whole_number, whole_numbers
 from nb201env.table import Table
-from nb201env.tables import open_table
 
 Observation = IntArray | npt.NDArray[np.float32]
 StepResult = tuple[Observation, SupportsFloat, bool, bool, Info]
@@ -27,7 +30,7 @@ StepResult = tuple[Observation, SupportsFloat, bool, bool, Info]
 _BLANK = np.full(NUM_EDGES, UNDECIDED)
 
 
-class NB201Env(gym.Env[Observation, Any]):
+class NB201Env(PlainSpec, gym.Env[Observation, Any]):
     """Build a NAS-Bench-201 cell; the reward is its tabulated accuracy.
 
     ## Description
@@ -102,7 +105,11 @@ class NB201Env(gym.Env[Observation, Any]):
 
     ## Arguments
 
-    * `table`: name of a table ("cifar10-valid-200") or path of a table file.
+    Numbers may be of Python's or NumPy's types; True is none, and 2.0 is no whole one.
+
+    * `table`: name of a table ("cifar10-valid-200"), path of a table file, or an open `Table`.
+    * `dataset`: the data set that the table must be of; None is any. The named ids set it;
+      `NB201-v0` is for tables of your own, of any data set, and has no table unless you name one.
     * `actions`, `observations`, `reward`, `limit`: as above.
     * `run` (`"sample"`): which training answers a query: one of the recorded ones, drawn with the
       environment's seed; `"mean"`, their mean; or a seed, such as 777.
@@ -115,11 +122,24 @@ class NB201Env(gym.Env[Observation, Any]):
     * `max_edits` (20): steps of an episode with `actions="edit"`.
     * `render_mode` (None): `"ansi"` (text) or `"rgb_array"` draw the cell.
 
+    A table that records no training seconds has no clock: `seconds` and `clock` stay 0, and
+    `budget_seconds` is refused.
+
     `reset(options={"architecture": ...})` chooses the cell from which an `"edit"` episode starts.
     `reset(options={"epochs": 4})` asks, for this episode, what the trainings had reached after 4 of
     their epochs, at the price of these epochs and a validation pass; `recorded_epochs` lists the
     epochs that the table knows. A longer look at the same cell is paid in full again, as the
     official simulation does it; with `repeats="free"` a shorter one is free.
+
+    ## Many at once
+
+    Worker processes and tools that take only an id import the package by themselves from the id with its
+    name before it, such as `nb201env:NB201-cifar10-v0`.
+
+    `gym.make_vec(id, num_envs=1024)` makes a native vector environment with the same numbers. Its
+    `autoreset_mode` is `"SameStep"` unless given: a finished copy restarts within the same step.
+    `"NextStep"` and `"Disabled"` are Gymnasium's other two; some of its vector wrappers, such as
+    `NormalizeObservation`, need one of them.
 
     ## Version History
 
@@ -133,15 +153,16 @@ class NB201Env(gym.Env[Observation, Any]):
 
     def __init__(
         self,
-        table: str | Table = "cifar10-valid-200",
+        table: str | os.PathLike[str] | Table | None = "cifar10-valid-200",
         render_mode: str | None = None,
+        dataset: str | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise ValueError(f"render_mode must be one of {RENDER_MODES} or None; got {render_mode!r}")
+        if render_mode is not None and not (isinstance(render_mode, str) and render_mode in RENDER_MODES):
+            raise ValueError(f"render_mode must be one of {RENDER_MODES} or None; got {quoted(render_mode)}")
         self.render_mode = render_mode
         self.options = Options.of(options)
-        self.table = open_table(table) if isinstance(table, str) else table
+        self.table = table_for(table, dataset)
         self.action_space = action_space(self.options.actions)
         self.observation_space = observation_space(self.options.observations)
         self._search = Ledger(self.table, self.options)
@@ -158,11 +179,17 @@ class NB201Env(gym.Env[Observation, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, Info]:
-        """Start an episode; with a seed also a new search (clock, budget and draws start afresh)."""
+        """Start an episode; with a seed also a new search (clock, budget and draws start afresh).
+
+        Raises:
+            ValueError, NotRecorded: If the options ask for what there is not; nothing has changed then.
+        """
+        start, epochs = reset_options(options, self.options.actions)
+        self._search.prepare(epochs)  # which may refuse; then the search before goes on
+        seed = checked_seed(seed)
         if seed is not None or not self._search.begun:
             super().reset(seed=seed)
             self._search.begin(draws.new_key(self.np_random))
-        start, epochs = reset_options(options, self.options.actions)
         self._search.choose_epochs(epochs)
         self._ops = _BLANK.copy()
         self._steps = self._index = 0
@@ -187,7 +214,11 @@ class NB201Env(gym.Env[Observation, Any]):
         raise ValueError("nothing to render: pass render_mode='ansi' or 'rgb_array' to gym.make")
 
     def action_masks(self) -> BoolArray:
-        """Which actions change the cell, as MaskablePPO and `Discrete.sample(mask=)` want them."""
+        """Which actions change the cell; bool [actions], for "pick" the five of each edge in turn.
+
+        MaskablePPO takes them as they are. Gymnasium's `sample` wants int8: ``sample(masks.astype("int8"))``,
+        and for "pick" one array per edge: ``sample(tuple(masks.astype("int8").reshape(6, 5)))``.
+        """
         return action_mask(self.options.actions, self._ops)
 
     @property
@@ -199,8 +230,8 @@ class NB201Env(gym.Env[Observation, Any]):
 
     def _build(self, action: Any) -> StepResult:
         try:
-            op = _OP_NUMBERS[action]
-        except (KeyError, TypeError):
+            op = _OP_NUMBERS[action] if type(action) in _PLAIN_INTEGERS else _number(action, NUM_OPS)
+        except KeyError:
             op = _number(action, NUM_OPS)
         step = self._steps
         self._ops[step] = op
@@ -212,7 +243,7 @@ class NB201Env(gym.Env[Observation, Any]):
 
     def _pick(self, action: Any) -> StepResult:
         self._ops = _ops_of(action)
-        self._index = int(encode(self._ops))
+        self._index = int(self._ops @ PLACES)
         return self._finish()
 
     def _finish(self) -> StepResult:
@@ -249,6 +280,8 @@ class NB201Env(gym.Env[Observation, Any]):
 
 
 _OP_NUMBERS = {n: n for n in range(NUM_OPS)}
+_PLAIN_INTEGERS = frozenset((int, np.int64))
+"""What actions nearly always are, and True and 2.0 are not."""
 
 
 def _number(action: Any, below: int) -> int:
@@ -256,16 +289,23 @@ def _number(action: Any, below: int) -> int:
     array = np.asarray(action)
     if array.size == 1 and array.dtype.kind in "iu" and 0 <= array.item() < below:
         return int(array.item())
-    raise ValueError(f"the action must be one integer in 0..{below - 1}; got {action!r}")
+    raise ValueError(f"the action must be one integer in 0..{below - 1}; got {quoted(action)}")
 
 
 def _ops_of(action: Any) -> IntArray:
-    ops = np.asarray(action)
-    if ops.shape != (NUM_EDGES,) or ops.dtype.kind not in "iu" or not ((ops >= 0) & (ops < NUM_OPS)).all():
-        raise ValueError(
-            f"the action must be {NUM_EDGES} integers in 0..{NUM_OPS - 1}, one per edge; got {action!r}"
-        )
-    return ops.astype(np.int64)
+    rule = f"the action must be {NUM_EDGES} integers in 0..{NUM_OPS - 1}, one per edge"
+    ops = whole_numbers(action, NUM_OPS, rule)
+    if ops.shape != (NUM_EDGES,):
+        raise ValueError(f"{rule}; got an array of shape {ops.shape}")
+    return ops.copy()
+
+
+def checked_seed(seed: Any) -> int | None:
+    """The seed as a plain int; Gymnasium refuses NumPy's, and takes True for 1."""
+    number = whole_number(seed)
+    if seed is not None and (number is None or number < 0):
+        raise ValueError(f"a seed is a whole number of at least 0 (or None); got {quoted(seed)}")
+    return number
 
 
 def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | None, int | None]:
@@ -275,10 +315,10 @@ def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | N
     if not set(options) <= {"architecture", "epochs"} or ("architecture" in options and actions != "edit"):
         raise ValueError(
             "reset options: {'epochs': ...}, and {'architecture': ...} only with actions='edit'; "
-            f"got {options!r} with actions={actions!r}"
+            f"got {quoted(options)} with actions={actions!r}"
         )
-    epochs = options.get("epochs")
-    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int | np.integer)):
-        raise ValueError(f"reset options: epochs must be an integer; got {epochs!r}")
-    start: ArchitectureLike | None = options.get("architecture")
-    return None if start is None else index_of(start), None if epochs is None else int(epochs)
+    start, epochs = options.get("architecture"), options.get("epochs")
+    number = whole_number(epochs)
+    if epochs is not None and number is None:
+        raise ValueError(f"reset options: epochs must be an integer; got {quoted(epochs)}")
+    return None if start is None else index_of(start), number

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, ClassVar, NamedTuple, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack, cast
 
 import numpy as np
 from gymnasium.error import ResetNeeded
@@ -15,13 +17,15 @@ from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.options import EnvOptions, Options
+from nb201env.envs.registration import table_for
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.shared import SharedSearch
-from nb201env.envs.single import NB201Env, Observation, reset_options
+from nb201env.envs.single import NB201Env, Observation, checked_seed, reset_options
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
-from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
+from nb201env.envs.specs import PlainSpec
+from nb201env.fields import quoted
+from nb201env.space import NUM_EDGES, NUM_OPS, PLACES, SIZE, all_ops, whole_number, whole_numbers
 from nb201env.table import Table
-from nb201env.tables import open_table
 
 Infos = dict[str, Any]
 
@@ -35,7 +39,7 @@ class _Result(NamedTuple):
 VectorStep = tuple[Observation, FloatArray, BoolArray, BoolArray, Infos]
 
 
-class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
+class NB201VectorEnv(PlainSpec, VectorEnv[Observation, Any, Any]):
     """`num_envs` copies of `NB201Env` that step together; what `gym.make_vec` returns.
 
     With seed s it does, bit for bit, what `num_envs` single environments with the seeds
@@ -46,12 +50,13 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
 
     Args:
         num_envs: How many copies.
-        table: Name or path of a table.
+        table: Name or path of a table, or an open one.
         autoreset_mode: "SameStep" (default; a finished copy restarts within the same step),
             "NextStep" (it spends its next step on the restart: one step in seven is empty) or
             "Disabled" (call ``reset(options={"reset_mask": done})``). Or the enum.
         share_search: Whether all copies carry on one search, with one clock and one budget; the
             queries of a step are then asked in the order of the copies.
+        dataset: The data set that the table must be of; any if None.
         **options: As for `NB201Env`.
 
     Raises:
@@ -63,19 +68,25 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
     def __init__(
         self,
         num_envs: int = 1,
-        table: str | Table = "cifar10-valid-200",
+        table: str | os.PathLike[str] | Table | None = "cifar10-valid-200",
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         render_mode: None = None,
         share_search: bool = False,
+        dataset: str | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if render_mode is not None:
             raise ValueError("the vector environment does not render; use gym.make for one that does")
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1; got {num_envs}")
-        self.num_envs = num_envs
+        if not isinstance(share_search, bool):
+            raise ValueError(f"share_search must be True or False; got {quoted(share_search)}")
+        if "max_episode_steps" in options:
+            raise ValueError(
+                "the native vector environment cuts no episode short: for max_episode_steps use "
+                "gym.make_vec(..., vectorization_mode='sync')"
+            )
         self.options = Options.of(options)
-        self.table = open_table(table) if isinstance(table, str) else table
+        self.num_envs = num_envs = _checked_count(num_envs, self.options)
+        self.table = table_for(table, dataset)
         self.single_action_space = action_space(self.options.actions)
         self.single_observation_space = observation_space(self.options.observations)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -105,10 +116,14 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
             seed: One seed (the copies get seed, seed + 1, …) or one per copy; copies with a
                 seed start a new search.
             options: "reset_mask", bool [num_envs]; "architecture" and "epochs" as in `NB201Env.reset`.
+
+        Raises:
+            ValueError, NotRecorded: If the options ask for what there is not; nothing has changed then.
         """
         options = dict(options or {})
         mask = _checked_mask(options.pop("reset_mask", None), self.num_envs)
         start, epochs = reset_options(options, self.options.actions)
+        self._search.prepare(epochs)  # which may refuse; then the searches before go on
         who = np.flatnonzero(mask)
         self._seed(seed, who)
         reply = self._restart(who, start, None, epochs)
@@ -184,7 +199,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
 
     def _pick(self, who: Who, actions: IntArray, result: _Result) -> Reply | None:
         self._ops[who] = actions
-        self._index[who] = encode(actions)
+        self._index[who] = actions @ PLACES
         return self._finish(who, result)
 
     def _finish(self, who: Who, result: _Result) -> Reply | None:
@@ -198,7 +213,7 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
     def _edit(self, who: Who, actions: IntArray, result: _Result) -> Reply | None:
         numbers = np.arange(self.num_envs)[who]
         edge, op = actions // NUM_OPS, actions % NUM_OPS
-        index = self._index[who] + (op - self._ops[numbers, edge]) * NUM_OPS ** (NUM_EDGES - 1 - edge)
+        index = self._index[who] + (op - self._ops[numbers, edge]) * PLACES[edge]
         score, answered, reply = self._search.query(who, index, None)
         changed = numbers[answered]
         self._index[changed] = index[answered]
@@ -238,32 +253,28 @@ class NB201VectorEnv(VectorEnv[Observation, Any, Any]):
         keyless = ~self._search.keyed
         if seed is None:
             new = who[keyless[who]]
-            self._search.begin(new, draws.new_keys(self.np_random, len(new)))
+            # From a child, because a seeded np_random itself gives the key of the copy with that seed.
+            self._search.begin(new, draws.new_keys(self.np_random.spawn(1)[0], len(new)))
             return
-        if isinstance(seed, int | np.integer):
-            seeds: list[int | None] = [int(seed) + i for i in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"need one seed per copy: num_envs={self.num_envs}, got {len(seeds)} seeds")
+        seeds = _one_per_copy(seed, self.num_envs)
         new = np.array([i for i in who.tolist() if seeds[i] is not None or keyless[i]], dtype=np.int64)
         keys = [draws.new_key(seeding.np_random(seeds[i])[0]) for i in new.tolist()]
         self._search.begin(new, np.array(keys, dtype=np.uint64))
+        if whole_number(seed) is not None:
+            self._np_random, self._np_random_seed = seeding.np_random(seeds[0])
 
     def _observe(self) -> Observation:
         return one_hot(self._ops) if self._one_hot else self._ops.copy()
 
     def _checked_actions(self, actions: Any) -> IntArray:
-        array = np.asarray(actions)
         picks = self.options.actions == "pick"
         shape = (self.num_envs, NUM_EDGES) if picks else (self.num_envs,)
         below = NUM_EDGES * NUM_OPS if self.options.actions == "edit" else NUM_OPS
-        if array.shape != shape or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= below:
-            raise ValueError(
-                f"actions must be integers in 0..{below - 1} of shape {shape}; "
-                f"got {array.dtype} of shape {array.shape}: {actions!r:.80}"
-            )
-        return array.astype(np.int64, copy=False)
+        rule = f"actions must be integers in 0..{below - 1} of shape {shape}"
+        array = whole_numbers(actions, below, rule)
+        if array.shape != shape:
+            raise ValueError(f"{rule}; got an array of shape {array.shape}")
+        return array
 
 
 def vectorized(env: NB201Env, num_envs: int) -> NB201VectorEnv:
@@ -271,12 +282,43 @@ def vectorized(env: NB201Env, num_envs: int) -> NB201VectorEnv:
     return NB201VectorEnv(num_envs, env.table, share_search=True, **asdict(env.options))
 
 
+MOST_BYTES = 8 * 2**30
+"""Memory that the copies may take together: more is a mistake, and would end other programs."""
+
+
+def _checked_count(num_envs: Any, options: Options) -> int:
+    count = whole_number(num_envs)
+    if count is None or count < 1:
+        raise ValueError(f"num_envs must be at least 1, a whole number; got {quoted(num_envs)}")
+    # Measured, spaces and the arrays of a step included; and what each copy has seen.
+    each = 1250 + (4 * SIZE if options.repeats == "free" else 0)
+    if count * each > MOST_BYTES:
+        raise ValueError(
+            f"num_envs={quoted(count)}: the copies would take more than {MOST_BYTES // 2**30} GiB of memory; "
+            f"with these options {MOST_BYTES // each:,} are the most"
+        )
+    return count
+
+
+def _one_per_copy(seed: int | Iterable[int | None], num_envs: int) -> list[int | None]:
+    first = whole_number(seed)
+    if first is not None:
+        return [checked_seed(first + i) for i in range(num_envs)]
+    try:
+        given = list(cast(Iterable[Any], seed))
+    except TypeError:
+        given = []
+    if len(given) != num_envs:
+        raise ValueError(f"need one seed per copy, or one: num_envs={num_envs}, got {quoted(seed)}")
+    return [checked_seed(one) for one in given]
+
+
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
     try:
         return AutoresetMode(mode)
     except ValueError:
         names = ", ".join(repr(m.value) for m in AutoresetMode)
-        raise ValueError(f"autoreset_mode must be one of {names}; got {mode!r}") from None
+        raise ValueError(f"autoreset_mode must be one of {names}; got {quoted(mode)}") from None
 
 
 def _checked_mask(mask: Any, num_envs: int) -> BoolArray:

@@ -216,6 +216,8 @@ def _by_epoch(run: Run, fields: _Fields, name: str, column: str, keys: tuple[Any
         raise fields.error(name, f"expected numbers, got {show(wrong)}")
     array = _array(numbers, fields, name)
     if most != np.inf and not (array.min() >= 0 and array.max() <= most + NOISE):
+        if name == "eval_times" and bool(np.isnan(array).all()):
+            return len(numbers)  # passes that were not timed, as our own export has them
         worst = array[~((array >= 0) & (array <= most + NOISE))][0]
         raise fields.error(name, f"{worst} is out of range 0..{most:g}")
     run.series[column], run.epochs[column] = array, recorded

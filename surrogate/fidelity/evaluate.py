@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nb201env.files import appearing
+from nb201env.fields import Fields
+from nb201env.files import appearing, appearing_together
 from nb201env.surrogate.fidelity import baselines, figures, protocol, report
 from nb201env.surrogate.fidelity.transfer import SIZES as TRANSFER_SIZES
 from nb201env.surrogate.fidelity.transfer import check_sources, transfer
@@ -93,14 +94,19 @@ def add_searches(searches: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     summary = _read(folder) or {"versions": _versions(), "tables": []}
     summary["searches"] = report.rounded(searches)
-    write_report(summary, folder)
+    try:
+        write_report(summary, folder)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{folder / 'fidelity.json'}: not as `nb201 surrogate evaluate` writes it; remove it, or "
+            "write to another folder with --out"
+        ) from error
     return summary
 
 
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / "fidelity.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    return Fields.parse(path.read_text(encoding="utf-8"), str(path)).value if path.exists() else {}
 
 
 def _versions() -> dict[str, str]:
@@ -109,14 +115,10 @@ def _versions() -> dict[str, str]:
 
 def write_report(summary: Mapping[str, Any], folder: Path) -> None:
     """Write a summary and all that follows from it: fidelity.json, fidelity.md, the figures."""
-    _write(folder / "fidelity.json", json.dumps(summary, indent=1) + "\n")
-    _write(folder / "fidelity.md", report.markdown(summary, figures.draw(summary, folder)))
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: what a killed evaluation leaves is read by the next one."""
-    with appearing(path) as new:
-        new.write_text(text, encoding="utf-8")
+    with appearing_together(folder, last=("fidelity.json", "fidelity.md")) as new:
+        (new / "fidelity.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        page = report.markdown(summary, figures.draw(summary, new))
+        (new / "fidelity.md").write_text(page, encoding="utf-8")
 
 
 def _table(table: Table, plan: Plan, with_baselines: bool, say: Say) -> dict[str, Any]:
@@ -140,10 +142,11 @@ def _kept_transfer(tables: Sequence[Table], plan: Plan, say: Say) -> list[dict[s
     }  # fmt: skip
     path = plan.out / "transfer.json"
     if path.exists():
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if kept["key"] == key:
-            return list(kept["rows"])
+        kept = Fields.parse(path.read_text(encoding="utf-8"), str(path))
+        if kept.value.get("key") == key:
+            return [row.value for row in kept.objects("rows")]
     say("transfer between tables")
     rows = transfer(tables, split=plan.split, epochs=plan.epochs, draws=plan.transfer_draws)
-    _write(path, json.dumps({"key": key, "rows": rows}))
+    with appearing(path) as new:
+        new.write_text(json.dumps({"key": key, "rows": report.rounded(rows)}), encoding="utf-8")
     return rows

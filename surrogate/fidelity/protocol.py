@@ -185,9 +185,9 @@ def read_kept(path: Path) -> dict[Job, dict[str, float]]:
     kept = {}
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            record: dict[str, Any] = json.loads(line)
-            job_scores = record.pop("scores")
+            record: dict[str, Any] = json.loads(line)  # with NaN, for scores that are not defined
+            job_scores = {str(name): float(score) for name, score in record.pop("scores").items()}
             kept[Job(**record)] = job_scores
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path}:{number}: no kept result; remove the line and run again") from error
     return kept

@@ -64,10 +64,10 @@ def _mean_and_std(rows: Sequence[Mapping[str, float]]) -> Summary:
 def rounded(value: Any) -> Any:
     """A JSON value with its numbers rounded to 5 digits after the point, for small, stable files.
 
-    What is not a number, such as the rank correlation of constants, becomes null.
+    What is no finite number, such as the rank correlation of constants, becomes null.
     """
     if isinstance(value, float):
-        return None if math.isnan(value) else round(value, _DIGITS)
+        return round(value, _DIGITS) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -90,7 +90,8 @@ def _plain(scores: Mapping[str, Any], name: str) -> str:
 
 
 def _points(scores: Mapping[str, Any], name: str) -> str:
-    return f"{100 * scores[name]['mean']:.2f}" if name in scores else "–"
+    mean = scores[name]["mean"] if name in scores else None
+    return "–" if mean is None else f"{100 * mean:.2f}"
 
 
 _ROWS: tuple[tuple[str, str, Show], ...] = (

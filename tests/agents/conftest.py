@@ -32,7 +32,7 @@ def tested_table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     official = open_table("cifar10-valid-200")
     valid = official.runs(split="valid", epochs=200)[:, :2]
     manifest = {
-        "name": "tested-200", "task": {"name": "toy", "dataset": "toy"}, "schedule": {"epochs": 200},
+        "name": "tested-200", "task": {"name": "toy", "dataset": "cifar10"}, "schedule": {"epochs": 200},
         "seeds": [777, 888], "provenance": {}, "licence": "none",
         "columns": {name: {"epochs": [200]} for name in ("valid_accuracy", "test_accuracy", "train_seconds")},
     }  # fmt: skip

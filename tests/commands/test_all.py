@@ -87,6 +87,16 @@ def test_a_bare_number_is_never_taken_for_an_architecture(
     assert [path.name for path in tmp_path.iterdir()] == ["6111.txt"]
 
 
+def test_the_list_of_commands_that_take_architectures_is_complete() -> None:
+    taking = {
+        path for path, command in COMMANDS.items()
+        for parameter in command.params
+        if "architecture" in parameter.name or "official:" in (parameter.help or "")
+    }  # fmt: skip
+    listed = {path for path in COMMANDS for words in TAKING if tuple(words[: len(path)]) == path}
+    assert taking == listed
+
+
 def test_architectures_and_names_are_repeated_or_with_commas() -> None:
     best = read_architectures(["official:6111"])[0]
     assert read_architectures([f"official:6111,index:{best.index}", str(best)]) == [best] * 3

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,8 @@ from nb201env.architecture import Architecture
 from nb201env.space import SIZE
 from nb201env.surrogate.cli import app
 from nb201env.surrogate.storage import load
-from nb201env.table import Table
+from nb201env.table import Table, write_table
+from nb201env.tables import find, open_table
 
 runner = CliRunner()
 FIT = ["fit", "--table", "cifar10-valid-200", "--split", "valid", "--epochs", "200"]
@@ -114,6 +118,87 @@ def test_mistakes_are_named(
     with pytest.raises(type(result.exception), match=message):
         raise result.exception
     assert not list(tmp_path.glob("m"))
+
+
+def test_files_that_are_there_are_not_replaced_unasked(
+    fitted: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    """Neither the model nor the table; asked before anything is fitted."""
+    model, table, _ = fitted
+    before = model.read_bytes(), table.read_bytes()
+    for out, table_out in ((model, tmp_path / "t-surrogate"), (tmp_path / "m", table)):
+        arguments = [*FIT, "--size", "30", "--out", str(out), "--table-out", str(table_out)]
+        result = runner.invoke(app, arguments)
+        assert isinstance(result.exception, FileExistsError)
+        assert "is there already; name another --" in str(result.exception)
+    assert (model.read_bytes(), table.read_bytes()) == before
+    assert list(tmp_path.iterdir()) == []
+    copy = tmp_path / "copy"
+    copy.write_bytes(before[0])
+    assert runner.invoke(app, [*FIT, "--size", "30", "--out", str(copy), "--replace"]).exit_code == 0
+    assert len(load(copy).architectures) == 30
+
+
+def test_no_table_takes_an_embedded_ones_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NB201_HOME", str(tmp_path))
+    place = tmp_path / "cifar10-valid-200-surrogate.safetensors"
+    arguments = [*FIT, "--size", "30", "--out", str(tmp_path / "m"), "--table-out", str(place), "--replace"]
+    assert "would mean the embedded table" in str(runner.invoke(app, arguments).exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_saved_is_not_fitted(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    shutil.copy(find("cifar100-200"), path)
+    arguments = [
+        *FIT,
+        "--size",
+        "30",
+        "--out",
+        str(tmp_path / "m"),
+        "--encoding",
+        f"transfer:{path}:valid:200",
+    ]
+    assert "cannot be saved: it reads the table" in str(runner.invoke(app, arguments).exception)
+
+
+def test_a_table_of_means_is_told_what_to_do(tmp_path: Path) -> None:
+    source = open_table("cifar10-valid-200")
+    manifest = {
+        "name": "means", "task": {"name": "toy", "dataset": "toy"}, "schedule": {"epochs": 200}, "seeds": [],
+        "columns": {"valid_accuracy": {"epochs": [200]}}, "provenance": {}, "licence": "MIT",
+    }  # fmt: skip
+    means = source.accuracy(split="valid", epochs=200, run="mean")
+    write_table(tmp_path / "means.safetensors", manifest, {"valid_accuracy": means})
+    arguments = ["fit", "--table", str(tmp_path / "means.safetensors"), *FIT[3:], "--size", "30"]
+    result = runner.invoke(app, [*arguments, "--out", str(tmp_path / "m")])
+    assert "import single runs (with `nb201 table import-rows`" in str(result.exception)
+
+
+def test_a_full_disk_leaves_the_old_predictions(
+    fitted: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "all.csv"
+    path.write_text("old")
+
+    def full(self: Path, text: str, **_: Any) -> int:
+        with open(self, "w") as file:
+            file.write(text[:1000])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        result = runner.invoke(app, ["predict", str(fitted[0]), "--out", str(path)])
+    assert "No space left" in str(result.exception)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_pipe_is_no_model(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model")
+    result = runner.invoke(app, ["predict", str(tmp_path / "model"), "index:1"])
+    assert isinstance(result.exception, OSError)
+    assert "not a file" in str(result.exception)
 
 
 def test_predict_asks_for_architectures(fitted: tuple[Path, Path, str]) -> None:

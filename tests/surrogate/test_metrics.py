@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nb201env.comparison import kendall
+from nb201env.comparison import kendall, spearman
 from nb201env.surrogate import metrics
 
 fractions = st.floats(0, 1).map(lambda x: round(x, 3))
@@ -88,7 +88,28 @@ def test_an_honest_uncertainty_is_told_from_a_boastful_one() -> None:
     assert honest["error_rank"] > 0.3
     boastful = metrics.calibration(truth, np.full(20_000, 0.5), deviation / 3)
     assert boastful["coverage_95"] < 0.6
-    assert metrics.calibration(truth, np.full(20_000, 0.5), np.full(20_000, 0.1))["error_rank"] == 0
+
+
+def test_equal_deviations_rank_no_errors() -> None:
+    """0 would say that they were compared and found unrelated."""
+    truth = np.array([0.1, 0.5, 0.9, 0.8])
+    assert np.isnan(metrics.calibration(truth, np.full(4, 0.5), np.full(4, 0.1))["error_rank"])
+
+
+def test_a_deviation_of_0_covers_only_what_is_exact() -> None:
+    found = metrics.calibration(np.array([0.1, 0.5]), np.array([0.1, 0.6]), np.zeros(2))
+    assert (found["coverage_50"], found["coverage_95"], found["rms_z"]) == (0.5, 0.5, np.inf)
+
+
+def test_what_is_not_known_has_no_rank() -> None:
+    known, missing = np.array([0.1, 0.5, 0.9]), np.array([0.1, np.nan, 0.9])
+    for pair in ((known, missing), (missing, known)):
+        assert np.isnan(kendall(*pair))
+        assert np.isnan(spearman(*pair))
+        with pytest.raises(ValueError, match="a number for every architecture"):
+            metrics.scores(*pair)
+    with pytest.raises(ValueError, match="a number for every architecture"):
+        metrics.calibration(known, known, missing)
 
 
 def test_noise_distance_is_zero_for_the_same_noise_and_grows() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xgboost
@@ -17,14 +15,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
 from nb201env.comparison import kendall
-from nb201env.container import Container, write
 from nb201env.space import SIZE, all_ops
-from nb201env.surrogate import boosting, storage
+from nb201env.surrogate import boosting
 from nb201env.surrogate.fidelity.protocol import random_draw
 from nb201env.surrogate.fidelity.report import LEVELS
 from nb201env.surrogate.metrics import calibration, top_kendall_tau
 from nb201env.surrogate.model import Surrogate
 from nb201env.surrogate.regressor import SurrogateRegressor, _folds
+from nb201env.surrogate.trees import pack
 from nb201env.tables import open_table
 from tests.surrogate.conftest import SMALL
 
@@ -40,14 +38,14 @@ def test_scikit_learns_checks(estimator: SurrogateRegressor, check: object) -> N
 
 
 @pytest.mark.parametrize("trees", [1, 60])
-def test_predictions_are_those_of_the_plain_way(trees: int, tmp_path: Path) -> None:
+def test_predictions_are_those_of_the_plain_way(trees: int) -> None:
     """In place or through a DMatrix, from any layout of memory and after loading: the same bits."""
     rng = np.random.default_rng(0)
     features = rng.standard_normal((400, 12))
     booster = boosting.train(features[:90], features[:90, 0] ** 2, trees, seed=0, max_depth=4)
     plain = booster.predict(xgboost.DMatrix(features, nthread=1))
-    write(tmp_path / "model", {}, {"booster": storage._pack(booster)})
-    loaded = storage._booster(Container(tmp_path / "model"), "booster")
+    loaded = xgboost.Booster({"nthread": 1})
+    loaded.load_model(bytearray(pack(booster, boosting.VALUE)))
     for one in (booster, loaded):
         for layout in (features, np.asfortranarray(features), np.repeat(features, 2, axis=1)[:, ::2]):
             np.testing.assert_array_equal(boosting.predict(one, layout), plain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +43,12 @@ def test_a_loaded_surrogate_predicts_the_same_bits(small: Surrogate, saved: Path
     np.testing.assert_array_equal(small.runs(3, seed=1), loaded.runs(3, seed=1))
     assert loaded.manifest == small.manifest
     np.testing.assert_array_equal(loaded.architectures, small.architectures)
+
+
+@pytest.mark.parametrize("index", [[-1], [SIZE], [2.5], [True], ["a"], [np.nan], 3, [[1, 2]], [], None])
+def test_a_surrogate_predicts_what_is_in_the_space(small: Surrogate, index: Any) -> None:
+    with pytest.raises(ValueError, match=r"index"):
+        small.predict(index)
 
 
 def test_learning_curves_survive(curve_table: Table, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -192,3 +193,23 @@ def test_the_vector_environment_runs_on_it() -> None:
     assert terminated.all()
     assert (reward > 0.85).all()
     envs.close()
+
+
+@pytest.mark.parametrize("shift", [-3.0, 3.0])
+def test_predictions_beyond_0_and_1_do_not_wrap(table: Table, tmp_path: Path, shift: float) -> None:
+    """A scale without ends may predict an accuracy of 3 or of -3; whole numbers would begin anew."""
+    settings = {"n_members": 1, "n_estimators": 3, "target": "identity"}
+    surrogate = fit_surrogate(table, range(40), split="valid", epochs=200, settings=settings)
+    surrogate = replace(surrogate, noise=None, costs={})
+    surrogate.accuracy.center_ += shift
+    written = materialise(surrogate, tmp_path / "t-surrogate")
+    assert set(written.runs(split="valid", epochs=200).ravel()) == {1.0 if shift > 0 else 0.0}
+
+
+def test_predictions_that_are_no_numbers_make_no_table(table: Table, tmp_path: Path) -> None:
+    settings = {"n_members": 1, "n_estimators": 3, "target": "identity"}
+    surrogate = fit_surrogate(table, range(40), split="valid", epochs=200, settings=settings)
+    surrogate.accuracy.center_ = float("nan")
+    with pytest.raises(ValueError, match="predicts valid_accuracy that are no numbers"):
+        materialise(surrogate, tmp_path / "t-surrogate")
+    assert list(tmp_path.iterdir()) == []

@@ -158,6 +158,17 @@ def test_repeated_architectures_count_as_queries_but_not_as_different(bench: Ben
     assert _needed(partly, 0.0, False) == np.inf
 
 
+def test_queries_that_name_all_epochs_are_whole(copy: Path) -> None:
+    """As BOHB's do: the same search reaches the same, whether or not it says how long it trained."""
+    reached = [agent.reach for one in summarise(load([copy])).settings for agent in one.agents]
+    for path in copy.rglob("*.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        named = [line | ({"epochs": 200} if "clock" in line else {}) for line in lines]
+        path.write_text("".join(json.dumps(line) + "\n" for line in named))
+    assert [agent.reach for one in summarise(load([copy])).settings for agent in one.agents] == reached
+    assert sum(target.reached for agent in reached for target in agent) > 0
+
+
 def test_ranks_count_what_is_better(bench: Bench) -> None:
     landscape = bench.settings[0].landscape
     assert landscape.rank[int(np.argmax(landscape.valid))] == 1
@@ -253,6 +264,8 @@ def test_commands_are_merged_only_if_they_differ_in_the_seed_alone(bench: Bench)
         "nb201 search --agent random_search --env NB201-cifar10-v0 --seeds 0-5 --budget 80"
     )
     entry.searches[0].header["command"], kept = "python mine.py", entry.searches[0].header["command"]
+    assert tables.command(entry) == "not shown (the trajectory names no single nb201 command)"
+    entry.searches[0].header["command"] = ""
     assert tables.command(entry) == "not recorded"
     entry.searches[0].header["command"] = kept
 

@@ -79,6 +79,19 @@ def test_what_copies_do_not_have() -> None:
     assert env.get_attr("table", 0)[0].name == "cifar10-valid-200"
 
 
+def test_what_it_is_not_for() -> None:
+    with pytest.raises(
+        ValueError, match="is for this package's environments; 'CartPole-v1' is none: use .*make_vec_env"
+    ):
+        NB201VecEnv("CartPole-v1", 2)
+    with pytest.raises(ValueError, match="wants autoreset_mode='SameStep', the default: leave it out"):
+        NB201VecEnv("NB201-cifar10-v0", 2, autoreset_mode="NextStep")
+    with pytest.raises(
+        TypeError, match="^got an unexpected keyword argument 'rewrad'; did you mean 'reward'"
+    ):
+        NB201VecEnv("NB201-cifar10-v0", 2, rewrad="regret")
+
+
 def test_subprocesses_make_the_environment_from_its_id() -> None:
     """The id form with a module imports the package in a fresh process, which knows nothing else."""
     env = SubprocVecEnv([partial(gym.make, "nb201env:NB201-cifar10-v0")] * 2, start_method="spawn")

@@ -38,7 +38,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in AGENTS if name not in SUPERNETS),
     *((name, {"actions": "edit", "max_edits": 5}) for name in ("ppo", "a2c", "dqn", "maskable_ppo")),
     *((name, {"actions": "pick"}) for name in (*LIGHT, "cma_es", "tpe", "ppo")),
-    ("random_search", {"repeats": "free", "table": "cifar100-200", "run": "mean"}),
+    ("random_search", {"repeats": "free", "table": "cifar10-valid-200-surrogate", "run": "mean"}),
     ("regularized_evolution", {"reward": "regret", "repeats": "free"}),
 ]
 

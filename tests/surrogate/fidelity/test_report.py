@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks.studies import fidelity as study
 from nb201env.surrogate.fidelity import evaluate as evaluation
-from nb201env.surrogate.fidelity import report
+from nb201env.surrogate.fidelity import figures, report
 from nb201env.surrogate.fidelity.evaluate import Plan, evaluate
 from nb201env.surrogate.fidelity.figures import files
-from nb201env.surrogate.fidelity.protocol import Job
+from nb201env.surrogate.fidelity.protocol import Job, read_kept
 from nb201env.table import Table
 from nb201env.tables import open_table
 from tests.conftest import ROOT
@@ -159,3 +159,45 @@ def test_the_committed_report_is_whole() -> None:
         assert all(scores["draws"] == 10 for scores in own.values())
     searched = summary["searches"]["surrogate"]
     assert searched["id"] == open_table(searched["name"]).id
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", "null", '{"tables": 5}', '{"tables": [{}]}', '{"versions": 1, "tables": []}', "NaN"],
+)
+def test_a_summary_that_is_none_is_named_and_kept(tmp_path: Path, content: str) -> None:
+    (tmp_path / "fidelity.json").write_text(content)
+    with pytest.raises(ValueError, match=r"fidelity\.json: "):
+        evaluation.add_searches({"command": "x"}, tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == [content]
+
+
+def test_numbers_that_json_lacks_become_null() -> None:
+    assert report.rounded({"a": float("inf"), "b": [float("nan"), -float("inf")]}) == {
+        "a": None,
+        "b": [None, None],
+    }
+
+
+@pytest.mark.parametrize("line", ["[]", "5", '{"scores": 5}', '{"scores": {"a": "b"}}', "[" * 100_000, "{}"])
+def test_a_line_that_is_no_result_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "kept.jsonl").write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"kept.jsonl:1: no kept result"):
+        read_kept(tmp_path / "kept.jsonl")
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_the_old_report(
+    tiny: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers, page and figures are of one evaluation."""
+    out, summary = tiny
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(summary: Any, folder: Path) -> dict[str, str]:
+        (folder / "surrogate-learning.png").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figures, "draw", full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluation.write_report(summary | {"command": "another"}, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before

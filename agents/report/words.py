@@ -1,0 +1,84 @@
+"""What strangers' words may do in a report: nothing but be read.
+
+A trajectory comes from anyone, and so do its names, commands and versions. They are made plain once,
+where they enter the report; what then has a meaning in a format (Markdown, CSV, a figure) is escaped
+where that format is written.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+from nb201env.output import plain
+
+NOT_RECORDED = "not recorded"
+NOT_SHOWN = "not shown (the trajectory names no single nb201 command)"
+_LONGEST, _LONGEST_IN_FIGURE = 200, 60
+
+
+def named(text: object) -> str:
+    """A name of unknown origin on one line, without what a terminal obeys, and of a length to be read.
+
+    Backticks, which mark code in the report's sentences, become quotes.
+    """
+    shown = plain(text).replace("`", "'")
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+
+
+def unlike(names: Iterable[str]) -> list[str]:
+    """Names that differ from each other: one that stands there already gets a number."""
+    found: list[str] = []
+    for name in names:
+        number, other = 1, name
+        while other in found:
+            number += 1
+            other = f"{name} ({number})"
+        found.append(other)
+    return found
+
+
+def own_command(text: object) -> str:
+    """A recorded command, if it is one command of this program; else a remark that says it is not shown.
+
+    Readers copy commands. So only ``nb201`` with plain arguments is shown: no other program, nothing that a
+    shell would do besides, and nothing that looks like something else.
+    """
+    if not text:
+        return NOT_RECORDED
+    if not isinstance(text, str) or plain(text) != text:
+        return NOT_SHOWN
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return NOT_SHOWN
+    return text if words[:1] == ["nb201"] and shlex.join(words) == text else NOT_SHOWN
+
+
+def in_markdown(text: str) -> str:
+    """Text that no Markdown reads as markup, outside the `code` that the report's own sentences hold."""
+    parts = re.split("(`[^`]*`)", text)
+    return "".join(part if place % 2 else _MARKUP.sub(_entity, part) for place, part in enumerate(parts))
+
+
+# HTML, cells, emphasis, formulas, escapes, and what makes links and pictures; line ends are gone already.
+_MARKUP = re.compile(r"[&<|*~$\\]|\](?=[(\[:])")
+
+
+def _entity(match: re.Match[str]) -> str:
+    return f"&#{ord(match[0])};"
+
+
+def in_csv(text: str) -> str:
+    """Text that no spreadsheet computes: a quote goes before what would begin a formula."""
+    return f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") else text
+
+
+def in_figure(text: str) -> str:
+    """Text that matplotlib shows as it is, and not all of it if it is long.
+
+    Matplotlib sets formulas between dollars, and hides what begins with an underscore.
+    """
+    short = text if len(text) <= _LONGEST_IN_FIGURE else f"{text[: _LONGEST_IN_FIGURE - 1]}…"
+    return (" " if short.startswith("_") else "") + short.replace("$", r"\$")
