@@ -20,7 +20,7 @@ from nb201env.agents.searches.writing import Writer
 from nb201env.architecture import Architecture
 from nb201env.envs.answers import answers
 from nb201env.envs.options import Limit, Options
-from nb201env.envs.registration import SURROGATES, TABLES
+from nb201env.envs.registration import OWN, SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.envs.vector import NB201VectorEnv, vectorized
 from nb201env.fields import Fields, shown
@@ -255,7 +255,7 @@ def _versions() -> dict[str, str]:
 
 # -- replaying -------------------------------------------------------------------------------
 
-ENV_IDS = (*TABLES, *SURROGATES, "NB201-v0")
+ENV_IDS = (*TABLES, *SURROGATES, OWN)
 """The environments that a trajectory may be of."""
 
 _ALWAYS: dict[str, Any] = {

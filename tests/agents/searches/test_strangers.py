@@ -141,6 +141,30 @@ def test_a_table_that_lies_elsewhere_is_named_on_the_command_line(
     assert (given.exit_code, given.stdout) == (0, f"{path}: 5 queries, no difference\n")
 
 
+def test_a_search_of_a_table_of_ones_own_replays(tmp_path: Path) -> None:
+    words = [
+        "search",
+        "--agent",
+        "random_search",
+        "--env",
+        "NB201-v0",
+        "--budget",
+        "5",
+        "--out",
+        str(tmp_path),
+    ]
+    nothing = runner.invoke(cli.build(), words)
+    assert isinstance(nothing.exception, ValueError), "that id has no table of its own"
+    given = runner.invoke(cli.build(), [*words, "--env-kwargs", '{"table": "cifar100-200"}'])
+    assert given.exit_code == 0
+    path = tmp_path / "NB201-v0" / "random_search-0.jsonl"
+    assert replay(read(path)) == []
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["env"]["id"] = ENV  # of another data set
+    with pytest.raises(ValueError, match="cifar10; 'cifar100-200' is of cifar100"):
+        replay(read(written(path, lines)))
+
+
 # -- malformed files -------------------------------------------------------------------------
 
 
