@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ class Trajectory:
             return open_by_id(recorded["id"], paths)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{self.path}: searched the table {recorded['name']} with id {recorded['id'][:12]}: {error}"
+                f"{self.path}: searched the table {_plain(recorded['name'])} with id "
+                f"{recorded['id'][:12]}: {error}"
             ) from None
 
     def check_table(self, table: Table) -> None:
@@ -113,8 +115,8 @@ class Trajectory:
         recorded = self.header["table"]
         if table.id != recorded["id"]:
             raise ValueError(
-                f"{self.path}: searched the table {recorded['name']} with id {recorded['id'][:12]}; the one "
-                f"here, {table.name}, has id {table.id[:12]}"
+                f"{self.path}: searched the table {_plain(recorded['name'])} with id "
+                f"{recorded['id'][:12]}; the one here, {table.name}, has id {table.id[:12]}"
             )
 
     def incumbents(self) -> IntArray:
@@ -123,6 +125,11 @@ class Trajectory:
         new_best = accuracy > np.concatenate([[-np.inf], np.maximum.accumulate(accuracy)[:-1]])
         latest = np.maximum.accumulate(np.where(new_best, np.arange(len(accuracy)), 0))
         return self.index[latest]
+
+
+def _plain(text: str) -> str:
+    """A text from a file as it can stand in a message: short, and without control characters."""
+    return shown(text).strip('"')
 
 
 @cache
@@ -217,7 +224,7 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
             yield line
         if len(line) == LONGEST_LINE:
             raise BadTrajectory(
-                f"{path}, line {number + 1}: more than {LONGEST_LINE:,} bytes; no line of a trajectory has"
+                f"{path}, line {number + 1}: more than {LONGEST_LINE:,} bytes; too long for a trajectory"
             )
 
 
@@ -236,14 +243,17 @@ def _header(path: str | os.PathLike[str], line: bytes) -> dict[str, Any]:
     env.text("id")
     env.object("kwargs")
     table.text("name")
-    table.text("id")
+    if not re.fullmatch("[0-9a-f]{64}", table.text("id")):
+        raise table.refuse("id", f"should be 64 hexadecimal digits, not {shown(table.text('id'))}")
+    if not all(isinstance(version, str) for version in versions.value.values()):
+        raise head.refuse("versions", "should be texts by library")
     try:
         json.dumps(head.value, allow_nan=False)
     except ValueError:
         raise BadTrajectory(f"{path}, line 1: a number that is too large for any computer") from None
     return head.value | {
         "hyperparameters": head.object("hyperparameters", {}).value,
-        "versions": {library: versions.text(library) for library in versions.value},
+        "versions": versions.value,
         "command": head.text("command", ""),
     }
 

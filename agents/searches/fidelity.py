@@ -21,7 +21,7 @@ from nb201env.agents.searches.plan import unfinished
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
-from nb201env.envs.registration import TABLES
+from nb201env.envs.registration import OWN, TABLES
 from nb201env.fields import Fields
 from nb201env.reading import format_seeds
 from nb201env.space import all_ops
@@ -60,8 +60,8 @@ class SearchPlan:
     def searches(self, agent: str, table: Table, name: str, folder: Path) -> list[Search]:
         """One agent's searches on one table, which `name` names or leads to."""
         budget, further = {"budget_queries": self.queries}, {"table": name}
-        own = f"NB201-{table.dataset}-v0"
-        env_id = own if own in TABLES else "NB201-v0"
+        named = f"NB201-{table.dataset}-v0"
+        env_id = named if named in TABLES else OWN
         return [Search(agent, env_id, seed, budget, folder, {}, further) for seed in self.seeds]
 
 

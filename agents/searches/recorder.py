@@ -20,11 +20,10 @@ from nb201env.agents.searches.writing import Writer
 from nb201env.architecture import Architecture
 from nb201env.envs.answers import answers
 from nb201env.envs.options import Limit, Options
-from nb201env.envs.registration import SURROGATES, TABLES
+from nb201env.envs.registration import OWN, SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.envs.vector import NB201VectorEnv, vectorized
 from nb201env.fields import Fields, shown
-from nb201env.reading import check_name
 from nb201env.table import Table
 from nb201env.trajectory import BadTrajectory, Cost, Trajectory, write_cost
 
@@ -256,7 +255,7 @@ def _versions() -> dict[str, str]:
 
 # -- replaying -------------------------------------------------------------------------------
 
-ENV_IDS = (*TABLES, *SURROGATES, "NB201-v0")
+ENV_IDS = (*TABLES, *SURROGATES, OWN)
 """The environments that a trajectory may be of."""
 
 _ALWAYS: dict[str, Any] = {
@@ -270,6 +269,10 @@ _ALWAYS: dict[str, Any] = {
     "additional_wrappers": [],
 }
 """What headers of earlier releases say besides id and arguments; they could say nothing else."""
+
+
+_AS_REPLAYED = {"actions": "pick", "observations": "ops", "reward": "accuracy", "limit": None}
+"""A query is the same however its cell was chosen, shown and rewarded."""
 
 
 def replay(trajectory: Trajectory, table: Table | None = None) -> list[str]:
@@ -293,8 +296,7 @@ def replay(trajectory: Trajectory, table: Table | None = None) -> list[str]:
     table = trajectory.table() if table is None else table
     trajectory.check_table(table)
     registered = gym.spec(env_id).kwargs
-    # Picking, because a query is the same however its cell was chosen.
-    env = NB201Env(**registered | options | {"table": table, "actions": "pick", "observations": "ops"})
+    env = NB201Env(**registered | options | _AS_REPLAYED | {"table": table})
     differences: list[str] = []
     info = env.reset(seed=trajectory.header["seed"])[1]
     for number, query in enumerate(trajectory.queries, start=1):
@@ -323,13 +325,14 @@ def environment_of(trajectory: Trajectory) -> tuple[str, dict[str, Any]]:
     env = Fields(trajectory.header["env"], f"{trajectory.path}, line 1: env", BadTrajectory)
     for name, value in env.value.items():
         if name not in ("id", "kwargs") and not (name in _ALWAYS and value == _ALWAYS[name]):
-            raise env.refuse(name, f"a replay takes the id and options of an environment, not {shown(value)}")
+            why = f"a replay takes the id and options of an environment, not {shown(value)}"
+            raise env.refuse(shown(name), why)
     env_id, given = env.text("id"), env.object("kwargs")
-    try:
-        check_name(env_id, "environment", ENV_IDS)
-    except ValueError as error:
-        raise env.refuse("id", str(error)) from None
+    if env_id not in ENV_IDS:
+        raise env.refuse("id", f"unknown environment {shown(env_id)}; there are {', '.join(ENV_IDS)}")
     options = {name: value for name, value in given.value.items() if name not in ("table", "render_mode")}
+    if strange := [name for name in options if name not in OPTIONS]:
+        raise given.refuse(shown(strange[0]), "no option of an environment")
     try:
         Options.of(options)
     except (TypeError, ValueError) as error:

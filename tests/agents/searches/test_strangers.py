@@ -75,13 +75,17 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
     ("disable_env_checker", {"disable_env_checker": True}),
     ("nondeterministic", {"nondeterministic": "os:system"}),
     ("__class__", {"__class__": "os:system"}),
-    ("unknown environment 'CartPole-v1'", {"id": "CartPole-v1"}),
-    ("unknown environment 'os:NB201-cifar10-v0'", {"id": f"os:{ENV}"}),
+    ('unknown environment "CartPole-v1"', {"id": "CartPole-v1"}),
+    ('unknown environment "os:NB201-cifar10-v0"', {"id": f"os:{ENV}"}),
     ("unknown environment", {"id": "../../x"}),
-    ("argument 'entry_point'", {"kwargs": {"entry_point": "os:system"}}),
-    ("argument 'max_episode_steps'", {"kwargs": {"max_episode_steps": 1}}),
-    ("argument 'vectorization_mode'", {"kwargs": {"vectorization_mode": "async"}}),
-    ("argument 'self'", {"kwargs": {"self": 1}}),
+    ('kwargs: "entry_point": no option', {"kwargs": {"entry_point": "os:system"}}),
+    ('kwargs: "max_episode_steps": no option', {"kwargs": {"max_episode_steps": 1}}),
+    ('kwargs: "vectorization_mode": no option', {"kwargs": {"vectorization_mode": "async"}}),
+    ('kwargs: "self": no option', {"kwargs": {"self": 1}}),
+    ("no option", {"kwargs": {"x\n\x1b[31m": 1}}),
+    ("no option", {"kwargs": {"x" * 100_000: 1}}),
+    ("\\u001b", {"x\n\x1b[31m": 1}),
+    ("unknown environment", {"id": "x\n\x1b[31m" * 10_000}),
     ("actions must be one of", {"kwargs": {"actions": "os:system"}}),
     ("run must be", {"kwargs": {"run": ["x"]}}),
     ("limit must look like", {"kwargs": {"limit": "os:system"}}),
@@ -100,6 +104,8 @@ def test_a_header_names_no_code(
     with pytest.raises(BadTrajectory, match=r"x.jsonl, line 1: env.*") as caught:
         replay(read(path))
     assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
     assert [file.name for file in tmp_path.iterdir()] == ["x.jsonl"], "nothing ran"
 
 
@@ -115,9 +121,12 @@ def test_a_header_leads_to_no_file(lines: list[Any], tmp_path: Path) -> None:
     trajectory = read(written(tmp_path / "x.jsonl", [head, *lines[1:]]))
     assert replay(trajectory) == []
     assert outcome(trajectory).queries == 5
-    foreign = head | {"table": {"name": "mine", "id": "f" * 64}}
-    with pytest.raises(FileNotFoundError, match="ffffffffffff"):
+    foreign = head | {"table": {"name": "x\n\x1b[31m", "id": "f" * 64}}
+    with pytest.raises(
+        FileNotFoundError, match=r"the table x\\n\\u001b\[31m with id ffffffffffff: "
+    ) as caught:
         replay(read(written(tmp_path / "x.jsonl", [foreign, *lines[1:]])))
+    assert str(caught.value).isprintable()
 
 
 def test_a_table_that_lies_elsewhere_is_named_on_the_command_line(
@@ -130,6 +139,30 @@ def test_a_table_that_lies_elsewhere_is_named_on_the_command_line(
     assert tested_table.id[:12] in alone.stderr
     given = runner.invoke(cli.build(), ["replay", str(path), "--table", file])
     assert (given.exit_code, given.stdout) == (0, f"{path}: 5 queries, no difference\n")
+
+
+def test_a_search_of_a_table_of_ones_own_replays(tmp_path: Path) -> None:
+    words = [
+        "search",
+        "--agent",
+        "random_search",
+        "--env",
+        "NB201-v0",
+        "--budget",
+        "5",
+        "--out",
+        str(tmp_path),
+    ]
+    nothing = runner.invoke(cli.build(), words)
+    assert isinstance(nothing.exception, ValueError), "that id has no table of its own"
+    given = runner.invoke(cli.build(), [*words, "--env-kwargs", '{"table": "cifar100-200"}'])
+    assert given.exit_code == 0
+    path = tmp_path / "NB201-v0" / "random_search-0.jsonl"
+    assert replay(read(path)) == []
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["env"]["id"] = ENV  # of another data set
+    with pytest.raises(ValueError, match="cifar10; 'cifar100-200' is of cifar100"):
+        replay(read(written(path, lines)))
 
 
 # -- malformed files -------------------------------------------------------------------------
@@ -247,6 +280,8 @@ def test_the_quick_look_at_a_query_takes_nothing_that_the_slow_one_refuses(lines
         (lambda good: [good[0] | {"end": "search over"}], None),
         (lambda good: [good[0], good[1] | {"accuracy": 91.2}], "line 2: .*accuracy: should be a number in"),
         (lambda good: [good[0] | {"command": None}], "line 1: command: should be a text, not null"),
+        (lambda good: [good[0] | {"versions": {"x\n": 1}}], "line 1: versions: should be texts by library"),
+        (lambda good: [good[0] | {"table": {"name": "x", "id": "a\nb"}}], "line 1: table: id: should be"),
         (lambda good: [good[0] | {"seed": 1.0}], "line 1: seed: should be a whole number of at least 0"),
     ],
 )  # fmt: skip
