@@ -24,9 +24,8 @@ from nb201env.compat.lookup import (
     remap,
     runs_held,
 )
-from nb201env.compat.results import ArchResults, Infos
+from nb201env.compat.results import ArchResults, Infos, describe
 from nb201env.compat.runs import ResultsCount, percent
-from nb201env.compat.text import describe
 from nb201env.compat.traps import UNSET, Info, Trap, Unset
 from nb201env.official import DATASETS, SCHEDULES
 from nb201env.space import EDGES, OPS, SIZE, official_order
