@@ -163,13 +163,15 @@ def _check_numbers(table: Table, accuracy: FloatArray, seconds: FloatArray, epoc
 
 def _check_budget(table: Table, options: Options, found: Answers) -> None:
     """Refuse a budget that can never be spent: the search would not end."""
+    if options.budget_queries is options.budget_seconds is None:
+        return
     queries, seconds = np.inf, np.inf if np.nanmax(found.seconds) > 0 else 0.0
     if options.repeats == "free":  # each cell is paid for at most once after each number of epochs
         times = len(epochs_answered(table, options))
         queries, seconds = SIZE * times, float(np.nanmax(found.seconds, axis=1).sum()) * times
     budgets = (options.budget_queries, queries), (options.budget_seconds, seconds)
     asked = [(budget, most) for budget, most in budgets if budget is not None]
-    if asked and all(budget > most for budget, most in asked):
+    if all(budget > most for budget, most in asked):
         raise ValueError(
             f"this budget can never be spent, so the search would not end: on {table.name}, with "
             f"repeats={options.repeats!r}, at most {queries:,} queries and {seconds:,.0f} seconds are paid"
