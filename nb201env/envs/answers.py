@@ -163,7 +163,7 @@ def _check_numbers(table: Table, accuracy: FloatArray, seconds: FloatArray, epoc
 
 def _check_budget(table: Table, options: Options, found: Answers) -> None:
     """Refuse a budget that can never be spent: the search would not end."""
-    if options.budget_queries is options.budget_seconds is None:
+    if options.budget_queries is None and options.budget_seconds is None:
         return
     queries, seconds = np.inf, np.inf if np.nanmax(found.seconds) > 0 else 0.0
     if options.repeats == "free":  # each cell is paid for at most once after each number of epochs
