@@ -75,7 +75,8 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
 
     Raises:
         NotRecorded: If the table lacks something that the options ask for.
-        ValueError: If `epochs` are more than the options', or no architecture is within their limit.
+        ValueError: If `epochs` are more than the options', no architecture is within their limit, or
+            their budget can never be spent.
     """
     if options.budget_seconds is not None and not keeps_time(table):
         raise NotRecorded(
@@ -85,7 +86,10 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
     whole = options.epochs or table.epochs
     if epochs is not None and not 1 <= epochs <= whole:
         raise ValueError(f"epochs must be in 1..{whole}, this environment's; got {quoted(epochs)}")
-    return _answers(table, options.run, epochs or whole, whole, options.reward, options.limit)
+    found = _answers(table, options.run, epochs or whole, whole, options.reward, options.limit)
+    if epochs in (None, whole):
+        _check_budget(table, options, found)
+    return found
 
 
 def keeps_time(table: Table) -> bool:
@@ -155,6 +159,23 @@ def _check_numbers(table: Table, accuracy: FloatArray, seconds: FloatArray, epoc
                 f"{table.name} records {what} for {int(wrong.sum()):,} runs of {epochs} epochs; see what "
                 f"`nb201 table verify {table.container.path}` says of it"
             )
+
+
+def _check_budget(table: Table, options: Options, found: Answers) -> None:
+    """Refuse a budget that can never be spent: the search would not end."""
+    if options.budget_queries is None and options.budget_seconds is None:
+        return
+    queries, seconds = np.inf, np.inf if np.nanmax(found.seconds) > 0 else 0.0
+    if options.repeats == "free":  # each cell is paid for at most once after each number of epochs
+        times = len(epochs_answered(table, options))
+        queries, seconds = SIZE * times, float(np.nanmax(found.seconds, axis=1).sum()) * times
+    budgets = (options.budget_queries, queries), (options.budget_seconds, seconds)
+    asked = [(budget, most) for budget, most in budgets if budget is not None]
+    if all(budget > most for budget, most in asked):
+        raise ValueError(
+            f"this budget can never be spent, so the search would not end: on {table.name}, with "
+            f"repeats={options.repeats!r}, at most {queries:,} queries and {seconds:,.0f} seconds are paid"
+        )
 
 
 def _check_limit(table: Table, limit: Limit) -> None:

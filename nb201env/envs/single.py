@@ -73,8 +73,8 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
     * `"accuracy"`: the validation accuracy of one run, a fraction in [0, 1]. With `limit` it also
       depends on what the network costs: `{"on": "params", "max": 500000, "how": "hard"}` gives 0
       above the limit; `"how": "weighted", "exponent": -0.07` gives
-      accuracy · (cost / max)^exponent. `"on"` is `"params"`, `"macs"` (counts) or
-      `"latency_seconds"`.
+      accuracy · (cost / max)^exponent. `"on"` is `"params"`, `"macs"` (counts, not millions) or
+      `"latency_seconds"`. A hard limit that no cell of the table meets is refused.
     * `"regret"`: that accuracy minus the table's best mean accuracy; negative, or slightly
       positive for a lucky run.
 
@@ -115,6 +115,7 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
       environment's seed; `"mean"`, their mean; or a seed, such as 777.
     * `epochs` (None): epochs completed; None is the schedule's end.
     * `budget_queries`, `budget_seconds` (None): the search's budget; whichever is spent first ends it.
+      One that can never be spent is refused.
     * `overshoot` (`"allow"`): whether the query that exceeds `budget_seconds` is still answered;
       `"drop"` ends the search without answering it.
     * `repeats` (`"pay"`): a repeated query costs again, and may be answered by another run;

@@ -101,3 +101,24 @@ def test_numbers_that_would_make_the_clock_or_a_reward_none(
     for made in (NB201Env, NB201VectorEnv):
         with pytest.raises(NotRecorded, match=f"^own .*{message}"):
             made(table=table)
+
+
+@pytest.mark.parametrize("made", [NB201Env, NB201VectorEnv])
+def test_a_budget_that_can_never_be_spent(made: Any, make: Callable[..., Table], epoch_table: str) -> None:
+    """With free repeats a cell is paid for once after each number of epochs; a clock of zeros never moves."""
+    free: dict[str, Any] = {"repeats": "free", "run": "mean"}
+    table = make(train_seconds=np.full(SIZE, 2.0))
+    for kwargs in ({"budget_queries": SIZE}, {"budget_seconds": 2.0 * SIZE}):
+        made(table=table, **free, **kwargs)
+    made(table=table, **free, budget_queries=SIZE + 1, budget_seconds=5.0)
+    made(table=epoch_table, **free, budget_queries=12 * SIZE)
+    never: list[dict[str, Any]] = [
+        {"table": table, **free, "budget_queries": SIZE + 1},
+        {"table": table, **free, "budget_seconds": 2.0 * SIZE + 1},
+        {"table": epoch_table, **free, "budget_queries": 12 * SIZE + 1},
+    ]
+    for kwargs in never:
+        with pytest.raises(ValueError, match="this budget can never be spent, so the search would not end"):
+            made(**kwargs)
+    with pytest.raises(ValueError, match="at most inf queries and 0 seconds are paid"):
+        made(table=make(train_seconds=np.zeros(SIZE)), budget_seconds=100.0)
