@@ -152,7 +152,7 @@ def encode(
         images: The number of images of the column's split, if known.
     """
     if column.endswith("_accuracy"):
-        return _encode_accuracy(values, epochs, images)
+        return _encode_accuracy("top-5" if "_top5_" in column else "top-1", values, epochs, images)
     if column in _COSTS:
         return _encode_cost(column, values)
     if column == "latency_seconds":
@@ -164,18 +164,19 @@ def encode(
 
 
 def _encode_accuracy(
-    values: FloatArray, epochs: Sequence[int], images: int | None
+    kind: str, values: FloatArray, epochs: Sequence[int], images: int | None
 ) -> tuple[Array, dict[str, Any]]:
-    what = "top-1 accuracy" if images else "accuracy"
     if images:
         counts = np.round(values * (images / 100))
         if not bool((np.abs(values - counts * (100 / images)) > WHOLE).any()):
-            kind = np.uint16 if images < 65535 else np.uint32
-            missing = int(np.iinfo(kind).max)
-            array = np.where(np.isnan(counts), missing, counts).astype(kind)
+            width = np.uint16 if images < 65535 else np.uint32
+            missing = int(np.iinfo(width).max)
+            array = np.where(np.isnan(counts), missing, counts).astype(width)
             spec = {"unit": "fraction", "epochs": list(epochs), "scale": images, "missing": missing}
-            return array, spec | {"what": "correct images; divided by scale"}
-    return values, {"unit": "fraction", "epochs": list(epochs), "scale": 100, "what": f"{what} in per cent"}
+            many = "" if kind == "top-1" else f" ({kind})"
+            return array, spec | {"what": f"correct images{many}; divided by scale"}
+    what = f"{kind} accuracy in per cent" if images else "accuracy in per cent"
+    return values, {"unit": "fraction", "epochs": list(epochs), "scale": 100, "what": what}
 
 
 def _encode_cost(column: str, values: FloatArray) -> tuple[Array, dict[str, Any]]:

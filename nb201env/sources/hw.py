@@ -17,12 +17,13 @@ import numpy as np
 
 from nb201env.arrays import FloatArray
 from nb201env.sources.errors import SourceError, show
+from nb201env.sources.opening import open_source
 from nb201env.sources.pickles.types import PickledArray
 from nb201env.sources.pickles.unpickle import loads
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import Table, write_table
 
-LARGEST = 1 << 28
+LARGEST = 1 << 26
 MOST_ITEMS = 8_000_000  # three data sets, ten metrics, 15,625 numpy numbers of eight opcodes each
 _METRICS = {"latency": "latency_seconds", "energy": "energy_joules"}
 CITATION = "C. Li et al., HW-NAS-Bench, ICLR 2021"
@@ -37,9 +38,19 @@ def read(source: str | os.PathLike[str], dataset: str) -> dict[str, FloatArray]:
         SourceError: If the file is damaged or not what it should be.
     """
     path = Path(source)
-    if path.stat().st_size > LARGEST:
-        raise SourceError(path, "size", "too large for HW-NAS-Bench")
-    values = loads(path.read_bytes(), file=os.fspath(path), most_items=MOST_ITEMS)
+    return _columns(path, dataset, _content(path))
+
+
+def _content(path: Path) -> bytes:
+    with open_source(path) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise SourceError(path, "size", f"more than {LARGEST:,} bytes; too large for HW-NAS-Bench")
+    return content
+
+
+def _columns(path: Path, dataset: str, content: bytes) -> dict[str, FloatArray]:
+    values = loads(content, file=os.fspath(path), most_items=MOST_ITEMS)
     for field in ("nasbench201", dataset):
         if type(values) is not dict or type(values.get(field)) is not dict:
             raise SourceError(path, field, "is missing; is it HW-NAS-Bench-v1_0.pickle?")
@@ -85,7 +96,8 @@ def add_devices(
         SourceError: If the file is damaged or not what it should be.
         ValueError: If the table has such columns already.
     """
-    columns = read(source, table.dataset)
+    content = _content(Path(source))
+    columns = _columns(Path(source), table.dataset, content)
     both = sorted(set(columns) & set(table.columns))
     if both:
         raise ValueError(f"{table.name} has the columns {', '.join(both)} already")
@@ -98,7 +110,7 @@ def add_devices(
     }
     added = {
         "source": Path(source).name,
-        "source_sha256": hashlib.sha256(Path(source).read_bytes()).hexdigest(),
+        "source_sha256": hashlib.sha256(content).hexdigest(),
         "citation": CITATION,
     }
     manifest = {key: value for key, value in table.manifest.items() if key not in ("arrays", "schema")}
