@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from typing import IO
+from typing import IO, cast
 
 from nb201env.files import open_regular
 from nb201env.sources.errors import SourceError
@@ -16,14 +16,14 @@ SLACK = 16 << 20
 _HTML = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 
-def open_source(path: str | os.PathLike[str]) -> IO[bytes]:
+def open_source(path: str | os.PathLike[str]) -> io.BufferedReader:
     """Open a file for reading.
 
     Raises:
         OSError: If there is none, or it is a folder, a pipe or a device.
         SourceError: If it is an HTML page (a download that failed), or a file of holes.
     """
-    file = open_regular(path)
+    file = cast(io.BufferedReader, open_regular(path))
     try:
         _check_holes(path, os.fstat(file.fileno()))
         _check_html(path, file)
@@ -37,7 +37,9 @@ def _check_holes(path: str | os.PathLike[str], stat: os.stat_result) -> None:
     """A sparse file is one that inflates: its holes cost nothing on the disk."""
     held = getattr(stat, "st_blocks", 0) * 512  # 0 where the file system does not say
     if held and stat.st_size > GROWTH * held + SLACK:
-        problem = f"{stat.st_size} bytes, of which {held} are on the disk, the rest are holes; get a fresh copy"
+        problem = (
+            f"{stat.st_size} bytes, of which {held} are on the disk, the rest are holes; get a fresh copy"
+        )
         raise SourceError(path, "size", problem)
 
 
