@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from nb201env.sources.pickles.types import PickledArray
 from nb201env.sources.pickles.unpickle import loads
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import Table, write_table
+from nb201env.tables import place
 
 LARGEST = 1 << 26
 MOST_ITEMS = 8_000_000  # three data sets, ten metrics, 15,625 numpy numbers of eight opcodes each
@@ -82,7 +85,13 @@ def _numbers(path: Path, where: str, numbers: Any) -> FloatArray:
 
 
 def add_devices(
-    table: Table, source: str | os.PathLike[str], path: str | os.PathLike[str], name: str
+    table: Table,
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    name: str,
+    *,
+    replace: bool = False,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Table:
     """Write a copy of a table with the device columns of its data set.
 
@@ -91,9 +100,12 @@ def add_devices(
         source: ``HW-NAS-Bench-v1_0.pickle``.
         path: Where the new table goes.
         name: Its name.
+        replace: Take the place of another table.
+        note: Told what is worth a word.
 
     Raises:
         SourceError: If the file is damaged or not what it should be.
+        OSError: If the file cannot be read; `FileExistsError` if there is another table at `path`.
         ValueError: If the table has such columns already.
     """
     content = _content(Path(source))
@@ -119,4 +131,5 @@ def add_devices(
         "columns": table.manifest["columns"] | specs,
         "provenance": table.manifest["provenance"] | {"table": table.id, "devices": added},
     }
-    return write_table(path, manifest, arrays | columns)
+    write = partial(write_table, manifest=manifest, columns=arrays | columns)
+    return place(Path(path), write, replace=replace, note=note)

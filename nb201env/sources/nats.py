@@ -28,7 +28,9 @@ from nb201env.sources.records import ONLY_TSS, Record
 from nb201env.space import SIZE, official_order
 
 ITEM_NAME = re.compile(r"([0-9]{1,6})\.pickle\.pbz2")
-_LEFTOVER = re.compile(r"[0-9]{6}\.pickle|.*\.(part|partial|crdownload|download|tmp|aria2|!ut)", re.IGNORECASE)
+_LEFTOVER = re.compile(
+    r"[0-9]{6}\.pickle|.*\.(part|partial|crdownload|download|tmp|aria2|!ut)", re.IGNORECASE
+)
 LARGEST_FILE = 1 << 30
 LARGEST_HEADER, ALL_HEADERS, MOST_GLOBAL = 1 << 16, 1 << 26, 100
 """Of a tar: the bytes of one header, those of all together, and the entries that apply to all files."""
@@ -136,7 +138,9 @@ def _index(name: str) -> int | None:
 
 def _add(items: dict[int, Item], item: Item, where: str) -> None:
     if item.official_index >= SIZE:
-        problem = f"there is no architecture {item.official_index}; is it the size space (NATS-sss)? {ONLY_TSS}"
+        problem = (
+            f"there is no architecture {item.official_index}; is it the size space (NATS-sss)? {ONLY_TSS}"
+        )
         raise SourceError(where, "file name", problem)
     if item.official_index in items:
         raise SourceError(where, "file name", f"a second file for architecture {item.official_index}")

@@ -61,8 +61,17 @@ def _read_zip(path: Path, file: IO[bytes], take: Callable[[Record], None]) -> No
                 stream = from_reader(f"{path}:{info.filename}", content.read, size)
                 read_pickle(stream, take, tensors=True)
                 stream.finish()
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError, struct.error) as error:
-        raise SourceError(path, "zip", f"damaged ({show(str(error))}); get a fresh copy") from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        EOFError,
+        RuntimeError,
+        struct.error,
+    ) as error:
+        raise SourceError(
+            path, "zip", f"damaged ({show(str(error) or type(error).__name__)}); get a fresh copy"
+        ) from error
 
 
 def _content(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -165,7 +165,7 @@ def check_keys(keys: Sequence[Any]) -> None:
         Refused: If they are anything else.
     """
     kinds = set(map(type, keys))
-    if kinds == {str} or (kinds == {int} and -LARGEST_KEY <= min(keys) and max(keys) < LARGEST_KEY):
+    if kinds == {str} or (kinds == {int} and min(keys) >= -LARGEST_KEY and max(keys) < LARGEST_KEY):
         return
     for key in keys:
         if not (type(key) is bytes or _is_plain(key) or (type(key) is tuple and _is_flat(key))):
