@@ -25,12 +25,12 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def resumable() -> Iterator[None]:
-    """For what a command may be stopped in and goes on with when it is run again."""
+def resumable(then: str = "run the same command again to resume") -> Iterator[None]:
+    """For what a command may be stopped in; `then` says how one goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted("stopped; run the same command again to resume") from None
+        raise Interrupted(f"stopped; {then}") from None
 
 
 def command_line() -> str:

@@ -94,12 +94,12 @@ def reference_sources(csv: str | os.PathLike[str], folder: str | os.PathLike[str
     trainings. The 12-epoch accuracy is a mean over seeds, where the papers draw one of them.
 
     Args:
-        csv: One row per architecture in per cent, with the columns index, cifar10_test_acc_200,
+        csv: One row per architecture in per cent, with the columns index (official), cifar10_test_acc_200,
             cifar10_valid_acc_12 and cifar10_train_seconds_12.
         folder: Where the two tables go.
     """
     folder = Path(folder)
-    common: dict[str, Any] = {"key": "index", "dataset": "cifar10", "percent": True}
+    common: dict[str, Any] = {"key": "index", "index": "official", "dataset": "cifar10", "percent": True}
     short = import_rows(
         csv, folder / "published-cifar10-valid-12.safetensors", **common,
         columns={"cifar10_valid_acc_12": "valid_accuracy@12", "cifar10_train_seconds_12": "train_seconds@12"},

@@ -14,16 +14,18 @@ from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
 from nb201env.extras import require
+from nb201env.official import SCHEDULES, TASKS
 from nb201env.output import names, percent, print_grid, print_json, progress_bar, resumable, summary
 from nb201env.reading import check_name, read_architecture, read_architectures, read_run
 from nb201env.table import NotRecorded, Table, ranges, verify_file
-from nb201env.tables import SUFFIX, embedded, find, home, home_text, open_table, own_tables
+from nb201env.tables import SUFFIX, check_own_name, embedded, find, home, home_text, open_table, own_tables
 
 app = Group("List, inspect, import, export, verify, query, compare and plot tables.")
 
 Name = Annotated[str, typer.Argument(help="A table's name or path.")]
 Names = Annotated[list[str], typer.Argument(help="Tables by name or path.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the tables; by default NB201_HOME.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace another table of the same name.")]
 KINDS = ("landscape", "histogram", "seeds", "ops", "ranks", "curves")
 
 
@@ -81,19 +83,27 @@ def import_source(
     source: Annotated[Path, typer.Argument(help="An official folder, tar, .pickle.pbz2 or .pth file.")],
     out: Out = None,
     prefix: Annotated[str, typer.Option(help="Put before the tables' names.")] = "official-",
+    replace: Replace = False,
     jobs: Jobs = CORES,
     json: Json = False,
 ) -> None:
     """Import official files: one table per task and schedule.
 
-    An interrupted import resumes where it stopped when the same command is run again.
+    An interrupted import of a folder or a tar resumes where it stopped when the same command is run again.
 
     Example: nb201 table import NATS-tss-v1_0-3ffb9-simple.tar
     """
-    from nb201env.sources.importer import import_official
+    from nb201env.sources.importer import RESUMABLE, import_official, layout_of
 
-    with resumable(), progress_bar("importing") as progress:
-        tables = import_official(source, out or home(), prefix=prefix, workers=jobs, progress=progress)
+    for task in TASKS:
+        for epochs in set(SCHEDULES.values()):
+            check_own_name(f"{prefix}{task}-{epochs}")
+    again = "run the same command again to resume" if layout_of(source) in RESUMABLE else (
+        "the same command starts over; one file of all can only be read from its start"
+    )  # fmt: skip
+    with resumable(again), progress_bar("importing") as progress:
+        tables = import_official(source, out or home(), prefix=prefix, workers=jobs, progress=progress,
+                                 replace=replace, note=_note)  # fmt: skip
     _report(tables, json)
 
 
@@ -101,13 +111,17 @@ def import_source(
 def import_rows_command(
     source: Annotated[Path, typer.Argument(help="A CSV or Parquet file with one row per architecture.")],
     name: Annotated[str, typer.Option(help="The table's name.")],
-    key: Annotated[str, typer.Option(help="The column of official strings or official indices.")],
+    key: Annotated[str, typer.Option(help="The column of official strings or of indices.")],
     column: Annotated[list[str], typer.Option(help="FILE_COLUMN=OURS[@EPOCHS][#SEED]; repeat for more.")],
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100, ImageNet16-120, …")],
     epochs: Annotated[int, typer.Option(help="The schedule's length.")],
     unit: Annotated[str, typer.Option(help="Of the file's accuracies: percent or fraction.")],
+    index: Annotated[
+        str | None, typer.Option(help="What bare numbers in the key count by: official or lexicographic.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="The task's name; by default the data set's.")] = None,
     out: Out = None,
+    replace: Replace = False,
     json: Json = False,
 ) -> None:
     """Import a CSV or Parquet file through a column map.
@@ -116,16 +130,13 @@ def import_rows_command(
     --dataset cifar10 --epochs 200 --unit percent
     """
     from nb201env.sources.rows import import_rows
+    from nb201env.sources.targets import read_pairs
 
     if unit not in ("percent", "fraction"):
         raise ValueError(f"--unit is percent or fraction; got {unit!r}")
-    pairs = [text.rpartition("=") for text in column]
-    wrong = [text for text, (left, _, _) in zip(column, pairs, strict=True) if not left]
-    if wrong:
-        raise ValueError(f"--column reads like test_acc=test_accuracy@200; got {wrong[0]!r}")
-    path = _target(out, name)
-    table = import_rows(source, path, key=key, columns={left: right for left, _, right in pairs}, name=name,
-                        dataset=dataset, epochs=epochs, percent=unit == "percent", task=task)  # fmt: skip
+    table = import_rows(source, _target(out, name), key=key, columns=read_pairs(column), name=name,
+                        dataset=dataset, epochs=epochs, percent=unit == "percent", task=task, index=index,
+                        replace=replace, note=_note)  # fmt: skip
     _report([table], json)
 
 
@@ -135,6 +146,7 @@ def import_devices(
     table: Annotated[str, typer.Option(help="The table to add the devices' latency and energy to.")],
     name: Annotated[str, typer.Option(help="The new table's name.")],
     out: Out = None,
+    replace: Replace = False,
     json: Json = False,
 ) -> None:
     """Copy a table and add HW-NAS-Bench's latency and energy per device.
@@ -143,15 +155,19 @@ def import_devices(
     """
     from nb201env.sources.hw import add_devices
 
-    _report([add_devices(open_table(table), source, _target(out, name), name)], json)
+    made = add_devices(open_table(table), source, _target(out, name), name, replace=replace, note=_note)
+    _report([made], json)
 
 
 def _target(folder: Path | None, name: str) -> Path:
     folder = folder or home()
-    if not name or Path(name).name != name:
-        raise ValueError(f"a table's name is a file name without its ending; got {name!r}")
+    check_own_name(name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}{SUFFIX}"
+
+
+def _note(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)
 
 
 def _report(tables: list[Table], json: bool) -> None:

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nb201env.container import Container
 from nb201env.official import describe
 from nb201env.space import SIZE
 from nb201env.table import Table, write_table
-from nb201env.tables import SUFFIX
+from nb201env.tables import SUFFIX, place
 
 WHOLE = 1e-6
 """How far, in per cent, an accuracy may be from a whole count of images to be stored as one."""
@@ -29,7 +30,16 @@ WHOLE = 1e-6
 _COSTS = {"params": ("count", "trainable parameters"), "macs": ("count", "multiply-accumulates per image")}
 
 
-def build(parts: Sequence[Path], folder: Path, provenance: dict[str, Any], prefix: str) -> list[Table]:
+def build(
+    parts: Sequence[Path],
+    folder: Path,
+    provenance: dict[str, Any],
+    prefix: str,
+    count: int,
+    *,
+    replace: bool,
+    note: Callable[[str], None],
+) -> list[Table]:
     """Write one table per task and schedule found in the parts.
 
     Args:
@@ -37,7 +47,15 @@ def build(parts: Sequence[Path], folder: Path, provenance: dict[str, Any], prefi
         folder: Where to write.
         provenance: For the manifests.
         prefix: Put before the tables' names.
+        count: How many architectures were read.
+        replace: Take the place of other tables of these names.
+        note: Told about tables that were there already.
+
+    Raises:
+        OSError: If the parts do not hold what was read: `count` architectures, each once.
+        FileExistsError: If there is another table of one of the names, and `replace` is False.
     """
+    _check_count(parts, count)
     found: dict[str, _Found] = {}
     for path in parts:
         for name, spec in Container(path).manifest["tables"].items():
@@ -45,7 +63,22 @@ def build(parts: Sequence[Path], folder: Path, provenance: dict[str, Any], prefi
             held.seeds.update(spec["seeds"])
             for column, epochs in spec["columns"].items():
                 held.columns.setdefault(column, set()).update(epochs)
-    return [_build_one(name, found[name], parts, folder, provenance, prefix) for name in sorted(found)]
+    tables = []
+    for name in sorted(found):
+        path = folder / f"{prefix}{name}{SUFFIX}"
+        write = partial(_build_one, name, found[name], parts, provenance, prefix)
+        tables.append(place(path, write, replace=replace, note=note))
+    return tables
+
+
+def _check_count(parts: Sequence[Path], count: int) -> None:
+    index = np.concatenate([Container(path).array("index") for path in parts])
+    distinct = len(np.unique(index))
+    if len(index) != count or distinct != count:
+        raise OSError(
+            f"{parts[0].parent}: its parts hold {distinct} architectures, but {count} were read; did another "
+            "program change it? import again"
+        )
 
 
 @dataclass(slots=True)
@@ -59,7 +92,7 @@ class _Found:
 
 
 def _build_one(
-    name: str, found: _Found, parts: Sequence[Path], folder: Path, provenance: dict[str, Any], prefix: str
+    name: str, found: _Found, parts: Sequence[Path], provenance: dict[str, Any], prefix: str, path: Path
 ) -> Table:
     manifest = describe(found.task, found.schedule)
     row, rows = _rows(name, parts)
@@ -79,7 +112,7 @@ def _build_one(
         "columns": specs,
         "provenance": provenance | {"architectures": rows if row is None else rows - 1},
     }
-    return write_table(folder / f"{prefix}{name}{SUFFIX}", manifest, arrays, row)
+    return write_table(path, manifest, arrays, row)
 
 
 def _rows(name: str, parts: Iterable[Path]) -> tuple[IntArray | None, int]:
@@ -152,7 +185,7 @@ def encode(
         images: The number of images of the column's split, if known.
     """
     if column.endswith("_accuracy"):
-        return _encode_accuracy(values, epochs, images)
+        return _encode_accuracy("top-5" if "_top5_" in column else "top-1", values, epochs, images)
     if column in _COSTS:
         return _encode_cost(column, values)
     if column == "latency_seconds":
@@ -164,18 +197,19 @@ def encode(
 
 
 def _encode_accuracy(
-    values: FloatArray, epochs: Sequence[int], images: int | None
+    kind: str, values: FloatArray, epochs: Sequence[int], images: int | None
 ) -> tuple[Array, dict[str, Any]]:
-    what = "top-1 accuracy" if images else "accuracy"
     if images:
         counts = np.round(values * (images / 100))
         if not bool((np.abs(values - counts * (100 / images)) > WHOLE).any()):
-            kind = np.uint16 if images < 65535 else np.uint32
-            missing = int(np.iinfo(kind).max)
-            array = np.where(np.isnan(counts), missing, counts).astype(kind)
+            width = np.uint16 if images < 65535 else np.uint32
+            missing = int(np.iinfo(width).max)
+            array = np.where(np.isnan(counts), missing, counts).astype(width)
             spec = {"unit": "fraction", "epochs": list(epochs), "scale": images, "missing": missing}
-            return array, spec | {"what": "correct images; divided by scale"}
-    return values, {"unit": "fraction", "epochs": list(epochs), "scale": 100, "what": f"{what} in per cent"}
+            many = "" if kind == "top-1" else f" ({kind})"
+            return array, spec | {"what": f"correct images{many}; divided by scale"}
+    what = f"{kind} accuracy in per cent" if images else "accuracy in per cent"
+    return values, {"unit": "fraction", "epochs": list(epochs), "scale": 100, "what": what}
 
 
 def _encode_cost(column: str, values: FloatArray) -> tuple[Array, dict[str, Any]]:

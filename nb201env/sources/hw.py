@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ import numpy as np
 
 from nb201env.arrays import FloatArray
 from nb201env.sources.errors import SourceError, show
+from nb201env.sources.opening import open_source
 from nb201env.sources.pickles.types import PickledArray
 from nb201env.sources.pickles.unpickle import loads
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import Table, write_table
+from nb201env.tables import place
 
-LARGEST = 1 << 28
+LARGEST = 1 << 26
 MOST_ITEMS = 8_000_000  # three data sets, ten metrics, 15,625 numpy numbers of eight opcodes each
 _METRICS = {"latency": "latency_seconds", "energy": "energy_joules"}
 CITATION = "C. Li et al., HW-NAS-Bench, ICLR 2021"
@@ -37,9 +41,19 @@ def read(source: str | os.PathLike[str], dataset: str) -> dict[str, FloatArray]:
         SourceError: If the file is damaged or not what it should be.
     """
     path = Path(source)
-    if path.stat().st_size > LARGEST:
-        raise SourceError(path, "size", "too large for HW-NAS-Bench")
-    values = loads(path.read_bytes(), file=os.fspath(path), most_items=MOST_ITEMS)
+    return _columns(path, dataset, _content(path))
+
+
+def _content(path: Path) -> bytes:
+    with open_source(path) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise SourceError(path, "size", f"more than {LARGEST:,} bytes; too large for HW-NAS-Bench")
+    return content
+
+
+def _columns(path: Path, dataset: str, content: bytes) -> dict[str, FloatArray]:
+    values = loads(content, file=os.fspath(path), most_items=MOST_ITEMS)
     for field in ("nasbench201", dataset):
         if type(values) is not dict or type(values.get(field)) is not dict:
             raise SourceError(path, field, "is missing; is it HW-NAS-Bench-v1_0.pickle?")
@@ -71,7 +85,13 @@ def _numbers(path: Path, where: str, numbers: Any) -> FloatArray:
 
 
 def add_devices(
-    table: Table, source: str | os.PathLike[str], path: str | os.PathLike[str], name: str
+    table: Table,
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    name: str,
+    *,
+    replace: bool = False,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Table:
     """Write a copy of a table with the device columns of its data set.
 
@@ -80,12 +100,16 @@ def add_devices(
         source: ``HW-NAS-Bench-v1_0.pickle``.
         path: Where the new table goes.
         name: Its name.
+        replace: Take the place of another table.
+        note: Told what is worth a word.
 
     Raises:
         SourceError: If the file is damaged or not what it should be.
+        OSError: If the file cannot be read; `FileExistsError` if there is another table at `path`.
         ValueError: If the table has such columns already.
     """
-    columns = read(source, table.dataset)
+    content = _content(Path(source))
+    columns = _columns(Path(source), table.dataset, content)
     both = sorted(set(columns) & set(table.columns))
     if both:
         raise ValueError(f"{table.name} has the columns {', '.join(both)} already")
@@ -98,7 +122,7 @@ def add_devices(
     }
     added = {
         "source": Path(source).name,
-        "source_sha256": hashlib.sha256(Path(source).read_bytes()).hexdigest(),
+        "source_sha256": hashlib.sha256(content).hexdigest(),
         "citation": CITATION,
     }
     manifest = {key: value for key, value in table.manifest.items() if key not in ("arrays", "schema")}
@@ -107,4 +131,5 @@ def add_devices(
         "columns": table.manifest["columns"] | specs,
         "provenance": table.manifest["provenance"] | {"table": table.id, "devices": added},
     }
-    return write_table(path, manifest, arrays | columns)
+    write = partial(write_table, manifest=manifest, columns=arrays | columns)
+    return place(Path(path), write, replace=replace, note=note)

@@ -13,21 +13,27 @@ import hashlib
 import os
 import re
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from nb201env.architecture import official_strings
 from nb201env.sources import records
 from nb201env.sources.errors import SourceError, show
-from nb201env.sources.pickles.streams import Stream, from_bz2, open_bz2
+from nb201env.sources.opening import Careful, open_source
+from nb201env.sources.pickles.streams import Stream, open_bz2, over_bz2
 from nb201env.sources.pickles.types import WITH_WEIGHTS
 from nb201env.sources.pickles.unpickle import Unpickler
-from nb201env.sources.records import Record
+from nb201env.sources.records import ONLY_TSS, Record
 from nb201env.space import SIZE, official_order
 
-_NAME = re.compile(r"(\d{1,6})\.pickle\.pbz2")
+ITEM_NAME = re.compile(r"([0-9]{1,6})\.pickle\.pbz2")
+_LEFTOVER = re.compile(
+    r"[0-9]{6}\.pickle|.*\.(part|partial|crdownload|download|tmp|aria2|!ut)", re.IGNORECASE
+)
 LARGEST_FILE = 1 << 30
+LARGEST_HEADER, ALL_HEADERS, MOST_GLOBAL = 1 << 16, 1 << 26, 100
+"""Of a tar: the bytes of one header, those of all together, and the entries that apply to all files."""
 _DONE = "index"
 
 
@@ -50,12 +56,27 @@ def folder_items(folder: Path) -> list[Item]:
     items: dict[int, Item] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_file() and (index := _index(entry.name)) is not None:
+            if (index := _index(entry.name)) is not None:
+                if not entry.is_file():
+                    raise SourceError(entry.path, "file", "not a file (a folder, a pipe or a device)")
                 item = Item(index, entry.path, 0, entry.stat().st_size, entry.path)
-                _add(items, item, os.fspath(folder))
+                _add(items, item, entry.path)
     if not items:
-        raise SourceError(folder, "content", "no files like 000000.pickle.pbz2; is it the unpacked folder?")
+        raise SourceError(folder, "content", f"no files like 000000.pickle.pbz2; {_where_else(folder)}")
     return [items[index] for index in sorted(items)]
+
+
+def _where_else(folder: Path) -> str:
+    """Where a folder's files may be instead."""
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if any(_index(name) is not None for name in os.listdir(inner)):
+            return f"they are in {inner}; import that"
+    return "is it the unpacked folder?"
+
+
+def leftovers(folder: Path) -> list[str]:
+    """The names of files in a folder that unfinished downloads and unpackings leave behind."""
+    return sorted(name for name in os.listdir(folder) if _LEFTOVER.fullmatch(name))
 
 
 def tar_items(path: Path) -> list[Item]:
@@ -66,18 +87,16 @@ def tar_items(path: Path) -> list[Item]:
             devices or paths that lead out of it.
     """
     items: dict[int, Item] = {}
-    size = path.stat().st_size
     try:
-        with tarfile.open(path, "r:") as tar:
-            for count, member in enumerate(tar):
-                if count > 4 * SIZE:
-                    raise SourceError(path, "content", f"more than {4 * SIZE} files")
+        with open_source(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            for member in _members(path, file):
                 _check_member(path, member, size)
                 index = _index(Path(member.name).name)
                 if member.isfile() and index is not None:
                     where = f"{path}:{member.name}"
                     _add(items, Item(index, os.fspath(path), member.offset_data, member.size, where), where)
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
         if isinstance(error, SourceError):
             raise
         problem = "not an uncompressed tar, or damaged; take off the compression, or get a fresh copy"
@@ -85,6 +104,21 @@ def tar_items(path: Path) -> list[Item]:
     if not items:
         raise SourceError(path, "content", "no files like 000000.pickle.pbz2 in it")
     return [items[index] for index in sorted(items)]
+
+
+def _members(path: Path, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    """What a tar lists, one after the other, in bounded memory."""
+    careful: Any = Careful(path, file, LARGEST_HEADER, ALL_HEADERS)
+    with tarfile.open(fileobj=careful, mode="r:") as tar:
+        for count in range(4 * SIZE + 1):
+            member = tar.next()
+            if member is None:
+                return
+            if count == 4 * SIZE or len(tar.pax_headers) > MOST_GLOBAL:  # every member gets a copy of these
+                problem = f"more than {4 * SIZE} files, or {MOST_GLOBAL} entries in its global header"
+                raise SourceError(path, "content", problem)
+            tar.members.clear()  # type: ignore[attr-defined]
+            yield member
 
 
 def _check_member(path: Path, member: tarfile.TarInfo, size: int) -> None:
@@ -98,13 +132,16 @@ def _check_member(path: Path, member: tarfile.TarInfo, size: int) -> None:
 
 
 def _index(name: str) -> int | None:
-    match = _NAME.fullmatch(name)
+    match = ITEM_NAME.fullmatch(name)
     return int(match[1]) if match else None
 
 
 def _add(items: dict[int, Item], item: Item, where: str) -> None:
     if item.official_index >= SIZE:
-        raise SourceError(where, "file name", f"there is no architecture {item.official_index}")
+        problem = (
+            f"there is no architecture {item.official_index}; is it the size space (NATS-sss)? {ONLY_TSS}"
+        )
+        raise SourceError(where, "file name", problem)
     if item.official_index in items:
         raise SourceError(where, "file name", f"a second file for architecture {item.official_index}")
     items[item.official_index] = item
@@ -118,16 +155,35 @@ def read_item(item: Item) -> tuple[Record, str]:
     """
     if item.size > LARGEST_FILE:
         raise SourceError(item.name, "size", f"{item.size} bytes for one architecture")
-    with open(item.path, "rb") as file:
+    digest, left = hashlib.sha256(), item.size
+    with open_source(item.path) as file:
         file.seek(item.offset)
-        data = file.read(item.size)
-    if len(data) < item.size:
+
+        def read(count: int) -> bytes:
+            nonlocal left
+            piece = file.read(min(count, left))
+            left -= len(piece)
+            digest.update(piece)
+            return piece
+
+        stream = over_bz2(item.name, read, item.size)
+        values = Unpickler(stream, allowed=WITH_WEIGHTS).load()
+        stream.finish()
+    if left:
         raise SourceError(item.name, "size", "the file became shorter while it was read")
-    stream = from_bz2(item.name, data)
-    values = Unpickler(stream, allowed=WITH_WEIGHTS).load()
-    stream.finish()
     record = records.read(values, file=item.name, official_index=item.official_index)
-    return record, hashlib.sha256(data).hexdigest()
+    return record, digest.hexdigest()
+
+
+def item_sha256(item: Item) -> str:
+    """The sha256 of one architecture's file."""
+    digest, left = hashlib.sha256(), item.size
+    with open_source(item.path) as file:
+        file.seek(item.offset)
+        while left and (piece := file.read(min(left, 1 << 20))):
+            left -= len(piece)
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def read_single(path: Path, take: Callable[[Record], None]) -> None:

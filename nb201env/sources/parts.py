@@ -22,13 +22,18 @@ Epochs = tuple[int, ...]
 
 
 class PartWriter:
-    """Collects records and writes a part file for every `PART_SIZE` of them."""
+    """Collects records and writes a part file for every `PART_SIZE` of them.
+
+    Attributes:
+        count: How many records were added.
+        paths: The files that were written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.count = 0
+        self.paths: list[Path] = []
         self._records: list[Record] = []
-        self._written = 0
 
     def add(self, record: Record) -> None:
         """Take one architecture's results."""
@@ -40,8 +45,9 @@ class PartWriter:
     def close(self) -> None:
         """Write what is left."""
         if self._records:
-            write_part(part_path(self.folder, self._written), self._records)
-            self._written += 1
+            path = part_path(self.folder, len(self.paths))
+            write_part(path, self._records)
+            self.paths.append(path)
             self._records = []
 
 
@@ -57,6 +63,11 @@ def is_done(path: Path) -> bool:
         return all(not part.damage(name) for name in part.manifest["arrays"])
     except (DamagedTable, OSError, KeyError, TypeError):
         return False
+
+
+def sources_of(path: Path) -> list[str]:
+    """The sha256 of the files that a part was made from."""
+    return [str(line) for line in Container(path).manifest["sha256"]]
 
 
 def write_part(path: Path, records: Sequence[Record], sha256: Sequence[str] = ()) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from functools import cache
-from operator import itemgetter
+from functools import cache, reduce
+from operator import add, itemgetter
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from nb201env.sources.errors import SourceError, show
 from nb201env.space import SIZE, official_order
 
 MOST_EPOCHS = 200
+SIZE_SPACE = ("01", "90")
+"""Schedules of NATS-Bench's size space, whose files are otherwise alike."""
+ONLY_TSS = "only the topology space (NATS-tss) is read"
 NOISE = 1e-6
 """How far above 100 per cent the rounding noise of official percentages may reach."""
 
@@ -75,9 +78,12 @@ class _Fields:
         return _Fields(self.file, f"{self.where}/{path}" if self.where else path, self.values.get(name))
 
 
+_KEYS = {*SCHEDULES, *SIZE_SPACE}
+
+
 def is_architecture(values: dict[Any, Any]) -> bool:
     """Whether a dictionary holds one architecture's results by schedule."""
-    if not values or not values.keys() <= SCHEDULES.keys():
+    if not values or not values.keys() <= _KEYS:
         return False
     return all(type(value) is dict and "all_results" in value for value in values.values())
 
@@ -98,6 +104,8 @@ def read(values: Any, *, file: str | os.PathLike[str], official_index: int | Non
         raise top.error("", "holds no results")
     runs: dict[tuple[str, int], dict[int, Run]] = {}
     for key in top.values:
+        if key in SIZE_SPACE:
+            raise top.error(show(key), f"is a schedule of the size space (NATS-sss); {ONLY_TSS}")
         if key not in SCHEDULES:
             raise top.error(show(key), f"is no schedule; known: {', '.join(SCHEDULES)}")
         results = top.inside(key)
@@ -239,7 +247,8 @@ def _costs(run: Run, fields: _Fields) -> None:
     latency = fields.get("latency", list)
     if len(latency) > 1000 or not all(type(x) in (float, int) and abs(x) < 1e6 for x in latency):
         raise fields.error("latency", "expected a list of seconds")
-    seconds = sum(latency) / len(latency)
+    # Added up one after the other, as the official API did: Python's own sum rounds otherwise since 3.12.
+    seconds = reduce(add, latency) / len(latency)
     if seconds > 0:  # the official API, too, takes anything else for "not measured"
         run.series["latency_seconds"] = np.array(seconds)
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nb201env.container import DamagedTable
+from nb201env.files import alone
 from nb201env.table import Table
 
 SUFFIX = ".safetensors"
@@ -106,6 +108,82 @@ def home_text() -> str:
         return str(home())
     except FileNotFoundError as error:
         return str(error)
+
+
+# -- tables of one's own, written ------------------------------------------------------------
+
+
+def check_own_name(name: str) -> None:
+    """Check a name that a table of one's own is to get.
+
+    Raises:
+        ValueError: If it is no file name, or an embedded table's.
+    """
+    if (
+        not name
+        or name != Path(name).name
+        or name[0] == "."
+        or name.endswith(SUFFIX)
+        or not name.isprintable()
+    ):
+        raise ValueError(f"a table's name is a file name without its ending; got {name!r}")
+    if name in embedded():
+        raise ValueError(f"{name!r} is the name of an embedded table; choose another one for yours")
+
+
+def place(
+    path: Path,
+    write: Callable[[Path], object],
+    *,
+    replace: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> Table:
+    """Write a table where there is no other one, and read back what was written.
+
+    Args:
+        path: Where it goes. A whole table of the same id that is there already stays as it is.
+        write: Writes it, to the path that it is called with.
+        replace: Take the place of another table.
+        note: Told what is worth a word.
+
+    Raises:
+        FileExistsError: If there is another table, and `replace` is False.
+        AtWork: If another process writes there.
+        DamagedTable: If other bytes come back than were written.
+    """
+    with (
+        alone(path.with_name(f".{path.name}.lock"), f"writing {path}"),
+        TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as folder,
+    ):
+        new = Path(folder) / path.name
+        write(new)
+        table = Table.open(new)
+        problems = [problem for name in table.manifest["arrays"] if (problem := table.container.damage(name))]
+        if problems:
+            raise DamagedTable(f"{path}: not written as it was read ({problems[0]}); is the disk sound?")
+        if path.exists() and not replace:
+            _check_same(path, table)
+            note(f"{path}: unchanged")
+        else:
+            os.replace(new, path)
+    return Table.open(path)
+
+
+def _check_same(path: Path, table: Table) -> None:
+    try:
+        there = Table.open(path)
+        problem = next(filter(None, map(there.container.damage, there.manifest["arrays"])), "")
+    except (DamagedTable, OSError) as error:
+        problem = str(error)
+    if problem:
+        raise FileExistsError(
+            f"what is at {path} is no whole table ({problem}); --replace puts this one there"
+        )
+    if there.id != table.id:
+        raise FileExistsError(
+            f"{path} is another table (id {there.id[:12]}, this one {table.id[:12]}); give this one another "
+            "name, or say --replace"
+        )
 
 
 def open_table(name_or_path: str | os.PathLike[str]) -> Table:

@@ -241,6 +241,82 @@ def test_mistakes_in_rows_get_one_line(
     assert words in mistake(capsys, monkeypatch, "import-rows", tmp_path / "x.csv", *arguments)
 
 
+def test_no_import_takes_the_name_of_an_embedded_table(
+    home: Path, official_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    rows = ["import-rows", tmp_path / "x.csv", "--key", "a", "--column", "b=valid_accuracy@200", "--dataset",
+            "cifar10", "--epochs", 200, "--unit", "percent"]  # fmt: skip
+    devices = ["import-devices", tmp_path / "x.pickle", "--table", "cifar10-valid-200"]
+    for arguments in (["import", official_folder, "--prefix", ""],
+                      ["import", official_folder, "--prefix", "", "--replace", "--out", tmp_path],
+                      [*rows, "--name", "cifar100-200"],
+                      [*devices, "--name", "cifar10-valid-200"]):  # fmt: skip
+        assert "name of an embedded table" in mistake(capsys, monkeypatch, *arguments)
+    assert "a table's name is a file name" in mistake(
+        capsys, monkeypatch, "import", official_folder, "--prefix", "a/b"
+    )
+    assert not home.exists()
+
+
+def test_no_import_replaces_another_table_unless_asked_to(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def content(number: float) -> None:
+        (tmp_path / "x.csv").write_text(f"arch,acc\nindex:7,{number}\n")
+        metrics = {"x_latency": [number] * SIZE}
+        (tmp_path / "x.pickle").write_bytes(pickle.dumps({"nasbench201": {"cifar10": metrics}}))
+
+    rows = ["import-rows", tmp_path / "x.csv", "--name", "a", "--key", "arch", "--column",
+            "acc=valid_accuracy@200", "--dataset", "cifar10", "--epochs", "200",
+            "--unit", "percent"]  # fmt: skip
+    devices = ["import-devices", tmp_path / "x.pickle", "--table", "cifar10-valid-200", "--name", "b"]
+    for arguments, name in ((rows, "a"), (devices, "b")):
+        content(10.0)
+        first = as_json(*arguments)["tables"][0]["id"]
+        again = CliRunner().invoke(build(), ["table", *map(str, arguments)])
+        assert again.exit_code == 0
+        assert f"{name}.safetensors: unchanged" in again.stderr
+        content(20.0)
+        assert "--replace" in mistake(capsys, monkeypatch, *arguments)
+        assert open_table(name).id == first
+        assert as_json(*arguments, "--replace")["tables"][0]["id"] != first
+
+
+def test_an_import_of_a_part_says_so(home: Path, official_folder: Path) -> None:
+    result = CliRunner().invoke(build(), ["table", "import", str(official_folder), "--jobs", "1"])
+    assert result.exit_code == 0
+    assert "15619 of 15625 architectures are missing (first: 000001)" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "words"), [("x.pth", "starts over"), ("set", "again to resume")])
+def test_ctrl_c_promises_what_is_true(
+    home: Path, official_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def stop(*arguments: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nb201env.sources.importer.import_official", stop)
+    (tmp_path / "x.pth").write_bytes(b"x")
+    source = official_folder if name == "set" else tmp_path / name
+    monkeypatch.setattr(sys, "argv", ["nb201", "table", "import", str(source)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert words in capsys.readouterr().err
+
+
+def test_a_column_that_is_mapped_twice_is_refused(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.csv").write_text("arch,a\nindex:1,50\n")
+    said = mistake(capsys, monkeypatch, "import-rows", tmp_path / "x.csv", "--name", "x", "--key", "arch",
+                   "--column", "a=train_accuracy@12#7", "--column", "a=valid_accuracy@12#7",
+                   "--dataset", "cifar10", "--epochs", 12, "--unit", "percent")  # fmt: skip
+    assert "'a' is mapped twice" in said
+
+
 def test_required_options_have_no_silent_default(home: Path) -> None:
     for arguments in (["query", "cifar100-200", BEST, "--split", "valid", "--epochs", "200"],
                       ["best", "cifar100-200", "--epochs", "200"],
@@ -292,7 +368,8 @@ def test_an_environment_runs_on_an_imported_table(home: Path, tmp_path: Path) ->
     (tmp_path / "x.csv").write_text("\n".join(["row,acc,sec", *lines]))
     columns = ["--column", "acc=valid_accuracy@200#777", "--column", "sec=train_seconds@200"]
     task = ["--dataset", "cifar10", "--epochs", 200, "--unit", "fraction"]
-    table("import-rows", tmp_path / "x.csv", "--name", "mine", "--key", "row", *columns, *task)
+    table("import-rows", tmp_path / "x.csv", "--name", "mine", "--key", "row", "--index", "official",
+          *columns, *task)  # fmt: skip
     for name in ("mine", str(home / "mine.safetensors")):
         env = gym.make("NB201-cifar10-v0", table=name, actions="pick", run=777)
         env.reset(seed=0)

@@ -77,8 +77,8 @@ def test_rows_come_back(official_tables: dict[str, Table], tmp_path: Path, endin
     names += ["train_seconds@200", "valid_seconds", "latency_seconds"]
     for key in ("architecture", "official_index"):
         back = import_rows(
-            path, tmp_path / "back.safetensors", key=key, columns={name: name for name in names}, name="back",
-            dataset="cifar100", epochs=200, percent=False,
+            path, tmp_path / f"by-{key}.safetensors", key=key, columns={name: name for name in names},
+            name="back", dataset="cifar100", epochs=200, percent=False,
         )  # fmt: skip
         for split in ("train", "valid", "test"):
             assert np.array_equal(
@@ -134,6 +134,7 @@ def rows(tmp_path: Path, text: str, columns: dict[str, str], **changes: object) 
         "dataset": "cifar10",
         "epochs": 200,
         "percent": True,
+        "index": "official",
     }
     return import_rows(path, tmp_path / "rows.safetensors", columns=columns, **(arguments | changes))  # type: ignore[arg-type]
 
@@ -169,23 +170,23 @@ def test_runs_and_epochs_get_their_axes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "is not one of the columns"),
+        ("", "the file is empty"),
         ("arch,other\n1,2\n", "acc: is not one of the columns arch, other"),
-        ("arch,acc,acc\n1,2,3\n", "acc: is not one of"),
-        ("arch,acc\n1,2,3\n", "row 1: 3 cells under 2 headings"),
-        ("arch,acc\n1,2\n1,3\n", "two rows for architecture"),
-        ("arch,acc\n15625,2\n", "row 1, arch"),
-        ("arch,acc\n-1,2\n", "row 1, arch"),
-        ("arch,acc\n1.5,2\n", "row 1, arch"),
-        ("arch,acc\n|x~0|,2\n", "row 1, arch"),
-        ("arch,acc\n1,ninety\n", "row 1, acc: 'ninety' is no number"),
+        ("arch,acc,acc\n1,2,3\n", "acc: is the heading of 2 columns"),
+        ("arch,acc\n1,2,3\n", "line 2: 3 cells under 2 headings"),
+        ("arch,acc\n1,2\n\n1,3\n", "line 4: two rows for architecture .* .the other: line 2"),
+        ("arch,acc\n15625,2\n", "line 2, arch"),
+        ("arch,acc\n-1,2\n", "line 2, arch"),
+        ("arch,acc\n1.5,2\n", "line 2, arch"),
+        ("arch,acc\n|x~0|,2\n", "line 2, arch"),
+        ("arch,acc\n1,ninety\n", "line 2, acc: 'ninety' is no number"),
         ("arch,acc\n1,101\n", "out of range 0..100; are they per cent"),
         ("arch,acc\n1,-1\n2,50\n", "-1.0 is out of range"),
         ("arch,acc\n1,inf\n", "out of range"),
-        ('arch,acc\n"1,2\n', "row 1"),
-        ("arch,acc\n" + "1" * 70_000 + ",2\n", "row 1"),
-        ("arch,acc\n" + "1,2\n" * 17_000, "more than"),
-        ("arch,acc\n\x00,2\n", "row 1"),
+        ('arch,acc\n"1,2\n', "line 2"),
+        ("arch,acc\n" + "1" * 70_000 + ",2\n", "line 2"),
+        ("arch,acc\n" + "1,2\n" * 17_000, "line 3: two rows"),
+        ("arch,acc\n\x00,2\n", "line 2"),
     ],
 )
 def test_wrong_rows_are_named(tmp_path: Path, text: str, problem: str) -> None:
@@ -195,7 +196,7 @@ def test_wrong_rows_are_named(tmp_path: Path, text: str, problem: str) -> None:
 
 
 def test_an_infinite_cost_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="train_seconds: inf is out of range"):
+    with pytest.raises(SourceError, match=r"t \(train_seconds\): inf is out of range"):
         rows(tmp_path, "arch,t\n1,2\n2,inf\n", {"t": "train_seconds"})
 
 

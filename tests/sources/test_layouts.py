@@ -211,6 +211,30 @@ def test_missing_times_and_latency_stay_missing(tmp_path: Path) -> None:
             table.seconds(epochs=table.epochs, run="mean")
 
 
+def test_latencies_are_added_one_after_the_other_whatever_python_sums(tmp_path: Path) -> None:
+    """As the official API did under Python 3.11; since 3.12 `sum` gives 1.0 for these."""
+    values = architecture_results(11, (12,))
+    values["12"]["all_results"]["cifar10", 111]["latency"] = [0.1] * 10
+    folder = write_folder(tmp_path / "set", ())
+    write_pickle(folder / "000011.pickle.pbz2", values)
+    tables = {t.name: t for t in import_official(folder, tmp_path / "out", workers=1)}
+    assert tables["cifar10-12"].values("latency_seconds")[by_index(11).index] == 0.9999999999999999 / 10
+
+
+def test_top_5_accuracies_are_called_so(official_tables: dict[str, Table], tmp_path: Path) -> None:
+    assert "top-5" in official_tables["cifar10-12"].manifest["columns"]["train_top5_accuracy"]["what"]
+    assert "top-5" not in official_tables["cifar10-12"].manifest["columns"]["train_accuracy"]["what"]
+    values = architecture_results(11, (12,))
+    values["12"]["all_results"]["cifar10", 111]["train_acc5es"][3] = 12.3456789
+    folder = write_folder(tmp_path / "set", ())
+    write_pickle(folder / "000011.pickle.pbz2", values)
+    tables = {t.name: t for t in import_official(folder, tmp_path / "out", workers=1)}
+    assert (
+        tables["cifar10-12"].manifest["columns"]["train_top5_accuracy"]["what"]
+        == "top-5 accuracy in per cent"
+    )
+
+
 def test_accuracies_that_are_no_counts_stay_as_they_are(tmp_path: Path) -> None:
     values = architecture_results(11)
     values["12"]["all_results"]["cifar10", 111]["eval_acc1es"]["ori-test@3"] = 12.3456789

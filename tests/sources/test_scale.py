@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(tmp_path: Path, source: Path) -> subprocess.Popen[str]:
+def start(tmp_path: Path, source: Path, text: str = SCRIPT) -> subprocess.Popen[str]:
     script = tmp_path / "run.py"
-    script.write_text(SCRIPT)
+    script.write_text(text)
     command = [sys.executable, str(script), str(source), str(tmp_path / "out")]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT)
 
@@ -76,6 +77,61 @@ def test_an_import_that_was_killed_goes_on(tmp_path: Path, many: Path) -> None:
     fresh = import_official(many, tmp_path / "fresh", workers=1)
     assert [table.id for table in tables] == [table.id for table in fresh]
     assert not work.exists()
+
+
+EXPORT = """
+import sys
+from pathlib import Path
+from nb201env import Table
+from nb201env.sources.export import to_nats
+
+def main():
+    tables = [Table.open(path) for path in Path(sys.argv[1]).glob("*.safetensors")]
+    print(0, flush=True)
+    to_nats(tables, sys.argv[2], workers=2, progress=lambda done, total: print(done, flush=True))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def processes_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children")
+    return [int(word) for word in children.read_text().split()] if children.exists() else []
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see the workers")
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("what", ["import", "export"])
+def test_the_workers_of_a_killed_command_end_with_it(
+    tmp_path: Path, many: Path, official_tables: dict[str, Table], what: str, sign: signal.Signals
+) -> None:
+    source = many if what == "import" else next(iter(official_tables.values())).container.path.parent
+    process = start(tmp_path, source, SCRIPT if what == "import" else EXPORT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "0\n"
+    workers: list[int] = []
+    for _ in range(600):
+        workers = processes_of(process.pid)
+        if len(workers) >= 3:  # two, and the one that looks after what they share
+            break
+        time.sleep(0.05)
+    assert len(workers) >= 3
+    os.kill(process.pid, sign)
+    process.wait()
+    process.stdout.close()
+    for _ in range(400):
+        if not any(map(is_alive, workers)):
+            return
+        time.sleep(0.05)
+    pytest.fail("its workers are still there")
 
 
 def test_a_damaged_part_is_made_again(tmp_path: Path, many: Path, monkeypatch: pytest.MonkeyPatch) -> None:

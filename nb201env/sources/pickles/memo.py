@@ -3,7 +3,7 @@
 A pickle may refer back to any earlier value by number. While one architecture is read, its values
 are kept as they are. When it is done, `Memo.seal` keeps only its texts and globals, as two-byte
 numbers of distinct values; the rest is forgotten, and referring back to it is an error. Official
-files refer back to nothing else.
+files refer back to nothing else. Texts longer than `LONGEST` are forgotten like the rest.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 
 _FORGOTTEN = 0
 _MOST_ATOMS = 65535
+LONGEST = 1024
+MOST_NUMBERS = 1 << 28
+"""How many values may be numbered in all; the official files number 200 million."""
 
 
 class Forgotten(LookupError):
@@ -77,11 +80,17 @@ class Memo:
             raise Forgotten(f"numbers a value {number} where {len(self)} comes next")
 
     def seal(self) -> None:
-        """Forget everything so far but texts and globals."""
+        """Forget everything so far but short texts and globals.
+
+        Raises:
+            Forgotten: If there are too many numbers.
+        """
         numbers, kept = self._numbers, self._kept
+        if len(self) > MOST_NUMBERS:
+            raise Forgotten(f"numbers more than {MOST_NUMBERS} values")
         window = array("H", bytes(2 * len(self._recent)))
         for i, value in enumerate(self._recent):
-            if isinstance(value, kept):
+            if isinstance(value, kept) and not (type(value) is str and len(value) > LONGEST):
                 number = numbers.get(value)
                 if number is None and len(self._atoms) < _MOST_ATOMS:
                     number = numbers[value] = len(self._atoms)

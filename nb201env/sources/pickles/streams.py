@@ -2,7 +2,8 @@
 
 A `Stream` hands out a file's bytes in order and keeps no more than a window of them. It refuses
 files that inflate beyond reason: no official file grows more than fiftyfold when decompressed,
-so `GROWTH` times the compressed size, plus `SLACK`, is the most that is read.
+so `GROWTH` times the compressed size, plus `SLACK`, is the most that is read. Of what is read,
+texts and byte strings of `KEEP` times the size, plus `SLACK`, may be kept at a time; `MOST_KEPT` at most.
 """
 
 from __future__ import annotations
@@ -15,22 +16,37 @@ from pathlib import Path
 from typing import IO
 
 from nb201env.sources.errors import SourceError
+from nb201env.sources.opening import GROWTH, SLACK, open_source
 
 WINDOW = 1 << 20
-GROWTH = 200
-SLACK = 16 << 20
+KEEP = 8
+MOST_KEPT = 1 << 29
 
 
 class Stream:
     """Bytes in order, from memory or from a reading function.
 
+    Args:
+        file: For messages.
+        data: The first bytes, or all.
+        read: Gives more bytes, at most as many as it is asked for; none at the end.
+        size: How many bytes there are on the disk; that of `data` if None.
+
     Attributes:
         data, pos: The window and the position of the next byte in it.
+        keep: How many bytes of texts and byte strings may be kept from it at a time.
     """
 
-    def __init__(self, file: str, data: bytes = b"", read: Callable[[int], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        file: str,
+        data: bytes = b"",
+        read: Callable[[int], bytes] | None = None,
+        size: int | None = None,
+    ) -> None:
         self.file = file
         self.data, self.pos = data, 0
+        self.keep = min(KEEP * (len(data) if size is None else size) + SLACK, max(MOST_KEPT, 2 * len(data)))
         self._read = read
         self._before = 0
 
@@ -83,9 +99,15 @@ class Stream:
         return SourceError(self.file, f"byte {self.offset}", problem)
 
 
-def from_reader(file: str, read: Callable[[int], bytes], limit: int) -> Stream:
-    """A stream over a reading function, refused beyond `limit` bytes."""
-    total = 0
+def from_reader(file: str, read: Callable[[int], bytes], size: int) -> Stream:
+    """A stream over a reading function, refused when it inflates beyond reason.
+
+    Args:
+        file: For messages.
+        read: Gives at most as many bytes as it is asked for; none at the end.
+        size: How many bytes the file has on the disk.
+    """
+    total, limit = 0, limit_for(size)
 
     def limited(count: int) -> bytes:
         nonlocal total
@@ -95,25 +117,28 @@ def from_reader(file: str, read: Callable[[int], bytes], limit: int) -> Stream:
             raise SourceError(file, f"byte {limit}", f"more than {limit} bytes; no official file is so large")
         return piece
 
-    return Stream(file, b"", limited)
+    return Stream(file, b"", limited, size)
 
 
-def limit_for(compressed: int) -> int:
+def limit_for(size: int) -> int:
     """The most bytes that are read from a compressed file of this size."""
-    return GROWTH * compressed + SLACK
+    return GROWTH * size + SLACK
 
 
 def from_bz2(file: str, data: bytes) -> Stream:
     """A stream over bz2-compressed bytes in memory."""
-    decompress = _Bz2(file, io.BytesIO(data).read)
-    return from_reader(file, decompress.read, limit_for(len(data)))
+    return over_bz2(file, io.BytesIO(data).read, len(data))
+
+
+def over_bz2(file: str, read: Callable[[int], bytes], size: int) -> Stream:
+    """A stream over bz2-compressed bytes; the arguments as for `from_reader`."""
+    return from_reader(file, _Bz2(file, read).read, size)
 
 
 def open_bz2(path: Path) -> tuple[Stream, IO[bytes]]:
     """A stream over a bz2 file, and the file to close afterwards."""
-    raw = open(path, "rb")  # noqa: SIM115  (the caller closes it)
-    decompress = _Bz2(os.fspath(path), raw.read)
-    return from_reader(os.fspath(path), decompress.read, limit_for(path.stat().st_size)), raw
+    raw = open_source(path)
+    return over_bz2(os.fspath(path), raw.read, os.fstat(raw.fileno()).st_size), raw
 
 
 class _Bz2:

@@ -8,7 +8,7 @@ computes inert data from inert data, or refuses.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,14 +63,15 @@ def _ordered_dict(args: tuple[Any, ...]) -> dict[Any, Any]:
     (pairs,) = args
     if not (type(pairs) is list and all(type(p) in (list, tuple) and len(p) == 2 for p in pairs)):
         raise Refused("OrderedDict of something that is not a list of pairs")
-    return {check_key(key): value for key, value in pairs}
+    check_keys([pair[0] for pair in pairs])
+    return dict(pairs)
 
 
 def _set(args: tuple[Any, ...]) -> set[Any]:
     (items,) = args or ([],)
-    if type(items) not in (list, tuple) or not all(type(item) in (int, str) for item in items):
-        raise Refused("a set of something that is not numbers and texts")
-    return set(items)
+    if type(items) not in (list, tuple):
+        raise Refused("a set of something that is not a list")
+    return set(check_items(items))
 
 
 def _text(value: Any) -> Any:
@@ -125,7 +126,7 @@ def check_dtype(state: Any) -> None:
     Raises:
         Refused: If it is anything else.
     """
-    if type(state) is not tuple or len(state) < 7 or _text(state[1]) not in ("<", "|", "="):
+    if type(state) is not tuple or not 7 <= len(state) <= 9 or _text(state[1]) not in ("<", "|", "="):
         raise Refused("a numpy type that is not little-endian")
     if any(type(x) is tuple or type(x) is dict for x in state):
         raise Refused("a numpy type with fields")
@@ -142,7 +143,7 @@ def set_array(array: PickledArray, state: Any) -> None:
     _, shape, dtype, fortran, data = state
     if type(dtype) is not DType or type(data) is not bytes:
         raise Refused("a numpy array of something that is not plain numbers")
-    if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 8:
+    if type(shape) is not tuple or len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
         raise Refused("a numpy array without a shape")
     count = math.prod(shape)
     if count * _DTYPES[dtype.code] != len(data):
@@ -150,19 +151,45 @@ def set_array(array: PickledArray, state: Any) -> None:
     array.value = np.frombuffer(data, dtype="<" + dtype.code).reshape(shape, order="F" if fortran else "C")
 
 
-def check_key(key: Any) -> Any:
-    """A dictionary key: a text, bytes, a number, or a flat tuple of texts and numbers; nothing that is slow
-    to hash.
+LARGEST_KEY = 1 << 64
+"""Python's whole numbers share a hash at intervals of 2**61 - 1, so keys without this bound could all share
+one. Then filling a dictionary takes as many steps as the square of its size. The hashes of texts cannot be
+foreseen."""
+
+
+def check_keys(keys: Sequence[Any]) -> None:
+    """Dictionary keys: texts, bytes, whole numbers of at most eight bytes, or a flat tuple of texts and at
+    most one such number; nothing that is slow to hash, nothing whose hash can be chosen.
 
     Raises:
-        Refused: If it is anything else.
+        Refused: If they are anything else.
     """
-    kind = type(key)
-    if kind is str or kind is int or kind is bytes:
-        return key
-    if kind is tuple and len(key) <= 4 and all(type(part) in (str, int) for part in key):
-        return key
-    raise Refused(f"a dictionary key that is a {kind.__name__}")
+    kinds = set(map(type, keys))
+    if kinds == {str} or (kinds == {int} and min(keys) >= -LARGEST_KEY and max(keys) < LARGEST_KEY):
+        return
+    for key in keys:
+        if not (type(key) is bytes or _is_plain(key) or (type(key) is tuple and _is_flat(key))):
+            large = " of more than eight bytes" if type(key) is int else ""
+            raise Refused(f"a dictionary key that is a {type(key).__name__}{large}")
+
+
+def check_items(items: Sequence[Any]) -> Sequence[Any]:
+    """Items for a set: texts, and whole numbers of at most eight bytes.
+
+    Raises:
+        Refused: If they are anything else.
+    """
+    if not all(map(_is_plain, items)):
+        raise Refused("a set of something that is not texts and numbers of at most eight bytes")
+    return items
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) is str or (type(value) is int and -LARGEST_KEY <= value < LARGEST_KEY)
+
+
+def _is_flat(key: tuple[Any, ...]) -> bool:
+    return len(key) <= 4 and all(map(_is_plain, key)) and sum(type(part) is int for part in key) <= 1
 
 
 Call = Callable[[tuple[Any, ...]], Any]

@@ -5,8 +5,8 @@ opcodes in which numbers are written: in the official files, and in data sets' f
 them by Python 2. It knows numbers, texts, bytes, lists, tuples, sets and dictionaries; the few classes
 that such files name have inert stand-ins (`nb201env.sources.pickles.types`), and any other name, opcode or
 construction is refused with a `SourceError` that says which. Memory stays bounded: `MOST_ITEMS` values
-per architecture, `LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of
-`nb201env.sources.pickles.streams`.
+per architecture and beside all of them, `LONGEST_TEXT` and `LONGEST_BYTES` per value, and the limits of
+`nb201env.sources.pickles.streams`, of which one is on the texts and byte strings kept at a time.
 
 Most of an official file is long runs of "key, float". `nb201env.sources.pickles.stretches` reads those at
 once; with ``fast=False`` every opcode is read on its own, and the result is the same.
@@ -32,11 +32,14 @@ from nb201env.sources.pickles.types import (
     PickledArray,
     Refused,
     check_dtype,
-    check_key,
+    check_items,
+    check_keys,
     set_array,
 )
 
 MOST_ITEMS = 1_000_000
+WEIGH_AFTER = 2_000_000
+"""After how many values it is looked again how much has stayed beside the architectures."""
 LONGEST_TEXT = 1 << 24
 LONGEST_BYTES = 1 << 28
 _FLOAT = struct.Struct(">d")
@@ -91,7 +94,7 @@ class Unpickler:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo = Memo((str, Global, DType))
-        self._items = 0
+        self._items = self._bytes_kept = self._unweighed = 0
 
     def load(self) -> Any:
         """The value.
@@ -137,6 +140,22 @@ class Unpickler:
         if self._items > self._most:
             raise Refused(f"more than {self._most} values")
 
+    def _keep(self, size: int) -> None:
+        self._bytes_kept += size
+        if self._bytes_kept > self._in.keep:
+            problem = f"texts and byte strings of more than {self._in.keep} bytes"
+            raise Refused(f"{problem}; no official file is so large")
+
+    def _forget(self) -> None:
+        """After an architecture: forget it, and see to it that little else has stayed."""
+        self._memo.seal()
+        self._unweighed += self._items + self._bytes_kept // _TEXT_UNIT
+        self._items = self._bytes_kept = 0
+        if self._unweighed > WEIGH_AFTER:
+            self._unweighed = 0
+            if _weight(self._stack, self._most) > self._most:
+                raise Refused(f"more than {self._most} values beside the architectures")
+
     # -- one opcode each ---------------------------------------------------------------------
 
     def _push(self, layout: struct.Struct) -> None:
@@ -152,6 +171,7 @@ class Unpickler:
         size: int = layout.unpack(self._in.take(layout.size))[0]
         if size > most:
             raise Refused(f"{what} of {size} bytes")
+        self._keep(size)
         return size
 
     def _text(self, layout: struct.Struct) -> None:
@@ -159,7 +179,9 @@ class Unpickler:
         self._stack.append(str(data, "utf-8", "surrogatepass"))
 
     def _long_text(self) -> None:
-        self._stack.append(str(self._line(LONGEST_TEXT), "raw-unicode-escape"))
+        line = self._line(LONGEST_TEXT)
+        self._keep(len(line))
+        self._stack.append(str(line, "raw-unicode-escape"))
 
     def _decimal(self) -> None:
         line = self._line(40)
@@ -198,9 +220,7 @@ class Unpickler:
 
     def _add_items(self) -> None:
         items = self._pop_mark()
-        if not all(type(item) in (int, str) for item in items):
-            raise Refused("a set of something that is not numbers and texts")
-        self._top(set).update(items)
+        self._top(set).update(check_items(items))
 
     def _dict(self) -> None:
         items = self._pop_mark()
@@ -215,14 +235,11 @@ class Unpickler:
         keys = items[::2]
         if 2 * len(keys) != len(items):
             raise Refused("a dictionary key without a value")
-        if not set(map(type, keys)) <= {str, int}:
-            for key in keys:
-                check_key(key)
+        check_keys(keys)
         target = self._top(dict)
         target.update(zip(keys, items[1::2], strict=True))
         if self._on_dict is not None and self._on_dict(target):
-            self._memo.seal()
-            self._items = 0
+            self._forget()
 
     def _get(self, number: int) -> None:
         self._stack.append(self._memo[number])
@@ -260,6 +277,11 @@ class Unpickler:
         call = self._allowed.get(function) if type(function) is Global else None
         if call is None or type(args) is not tuple:
             raise Refused("a call of something that is not a known class")
+        for arg in args:  # what is made of them is as large, and they can be had again for two bytes
+            if type(arg) is list or type(arg) is tuple:
+                self._count(len(arg))
+            elif type(arg) is str or type(arg) is bytes:
+                self._keep(len(arg))
         self._stack.append(call(args))
 
     def _build(self) -> None:
@@ -278,6 +300,25 @@ class Unpickler:
             raise Refused("a reference to something outside the pickle")
         self._pop()
         self._stack.append(WEIGHTS)
+
+
+_TEXT_UNIT = 64
+
+
+def _weight(value: Any, most: int) -> int:
+    """How many values there are in a value, a text counting by its length; not counted beyond `most`."""
+    count, todo = 0, [value]
+    while todo and count <= most:
+        value = todo.pop()
+        count += 1
+        if type(value) is dict:
+            count += len(value)
+            todo.extend(value.values())
+        elif type(value) is list or type(value) is tuple or type(value) is set:
+            todo.extend(value)
+        elif type(value) is str or type(value) is bytes:
+            count += len(value) // _TEXT_UNIT
+    return count
 
 
 def _name(code: int) -> str:
