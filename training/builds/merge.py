@@ -71,6 +71,7 @@ class Facts:
         task: The plan's task.
         seeds: The seeds of the table, in the plan's order.
         images: How many images each split has; of `train`, those that are trained on.
+        part: Whether these are only some of the data set's images.
         skeleton: What surrounds the cell.
         costs: Multiply-accumulates per image and parameters; counts, [rows, 2].
         raw: The shards' columns; [rows, seeds, epochs], -1 or NaN where missing.
@@ -82,6 +83,7 @@ class Facts:
     task: Task
     seeds: tuple[int, ...]
     images: dict[str, int]
+    part: bool
     skeleton: Skeleton
     costs: IntArray
     raw: dict[str, Array]
@@ -107,7 +109,9 @@ def gather(folder: Folder, data: Data, seeds: Collection[int] | None) -> Facts:
         )
     images = {name: len(data.splits[name].labels) for name in SPLITS}
     images["train"] = len(training_split(data, plan.recipe).labels)
-    return Facts(plan, find_task(plan.task), chosen, images, skeleton, costs, raw, machines, trainings)
+    return Facts(
+        plan, find_task(plan.task), chosen, images, data.part, skeleton, costs, raw, machines, trainings
+    )
 
 
 def _chosen(plan: Plan, seeds: Collection[int] | None) -> tuple[int, ...]:
@@ -275,9 +279,10 @@ def build_command(plan: Plan) -> str:
 
 def _splits(facts: Facts) -> dict[str, Any]:
     task, images = facts.task, facts.images
-    part = f"the first {images['train']} of " if facts.plan.recipe.train_images else ""
-    what = {"train": f"{part}{task.trained_on}", "valid": task.valid_on, "test": task.tested_on}
-    return {split: {"images": images[split], "what": what[split]} for split in SPLITS}
+    first = f"the first {images['train']} of " if facts.plan.recipe.train_images else ""
+    what = {"train": f"{first}{task.trained_on}", "valid": task.valid_on, "test": task.tested_on}
+    part = "a part, for a trial in miniature, of " if facts.part else ""
+    return {split: {"images": images[split], "what": f"{part}{what[split]}"} for split in SPLITS}
 
 
 def _describe_columns(facts: Facts) -> dict[str, Any]:
