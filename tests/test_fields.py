@@ -89,3 +89,10 @@ def test_no_value_gets_another_error(value: Any) -> None:
             read(fields({"x": value}))
         except Wrong as error:
             assert len(str(error)) < 200
+
+
+def test_unknown_entries_are_named() -> None:
+    entries = Fields({"a": 1, "b": 2}, "x.json")
+    entries.refuse_others(["a", "b", "c"])
+    with pytest.raises(ValueError, match=r'^x\.json: unknown entry "b"$'):
+        entries.refuse_others(iter(["a"]))

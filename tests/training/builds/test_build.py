@@ -24,7 +24,8 @@ from nb201env.training import load_network
 from nb201env.training.builds import store as store_module
 from nb201env.training.builds.build import BuildProgress, Way, build
 from nb201env.training.builds.merge import merge
-from nb201env.training.builds.plan import Folder, ForeignShard, Plan
+from nb201env.training.builds.plan import Folder, Plan
+from nb201env.training.builds.shards import ForeignShard
 from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import evaluate
 from nb201env.training.recipe import Recipe, find_recipe
