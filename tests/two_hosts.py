@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -48,6 +49,8 @@ class TwoHosts:
     def __init__(self) -> None:
         self._names = [f"nb201-{os.getpid()}-{place}" for place in "ab"]
         self._folder = Path(tempfile.mkdtemp(prefix="nb", dir="/tmp"))  # sockets have short names
+        # Whoever joins must know the token, as with every cluster that newer versions of Ray start.
+        self._settings = QUICK | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.address = "10.201.77.1:6399"
 
     def __enter__(self) -> TwoHosts:
@@ -103,10 +106,11 @@ class TwoHosts:
         return [int(pid) for pid in found.stdout.split()]
 
     def _on(self, place: int, command: Sequence[str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["ip", "netns", "exec", self._names[place], *command], env=os.environ | QUICK, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self._folder / "log", "a"),
-        )  # fmt: skip
+        with open(self._folder / "log", "a") as log:
+            return subprocess.Popen(
+                ["ip", "netns", "exec", self._names[place], *command], env=os.environ | self._settings,
+                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+            )  # fmt: skip
 
     @property
     def log(self) -> str:
