@@ -26,6 +26,8 @@ QUICK = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
+_JOBS = ("ray::train", "ray::_run_apart")
+
 
 def why_not() -> str:
     """Why this machine cannot play two hosts; empty if it can."""
@@ -96,9 +98,8 @@ class TwoHosts:
         _ip("-n", self._names[1], "link", "set", "cable", "down")
 
     def works(self, place: int) -> bool:
-        """Whether a host does a job right now."""
-        return any(_command_of(pid).startswith("ray::") and "IDLE" not in _command_of(pid)
-                   for pid in self.pids(place))  # fmt: skip
+        """Whether a host does a job right now: Ray names a worker by what it does."""
+        return any(_command_of(pid).startswith(_JOBS) for pid in self.pids(place))
 
     def pids(self, place: int) -> list[int]:
         """All processes of a host."""

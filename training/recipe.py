@@ -48,7 +48,7 @@ class Recipe:
     train_images: int = 0
 
     def __post_init__(self) -> None:
-        if not (self.name.isprintable() and 0 < len(self.name) <= 100):
+        if not self.name.isprintable() or len(self.name) > 100:
             raise ValueError("a recipe's name is a line of at most 100 characters")
         for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
@@ -63,15 +63,12 @@ class Recipe:
             ValueError: If an entry is missing, unknown or not what it should be.
         """
         entries.refuse_others(field.name for field in fields(cls))
-        wholes = ("epochs", "width", "cells", "batch", "pad", "train_images")
-        numbers = ("learning_rate", "momentum", "weight_decay")
+        whole, number = entries.whole, entries.number
         return cls(
-            name=entries.text("name"),
-            nesterov=entries.flag("nesterov"),
-            flip=entries.flag("flip"),
-            **{name: entries.whole(name) for name in wholes},
-            **{name: entries.number(name) for name in numbers},
-        )  # type: ignore[arg-type]
+            entries.text("name"), whole("epochs"), whole("width"), whole("cells"), whole("batch"),
+            number("learning_rate"), number("momentum"), entries.flag("nesterov"), number("weight_decay"),
+            entries.flag("flip"), whole("pad"), whole("train_images"),
+        )  # fmt: skip
 
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch (0-based): cosine to 0, per epoch and not per step.

@@ -156,7 +156,7 @@ class _Http(urllib.request.HTTPHandler):
         self._make = _connection(HTTPConnection, clock)
 
     def http_open(self, req: Any) -> Any:
-        return self.do_open(self._make, req)  # type: ignore[arg-type]
+        return self.do_open(self._make, req)
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -165,7 +165,7 @@ class _Https(urllib.request.HTTPSHandler):
         self._make = _connection(HTTPSConnection, clock)
 
     def https_open(self, req: Any) -> Any:
-        return self.do_open(self._make, req)  # type: ignore[arg-type]
+        return self.do_open(self._make, req)
 
 
 def _connection(kind: type[HTTPConnection], clock: _Clock) -> Callable[..., HTTPConnection]:
