@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 Value = TypeVar("Value")
@@ -125,6 +125,11 @@ class Fields:
         return [
             Fields(value, f"{self.where}: {name}[{place}]", self.error) for place, value in enumerate(found)
         ]
+
+    def refuse_others(self, known: Iterable[str]) -> None:
+        """Raise if there is an entry of another name."""
+        if others := sorted(self.value.keys() - set(known)):
+            raise self.error(f"{self.where}: unknown entry {shown(others[0])}")
 
     def refuse(self, name: str, why: str) -> Exception:
         """The error that says what is wrong with an entry, to be raised."""

@@ -14,6 +14,7 @@ its first job, for instance in a `functools.cached_property`, is there for the n
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -33,7 +34,11 @@ Hear = Callable[[Any], None]
 
 
 class WorkerDied(ChildProcessError):
-    """A job's process ended before the job did: it was killed, crashed, or ran out of memory."""
+    """A job's process or host ended before the job did: it was killed, crashed, or ran out of memory."""
+
+
+class NoCluster(ConnectionError):
+    """There is no Ray cluster at an address, or nothing of it is left that could do the jobs."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class Done(Generic[Job, Result]):
         job: The job.
         place: Its place among the jobs, from 0.
         value: What the work returned; None if it failed.
-        error: Why it failed; None if it did not. `WorkerDied` if its process ended, an error of
-            Ray's own if its host was lost, otherwise what the work raised.
+        error: Why it failed; None if it did not. `WorkerDied` if its process ended or its host was
+            lost, otherwise what the work raised.
     """
 
     job: Job
@@ -106,7 +111,14 @@ def _ended(place: int, job: Job, outcome: Callable[[], Result]) -> Done[Job, Res
         return Done(job, place, error=error)
 
 
+def check_limit(limit_seconds: float | None) -> None:
+    """Raise a ValueError if this is no time limit: NaN, infinite or below 0."""
+    if limit_seconds is not None and not 0 <= limit_seconds < math.inf:
+        raise ValueError(f"a limit is a finite number of seconds from 0; got {limit_seconds}")
+
+
 def _clock(limit_seconds: float | None) -> Callable[[], bool]:
+    check_limit(limit_seconds)
     start = time.perf_counter()
     return lambda: limit_seconds is None or time.perf_counter() - start < limit_seconds
 
@@ -205,8 +217,12 @@ def tell(message: Any) -> None:
 # -- Ray -------------------------------------------------------------------------------------
 
 
+_PATIENCE_SECONDS = 120.0
+_LOOKING_SECONDS = 10.0
+
+
 class Cluster(NamedTuple):
-    """A Ray cluster.
+    """A Ray cluster. Joining one means trusting it: what its hosts send back is unpickled here.
 
     Attributes:
         address: "local" (workers on this machine), "auto" (the cluster this machine belongs to)
@@ -220,30 +236,43 @@ class Cluster(NamedTuple):
     gpus: float = 0
 
 
+def check_cluster(cluster: Cluster) -> None:
+    """Raise a ValueError if the cores or GPUs per job are not finite numbers from 0."""
+    if not all(0 <= number < math.inf for number in (cluster.cpus, cluster.gpus)):
+        raise ValueError(
+            f"cores and GPUs per job are finite numbers from 0; got {cluster.cpus} and {cluster.gpus}"
+        )
+
+
 def ray(
     work: Work[Job, Result], jobs: Iterable[Job], count: int, cluster: Cluster, *,
     retries: int, limit_seconds: float | None = None,
 ) -> Outcomes[Job, Result]:  # fmt: skip
     """Do jobs on a Ray cluster.
 
-    The work travels once to each host and the results come back here, so the hosts share no folder.
+    The work travels once to each host and the results come back here, so the hosts share no folder. Hosts
+    may come and go; if for two minutes none is left that could do a job, there is an error instead of
+    waiting for ever.
 
     Args:
         work: Called with each job.
         jobs: What to do.
         count: How many jobs at a time.
         cluster: Where.
-        retries: How often a job is done again elsewhere if its worker or host is lost; -1 for always.
+        retries: How often a job is done again elsewhere if its worker or host is lost.
         limit_seconds: Start no job after this time; those in flight are finished.
 
     Raises:
         MissingExtra: If Ray is not installed.
+        NoCluster: If the address does not answer, or no host is left that could do the jobs.
+        ValueError: If the limit is none, or the cores or GPUs per job are not finite numbers from 0.
     """
+    check_cluster(cluster)
     module: Any = require("ray", "ray")
     in_time = _clock(limit_seconds)
-    module.init(address=cluster.address, num_cpus=count if cluster.address == "local" else None,
-                log_to_driver=False, configure_logging=False)  # fmt: skip
+    _join(module, cluster, count)
     try:
+        lonely = _Lonely(module, cluster)
         sent, name = module.put(work), getattr(work, "__name__", type(work).__name__)
         remote = module.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=retries)(_apart)
         waiting, flying = list(enumerate(jobs))[::-1], dict[Any, Numbered[Job]]()
@@ -253,15 +282,63 @@ def ray(
                 flying[remote.options(name=name).remote(sent, job)] = place, job
             if not flying:
                 return
-            (landed,), _ = module.wait(list(flying), num_returns=1)
-            place, job = flying.pop(landed)
-            try:
-                value, error = module.get(landed)
-            except module.exceptions.RayError as lost:
-                value, error = None, lost
-            yield Done(job, place, value, error)
+            landed, _ = module.wait(list(flying), num_returns=1, timeout=_LOOKING_SECONDS)
+            lonely.check(bool(landed))
+            for one in landed:
+                place, job = flying.pop(one)
+                yield Done(job, place, *_result(module, one))
     finally:
         module.shutdown()
+
+
+def _join(module: Any, cluster: Cluster, count: int) -> None:
+    here = cluster.address == "local"
+    own: dict[str, Any] = {"num_cpus": count, "include_dashboard": False} if here else {}
+    try:
+        module.init(address=cluster.address, log_to_driver=False, configure_logging=False, **own)
+    except Exception as error:  # of many kinds, by what is at the address
+        raise NoCluster(f"no Ray cluster at {cluster.address!r} ({_last_line(error)})") from error
+
+
+def _result(module: Any, landed: Any) -> tuple[Any, Exception | None]:
+    try:
+        value, error = module.get(landed)
+    except module.exceptions.RayError as lost:
+        return None, WorkerDied(f"its worker or host was lost ({type(lost).__name__}: {_last_line(lost)})")
+    return value, error
+
+
+def _last_line(error: Exception) -> str:
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "no message")
+
+
+class _Lonely:
+    """Notices that no host of a cluster is left that could do a job."""
+
+    def __init__(self, module: Any, cluster: Cluster) -> None:
+        self._module, self._cluster = module, cluster
+        self._since: float | None = None
+
+    def check(self, landed: bool) -> None:
+        """Called now and then, with whether a job has ended since."""
+        if landed or any(map(self._fits, self._module.nodes())):
+            self._since = None
+            return
+        self._since = self._since or time.monotonic()
+        if time.monotonic() - self._since > _PATIENCE_SECONDS:
+            raise NoCluster(
+                f"for {_PATIENCE_SECONDS:.0f} s no host of the cluster has had {self._cluster.cpus:g} cores "
+                f"and {self._cluster.gpus:g} GPUs for a job; what has ended is safe: add such a host (ray "
+                "start --address=...) and run the same command again"
+            )
+
+    def _fits(self, node: Any) -> bool:
+        has = node["Resources"]
+        return bool(
+            node["Alive"]
+            and has.get("CPU", 0) >= self._cluster.cpus
+            and has.get("GPU", 0) >= self._cluster.gpus
+        )
 
 
 def _apart(work: Callable[[Any], Any], job: Any) -> tuple[Any, Exception | None]:

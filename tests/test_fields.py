@@ -134,3 +134,10 @@ class TwoLines:
 )  # fmt: skip
 def test_what_a_caller_handed_over_on_one_short_line(value: Any, text: str) -> None:
     assert quoted(value) == text
+
+
+def test_unknown_entries_are_named() -> None:
+    entries = Fields({"a": 1, "b": 2}, "x.json")
+    entries.refuse_others(["a", "b", "c"])
+    with pytest.raises(ValueError, match=r'^x\.json: unknown entry "b"$'):
+        entries.refuse_others(iter(["a"]))

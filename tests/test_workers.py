@@ -11,10 +11,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from nb201env.workers import Cluster, Done, WorkerDied, here, in_order, local, processes, tell
+from nb201env import workers
+from nb201env.workers import (
+    Cluster,
+    Done,
+    NoCluster,
+    WorkerDied,
+    here,
+    in_order,
+    local,
+    processes,
+    ray,
+    tell,
+)
 
 JOBS = [5, 3, 0, 4]
 
@@ -196,12 +210,20 @@ def test_nothing_heavy_is_imported() -> None:
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), -1.0, -float("inf")])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_limit_that_is_none(count: int, limit: float) -> None:
+    """NaN would start nothing, without a word."""
+    with pytest.raises(ValueError, match="a limit is a finite number of seconds from 0"):
+        list(local(nap, [0.0], count, limit_seconds=limit))
+
+
 # -- Ray -------------------------------------------------------------------------------------
 
 
 ON_RAY = """
 import os
-from nb201env.workers import Cluster, ray
+from nb201env.workers import Cluster, WorkerDied, ray
 from tests.test_workers import JOBS, inverse
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 ended = {done.job: done for done in ray(inverse, JOBS, 2, Cluster(), retries=0)}
@@ -210,7 +232,8 @@ assert isinstance(ended.pop(0).error, ZeroDivisionError)
 assert all(done.result() == 1 / job for job, done in ended.items())
 assert not list(ray(inverse, JOBS, 2, Cluster(), retries=0, limit_seconds=0))
 deadly = {done.job: done for done in ray(os._exit, [1], 1, Cluster(), retries=0)}
-assert "WorkerCrashedError" in type(deadly[1].error).__name__, deadly
+assert isinstance(deadly[1].error, WorkerDied), deadly
+assert "WorkerCrashedError" in str(deadly[1].error), deadly
 """
 
 
@@ -223,6 +246,62 @@ def test_ray_gives_the_same_results() -> None:
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("wrong", [{"cpus": -1}, {"gpus": float("nan")}, {"cpus": float("inf")}])
+def test_a_cluster_of_impossible_jobs(wrong: dict[str, float]) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(ValueError, match="cores and GPUs per job are finite numbers from 0"):
+        list(ray(square, JOBS, 2, Cluster(**wrong), retries=0))
+
+
+class FakeRay:
+    """Just enough of Ray: it never does a job."""
+
+    class exceptions:
+        RayError = OSError
+
+    def __init__(self, resources: dict[str, float], alive: bool = True, refuses: str = "") -> None:
+        self._nodes, self._refuses = [{"Alive": alive, "Resources": resources}], refuses
+
+    def init(self, **_: object) -> None:
+        if self._refuses:
+            raise RuntimeError(self._refuses)
+
+    def put(self, work: object) -> object:
+        return work
+
+    def remote(self, *_: object, **__: object) -> Callable[..., Any]:
+        return lambda _: SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *_: object()))
+
+    def wait(self, flying: list[object], **_: object) -> tuple[list[object], list[object]]:
+        time.sleep(0.05)
+        return [], flying
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return self._nodes
+
+    def shutdown(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("has", "alive"), [({"CPU": 4.0}, True), ({"CPU": 4.0, "GPU": 1.0}, False), ({}, True)]
+)
+def test_nobody_waits_for_ever_for_a_host(
+    has: dict[str, float], alive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "require", lambda *_: FakeRay(has, alive))
+    monkeypatch.setattr(workers, "_PATIENCE_SECONDS", 0.3)
+    with pytest.raises(NoCluster, match="no host of the cluster has had 1 cores and 0.5 GPUs for a job"):
+        list(ray(square, JOBS, 2, Cluster("auto", gpus=0.5), retries=0))
+
+
+def test_no_cluster_at_an_address_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        workers, "require", lambda *_: FakeRay({}, refuses="a long story\nversion mismatch\n")
+    )
+    with pytest.raises(NoCluster, match=r"^no Ray cluster at 'ray://x:1' \(version mismatch\)$"):
+        list(ray(square, JOBS, 2, Cluster("ray://x:1"), retries=0))
 
 
 def test_a_cluster_is_this_machine_by_default() -> None:

@@ -77,20 +77,34 @@ def build(
     from nb201env.training.builds.build import Way
     from nb201env.training.builds.build import build as run
     from nb201env.training.builds.plan import Folder, Plan
-    from nb201env.training.images.tasks import download_task, load_task
+    from nb201env.training.builds.store import Store
+    from nb201env.training.data import training_split
+    from nb201env.training.images.tasks import download_task, find_task, load_task
+    from nb201env.training.loop import skeleton_for
     from nb201env.training.recipe import find_recipe
-    from nb201env.training.trainers import find_trainer, shard_for, trainer_for
-    from nb201env.workers import Cluster
+    from nb201env.training.trainers import check_device, find_trainer, shard_for, trainer_for
+    from nb201env.workers import Cluster, check_cluster, check_limit
 
-    cluster = cluster_address(engine, address)
+    if out.startswith("memory:"):
+        raise ValueError(f"a build at {out} is gone when the command ends; give --out a folder or a URL")
+    ray = cluster_address(engine, address)
+    cluster = Cluster(ray, gpus=gpus) if ray else None
+    check_device(device, here=cluster is None)
+    check_limit(limit_seconds)
+    check_cluster(cluster or Cluster())
+    Store(out)
     part, chosen, numbers = read_share(share), find_recipe(recipe), tuple(parse_seeds(seeds))
     trained = tuple(one.index for one in read_architectures(only or ()))
+    find_task(task)
+    if trainer != "auto":
+        find_trainer(trainer)
     if download:
         data = download_task(task, data or Path("data"))
     images = load_task(task, data)
     if trainer == "auto":
         trainer = trainer_for(device, images.splits["train"].images.shape[-1])
-    find_trainer(trainer)
+    training_split(images, chosen)
+    skeleton_for(images, chosen)
     plan = Plan(
         task,
         images.digest,
@@ -110,7 +124,7 @@ def build(
         stand = run(
             folder, Way(device, weights, mask_diverged), source=data, jobs=jobs,
             limit_seconds=limit_seconds, share=part, report=tick,
-            cluster=Cluster(cluster, gpus=gpus) if cluster else None,
+            cluster=cluster,
         )  # fmt: skip
     if json:
         print_json({"out": out, "done": stand.done, "total": stand.total, "seconds_left": stand.seconds_left})

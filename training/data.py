@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,7 @@ class Data:
         mean: Per channel, of the pixel values; float32 [channels].
         std: Per channel; float32 [channels].
         classes: How many labels there are.
+        part: Whether these are only some of the data set's images, for a trial in miniature.
     """
 
     task: str
@@ -50,11 +51,12 @@ class Data:
     mean: Tensor
     std: Tensor
     classes: int
+    part: bool = False
 
     def to(self, device: str | torch.device) -> Data:
         """The same data on another device."""
         splits = {n: Split(s.images.to(device), s.labels.to(device)) for n, s in self.splits.items()}
-        return Data(self.task, splits, self.mean.to(device), self.std.to(device), self.classes)
+        return replace(self, splits=splits, mean=self.mean.to(device), std=self.std.to(device))
 
     @property
     def digest(self) -> str:

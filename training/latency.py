@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +15,11 @@ from nb201env.training.builds.plan import processor
 from nb201env.training.images.tasks import DATASETS, find_task
 from nb201env.training.network import Network, Skeleton
 from nb201env.training.precision import exact_float32
+from nb201env.training.trainers import check_device
 
 _WARM_UP = 3
+MOST_IMAGES = 65_536
+"""At once; they and what the network makes of them take some 20 GB."""
 
 
 class Latency(NamedTuple):
@@ -46,18 +51,34 @@ def measure(
         device: "cpu" or "cuda".
 
     Raises:
-        ValueError: If the task or the device is unknown.
+        ValueError: If the task or the device is unknown, or there is not enough memory for the batch.
     """
+    if not 1 <= batch <= MOST_IMAGES:
+        raise ValueError(f"a batch is 1 to {MOST_IMAGES:,} images; got {batch:,}")
     data = DATASETS[find_task(task).dataset]
+    check_device(device)
     place = torch.device(device)
     skeleton = Skeleton(classes=data.classes, image_size=data.image_size, channels=data.channels)
     network = Network(architecture, skeleton)
     network.eval().to(place)
-    images = torch.zeros(batch, data.channels, data.image_size, data.image_size, device=place)
-    with torch.inference_mode(), exact_float32():
+    shape = batch, data.channels, data.image_size, data.image_size
+    with _enough_memory(batch), torch.inference_mode(), exact_float32():
+        images = torch.zeros(shape, device=place)
         times = [_timed(network, images, place) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
     low, middle, high = np.percentile(times, (25, 50, 75))
     return Latency(float(middle), float(high - low), _name(place), batch)
+
+
+@contextmanager
+def _enough_memory(batch: int) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # PyTorch has no kind of its own for a CPU's memory
+        if not isinstance(error, torch.cuda.OutOfMemoryError) and "alloc" not in str(error):
+            raise
+        raise ValueError(
+            f"there is not enough memory for {batch:,} images at once; give a smaller --batch"
+        ) from error
 
 
 def _timed(network: Network, images: torch.Tensor, place: torch.device) -> float:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nb201env.architecture import Architecture
+from nb201env.fields import Fields
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP
 
 STAGES = 3
@@ -46,6 +47,17 @@ class Skeleton:
             raise ValueError(f"width, cells, classes and channels must be at least 1; got {self}")
         if self.image_size < 4 or self.image_size % 4:
             raise ValueError(f"image_size must be a positive multiple of 4; got {self.image_size}")
+
+    @classmethod
+    def read(cls, entries: Fields) -> Skeleton:
+        """A skeleton from a file.
+
+        Raises:
+            ValueError: If an entry is missing, unknown or not what it should be.
+        """
+        most = {"width": 4096, "cells": 256, "classes": 100_000, "image_size": 4096, "channels": 1024}
+        entries.refuse_others(most)
+        return cls(**{name: entries.whole(name, least=1, most=largest) for name, largest in most.items()})
 
 
 def live_ops(architecture: Architecture) -> tuple[int, ...]:

@@ -9,7 +9,9 @@ parameter, batch norm's included.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from nb201env.fields import Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,29 @@ class Recipe:
     pad: int = 4
     train_images: int = 0
 
+    def __post_init__(self) -> None:
+        if not self.name.isprintable() or len(self.name) > 100:
+            raise ValueError("a recipe's name is a line of at most 100 characters")
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:  # so that NaN is refused
+                raise ValueError(f"{name} of recipe {self.name!r} is in {least}..{most}; got {value}")
+
+    @classmethod
+    def read(cls, entries: Fields) -> Recipe:
+        """A recipe from a file.
+
+        Raises:
+            ValueError: If an entry is missing, unknown or not what it should be.
+        """
+        entries.refuse_others(field.name for field in fields(cls))
+        whole, number = entries.whole, entries.number
+        return cls(
+            entries.text("name"), whole("epochs"), whole("width"), whole("cells"), whole("batch"),
+            number("learning_rate"), number("momentum"), entries.flag("nesterov"), number("weight_decay"),
+            entries.flag("flip"), whole("pad"), whole("train_images"),
+        )  # fmt: skip
+
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch (0-based): cosine to 0, per epoch and not per step.
 
@@ -53,6 +78,19 @@ class Recipe:
         """
         return 0.5 * self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs))
 
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "epochs": (1, 10_000),
+    "width": (1, 4096),
+    "cells": (1, 256),
+    "batch": (1, 1_000_000),
+    "learning_rate": (0, 1e30),
+    "momentum": (0, 1),
+    "weight_decay": (0, 1e30),
+    "pad": (0, 1024),
+    "train_images": (0, 10**9),
+}
+"""What a recipe's numbers may be: wide, but nothing that only exhausts a machine."""
 
 PRESETS: dict[str, Recipe] = {
     recipe.name: recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -52,7 +53,7 @@ def find_trainer(name: str) -> Trainer:
 
 def trainer_for(device: str, image_size: int) -> str:
     """What "auto" stands for: the fastest trainer on this device for images of this side."""
-    if torch.device(device).type == "cuda":
+    if device.startswith("cuda"):
         return "stacked"
     return "compiled" if image_size <= 8 else "plain"
 
@@ -66,10 +67,24 @@ def shard_for(trainer: str) -> int:
     return 1 if trainer == "plain" else 32
 
 
-def check_device(device: str) -> None:
-    """Raise a ValueError that says what to do if this machine has no such device."""
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+def check_device(device: str, here: bool = True) -> None:
+    """Raise a ValueError that says what to do if a device's name is none, or none of this machine's.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:1".
+        here: Whether it must be one of this machine; otherwise only its name is looked at.
+    """
+    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", device)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(count))])
+    if not found:
+        raise ValueError(f"unknown device {device!r}; this machine has {there}")
+    if not here or device == "cpu":
+        return
+    if not count:
         raise ValueError(
             f"device {device!r} asks for an NVIDIA GPU, but PyTorch {torch.__version__} sees none here; use "
             "--device cpu, or install a driver and a CUDA build of PyTorch"
         )
+    if int(found[1] or 0) >= count:
+        raise ValueError(f"there is no device {device!r} here; this machine has {there}")

@@ -24,7 +24,7 @@ def images(train: int, test: int) -> Arrays:
 
 def write_images(path: Path, train: int = 256, test: int = 64) -> Path:
     arrays: dict[str, Any] = images(train, test)
-    np.savez(path, **arrays)
+    np.savez(path, **arrays, part=True)
     return path
 
 

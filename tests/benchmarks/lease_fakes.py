@@ -13,7 +13,8 @@ import numpy as np
 from benchmarks.gpu_lease import home
 from benchmarks.gpu_lease.lease import Lease
 from benchmarks.gpu_lease.targets import Profile, Rows, Target
-from nb201env.training.builds.plan import COLUMNS, Folder, Plan
+from nb201env.training.builds.plan import Folder, Plan
+from nb201env.training.builds.shards import COLUMNS
 from nb201env.training.recipe import find_recipe
 
 
@@ -76,7 +77,8 @@ def write_shards(folder: Path, count: int, plan: Plan | None = None, loss: float
             name: np.full(shape, *((1, np.int32) if "correct" in name else (loss, np.float32)))
             for name in COLUMNS
         }
-        build.write(unit, arrays | {"measured_seconds": np.ones(shape)}, {"processor": "none"})
+        about = {"torch": "2.0", "device": "cuda:0", "processor": "none", "seconds": 1.0}
+        build.write(unit, arrays | {"measured_seconds": np.ones(shape, np.float32)}, about)
 
 
 def outcome(lease: Lease, stage: str) -> tuple[str, str]:

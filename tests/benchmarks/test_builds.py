@@ -13,7 +13,8 @@ from benchmarks.gpu_lease.collect import check_shard
 from benchmarks.gpu_lease.lease import finished
 from benchmarks.gpu_lease.targets import FULL
 from benchmarks.studies.official12 import compare, read_reference, report
-from nb201env.training.builds.plan import COLUMNS, Folder
+from nb201env.training.builds.plan import Folder
+from nb201env.training.builds.shards import COLUMNS
 from tests.conftest import reference
 
 BUILDS = sorted(plan.parent for plan in (ROOT / "builds").glob("*/plan.json"))

@@ -23,7 +23,8 @@ from benchmarks.gpu_lease.collect import collect
 from benchmarks.gpu_lease.lease import Lease, finished
 from benchmarks.gpu_lease.targets import MINIATURE
 from benchmarks.jsonl import read_lines
-from nb201env.training.builds.plan import Folder, ForeignShard
+from nb201env.training.builds.plan import Folder
+from nb201env.training.builds.shards import ForeignShard
 from tests.benchmarks import lease_data
 from tests.benchmarks.lease_fakes import write_shards
 

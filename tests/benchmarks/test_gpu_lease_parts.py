@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.gpu_lease import codec, pack, unpack
 from benchmarks.gpu_lease.unpack import Parts
-from nb201env.training.images.originals import read_npz
+from nb201env.training.images.originals import read_images
 from nb201env.training.images.tasks import load_task, shrink
 from tests.benchmarks import lease_data
 
@@ -115,10 +115,10 @@ def test_all_parts_make_exactly_what_was_packed(packed: Path, tmp_path: Path) ->
         assert parts.receive(call) > 0
         assert parts.receive(call) == 0
         shutil.rmtree(call)
-    original = read_npz(packed / "images.npz")
+    original = read_images(packed / "images.npz", "cifar10")
     for side in (16, 32):
         unpack.main(["--work", str(tmp_path), "--side", str(side)])
-        found = read_npz(tmp_path / f"cifar10-{side}px.npz")
+        found = read_images(tmp_path / f"cifar10-{side}px.npz", "cifar10")
         for name in ("x_train", "x_test"):
             assert np.array_equal(found[name], shrink(original[name], side) if side < 32 else original[name])
             assert np.array_equal(found[f"y{name[1:]}"], original[f"y{name[1:]}"])
@@ -220,5 +220,5 @@ def test_kernels_that_do_not_compile_are_an_error(tmp_path: Path, monkeypatch: p
 def test_images_are_those_of_cifar_10(packed: Path) -> None:
     """The manifest states sha256 sums of the arrays themselves."""
     manifest = json.loads((packed / "parts" / "part-1" / "manifest.json").read_text())
-    array = read_npz(packed / "images.npz")["x_train"]
+    array = read_images(packed / "images.npz", "cifar10")["x_train"]
     assert manifest["images"]["32"]["x_train"] == hashlib.sha256(array.tobytes()).hexdigest()

@@ -16,7 +16,7 @@ from benchmarks.gpu_lease.lease import Lease
 from benchmarks.gpu_lease.run import run_stages
 from benchmarks.gpu_lease.targets import MINIATURE, Rows, Target
 from benchmarks.jsonl import append, read_lines
-from nb201env.training.builds.plan import Unit
+from nb201env.training.builds.shards import Unit
 from nb201env.training.recipe import find_recipe
 from tests.benchmarks.lease_fakes import (
     archived,

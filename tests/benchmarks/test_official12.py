@@ -45,7 +45,7 @@ def images(tmp_path: Path) -> Path:
         noise = rng.integers(0, 100, (count, 32, 32, 3))
         arrays[f"x_{part}"] = (noise + 15 * labels[:, None, None, None]).astype(np.uint8)
         arrays[f"y_{part}"] = labels.astype(np.uint8)
-    np.savez(tmp_path / "images.npz", **arrays)
+    np.savez(tmp_path / "images.npz", **arrays, part=True)
     return tmp_path / "images.npz"
 
 

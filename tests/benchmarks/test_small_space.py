@@ -53,7 +53,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         f"x_{p}": rng.integers(0, 256, (n, 32, 32, 3)).astype(np.uint8)
         for p, n in (("train", 40), ("test", 9))
     }
-    np.savez(tmp_path / "c.npz", **images, y_train=np.arange(40) % 10, y_test=np.arange(9))  # type: ignore[arg-type]
+    np.savez(tmp_path / "c.npz", **images, y_train=np.arange(40) % 10, y_test=np.arange(9), part=True)  # type: ignore[arg-type]
     some = enumerate(small_space.chosen(3))
     lines = [f"{official_index_of(i)},{60 + k},{70 + k}" for k, i in some]
     header = "index,cifar10_valid_acc_12,cifar10_test_acc_12\n"

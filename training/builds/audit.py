@@ -20,6 +20,8 @@ import numpy as np
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, output_terms, representatives
+from nb201env.container import DamagedTable
+from nb201env.fields import Fields
 from nb201env.space import SIZE, all_ops
 from nb201env.table import NotRecorded, Table
 from nb201env.training.data import Data
@@ -66,10 +68,13 @@ def audit(table: Table, data: Data, sample: int, seed: int) -> Report:
 
     Raises:
         NotRecorded: If the table does not say how it was built, or has one seed.
-        ValueError: If these are not the images it was built from.
+        ValueError: If these are not the images it was built from, or its manifest does not say how they
+            were trained on.
     """
-    recipe = _recipe(table)
-    if data.digest != table.manifest["provenance"]["data_sha256"]:
+    if not 0 <= seed <= 2**32:
+        raise ValueError(f"a seed of an audit is in 0..{2**32}; got {seed}")
+    recipe, provenance = _recipe(table), _provenance(table)
+    if data.digest != provenance.text("data_sha256"):
         raise ValueError(f"the images are not those that {table.name} was built from; give their --data")
     runs = table.runs(split="valid", epochs=table.epochs)
     report = Report(table.id)
@@ -87,7 +92,15 @@ def _recipe(table: Table) -> Recipe:
         raise NotRecorded(f"{table.name} was not built by this package; only such tables can be audited")
     if len(table.seeds) < 2:
         raise NotRecorded(f"{table.name} has one seed; an audit needs two to know the noise")
-    return Recipe(**table.manifest["protocol"])
+    return Recipe.read(_entries(table).object("protocol"))
+
+
+def _entries(table: Table) -> Fields:
+    return Fields(table.manifest, str(table.container.path), DamagedTable)
+
+
+def _provenance(table: Table) -> Fields:
+    return _entries(table).object("provenance")
 
 
 def _seed_noise(runs: FloatArray) -> float:
@@ -107,7 +120,7 @@ def _check_sample(
     built = first[(~np.isnan(runs[first])).any(axis=1)]
     chosen = rng.choice(built, min(sample, len(built)), replace=False)
     fresh_seed = max(table.seeds) + 1 + seed
-    trainer = find_trainer(table.manifest["provenance"]["trainer"])
+    trainer = find_trainer(_provenance(table).text("trainer"))
     with one_thread():
         logs, _ = trainer([Architecture.from_index(int(i)) for i in chosen], data, recipe, fresh_seed)
     again = logs.correct["valid"][:, -1] / len(data.splits["valid"].labels)

@@ -17,7 +17,8 @@ from nb201env import workers
 from nb201env.architecture import Architecture
 from nb201env.arrays import Array
 from nb201env.training.builds.divergence import train_masked
-from nb201env.training.builds.plan import Folder, Plan, Unit, this_machine
+from nb201env.training.builds.plan import Folder, Plan, this_machine
+from nb201env.training.builds.shards import Unit
 from nb201env.training.builds.weights import Weights, weights_of, write_weights
 from nb201env.training.data import SPLITS, Data
 from nb201env.training.gpu.graphs import activations_on
@@ -26,7 +27,10 @@ from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import DivergedTraining, Logs
 from nb201env.training.threads import one_thread
 from nb201env.training.trainers import check_device, find_trainer
-from nb201env.workers import Cluster
+from nb201env.workers import Cluster, WorkerDied
+
+_RETRIES = 10
+"""How many lost workers or hosts of a cluster a shard survives; what kills its worker each time ends then."""
 
 
 class BuildProgress(NamedTuple):
@@ -176,11 +180,15 @@ def build(
     Raises:
         DivergedTraining: If a loss stopped being a number and is not to be masked; all other shards
             are trained first.
-        OSError: If a shard cannot be written, or the process that trains it dies twice; those finished
-            are safe.
+        OSError: If a shard cannot be written, the process that trains it dies twice, or the cluster loses
+            all that could train it; those finished are safe.
+        ValueError: If the device, the limit or the share is none, or the images are not the plan's.
     """
-    if cluster is None:
-        check_device(way.device)
+    check_device(way.device, here=cluster is None)
+    workers.check_limit(limit_seconds)
+    if not 1 <= share[0] <= share[1]:
+        raise ValueError(f"a share is (k, n), the k-th of n; got {share}")
+    folder.store.sweep("shards")
     start, total = time.perf_counter(), len(folder.plan.units)
     missing = folder.missing()
     progress = BuildProgress(total - len(missing), total, 0, 0, 0.0)
@@ -189,7 +197,7 @@ def build(
     report(progress)
     diverged: list[DivergedTraining] = []
     shards = _Shards(folder.plan, way, source)
-    left = None if limit_seconds is None else limit_seconds - (time.perf_counter() - start)
+    left = None if limit_seconds is None else max(0.0, limit_seconds - (time.perf_counter() - start))
     for outcome in _built(folder, shards, todo, jobs, cluster, left):
         if isinstance(outcome, DivergedTraining):
             diverged.append(outcome.with_traceback(None))  # whose frames hold the networks and their memory
@@ -215,12 +223,23 @@ def _built(
     if cluster is None:
         into = partial(_train_into, folder, shards)
         for done in workers.local(into, todo, jobs, limit_seconds=limit_seconds):
-            yield done.error if isinstance(done.error, DivergedTraining) else done.result()
+            yield _stored(done.job, done.error) or done.result()
         return
-    shards = replace(shards, images=load_task(folder.plan.task, shards.source))
-    for trained in workers.ray(shards.train, todo, jobs, cluster, retries=-1, limit_seconds=limit_seconds):
-        error = trained.error
-        yield error if isinstance(error, DivergedTraining) else store(folder, trained.job, trained.result())
+    shards = replace(shards, images=shards.load())
+    for trained in workers.ray(
+        shards.train, todo, jobs, cluster, retries=_RETRIES, limit_seconds=limit_seconds
+    ):
+        yield _stored(trained.job, trained.error) or store(folder, trained.job, trained.result())
+
+
+def _stored(unit: Unit, error: Exception | None) -> DivergedTraining | None:
+    """Why a shard holds nothing, if it diverged; raises what a lost process raises, with what to do."""
+    if isinstance(error, WorkerDied):
+        raise WorkerDied(
+            f"{unit.file}: {error}; all finished shards are safe: give it more memory, or fewer --jobs, and "
+            "run the same command again"
+        ) from error
+    return error if isinstance(error, DivergedTraining) else None
 
 
 def _train_into(folder: Folder, shards: _Shards, unit: Unit) -> int:
@@ -238,8 +257,14 @@ class _Shards:
 
     @cached_property
     def data(self) -> Data:
-        images = load_task(self.plan.task, self.source) if self.images is None else self.images
-        return images.to(self.way.device)
+        return (self.images or self.load()).to(self.way.device)
+
+    def load(self) -> Data:
+        """The plan's images."""
+        images = load_task(self.plan.task, self.source)
+        if images.digest != self.plan.data:
+            raise ValueError(f"the images in {self.source} are not those of the plan; give the plan's own")
+        return images
 
     def train(self, unit: Unit) -> Trained:
         with one_thread():

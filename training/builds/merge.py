@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ import torch
 from nb201env.architecture import Architecture
 from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
+from nb201env.container import DamagedTable
 from nb201env.space import CONV1X1, CONV3X3, SIZE
 from nb201env.table import Table, write_table
 from nb201env.training.builds.build import trainings_in
-from nb201env.training.builds.plan import COLUMNS, Folder, Plan
+from nb201env.training.builds.plan import Folder, Plan
+from nb201env.training.builds.shards import AGAIN, COLUMNS
 from nb201env.training.data import SPLITS, Data, training_split
 from nb201env.training.images.tasks import Task, find_task
 from nb201env.training.loop import skeleton_for
@@ -50,7 +53,7 @@ def merge(
 
     Raises:
         FileNotFoundError: If no shard is finished.
-        ValueError: If the build has no such seed.
+        ValueError: If the build has no such seed, or these are not its images.
         DamagedTable: If a shard is damaged ('nb201 build' makes it again).
         ForeignShard: If a shard belongs to another plan.
     """
@@ -71,6 +74,7 @@ class Facts:
         task: The plan's task.
         seeds: The seeds of the table, in the plan's order.
         images: How many images each split has; of `train`, those that are trained on.
+        part: Whether these are only some of the data set's images.
         skeleton: What surrounds the cell.
         costs: Multiply-accumulates per image and parameters; counts, [rows, 2].
         raw: The shards' columns; [rows, seeds, epochs], -1 or NaN where missing.
@@ -82,6 +86,7 @@ class Facts:
     task: Task
     seeds: tuple[int, ...]
     images: dict[str, int]
+    part: bool
     skeleton: Skeleton
     costs: IntArray
     raw: dict[str, Array]
@@ -98,16 +103,20 @@ def gather(folder: Folder, data: Data, seeds: Collection[int] | None) -> Facts:
     """Read all finished shards of these seeds, or of all; raises as `merge` does."""
     plan = folder.plan
     chosen, skeleton = _chosen(plan, seeds), skeleton_for(data, plan.recipe)
+    if data.digest != plan.data:
+        raise ValueError(f"the images are not those that {folder.store.address} trains on; give their --data")
+    images = {name: len(data.splits[name].labels) for name in SPLITS}
+    images["train"] = len(training_split(data, plan.recipe).labels)
     costs = live_costs(plan.every_string, skeleton)
-    raw, machines, trainings = _collect(folder, chosen, len(costs))
+    raw, machines, trainings = _collect(folder, chosen, len(costs), images)
     if not trainings:
         which = "" if chosen == plan.seeds else f" of seed {_commas(chosen)}"
         raise FileNotFoundError(
             f"{folder.store.address} has no finished shard{which}; run 'nb201 build' first"
         )
-    images = {name: len(data.splits[name].labels) for name in SPLITS}
-    images["train"] = len(training_split(data, plan.recipe).labels)
-    return Facts(plan, find_task(plan.task), chosen, images, skeleton, costs, raw, machines, trainings)
+    return Facts(
+        plan, find_task(plan.task), chosen, images, data.part, skeleton, costs, raw, machines, trainings
+    )
 
 
 def _chosen(plan: Plan, seeds: Collection[int] | None) -> tuple[int, ...]:
@@ -126,7 +135,7 @@ def _commas(numbers: Collection[int]) -> str:
 
 
 def _collect(
-    folder: Folder, seeds: tuple[int, ...], rows: int
+    folder: Folder, seeds: tuple[int, ...], rows: int, images: dict[str, int]
 ) -> tuple[dict[str, Array], list[dict[str, Any]], int]:
     """`Facts.raw`, `Facts.machines` and `Facts.trainings`."""
     plan, shape = folder.plan, (rows, len(seeds), folder.plan.recipe.epochs)
@@ -136,6 +145,11 @@ def _collect(
     }
     machines, trainings = [], 0
     for unit, arrays, about in folder.finished(seeds):
+        for split, count in images.items():
+            if (most := arrays[f"{split}_correct"].max()) > count:
+                raise DamagedTable(
+                    f"{folder.store.name(unit.file)}: {most} correct {split} images of {count}; {AGAIN}"
+                )
         where, place = plan.table_rows[plan.rows(unit)], seeds.index(unit.seed)
         for name in COLUMNS:
             raw[name][where, place] = arrays[name]
@@ -268,16 +282,17 @@ def build_command(plan: Plan) -> str:
     extra = " --every-string" if plan.every_string else ""
     extra += f" --only {','.join(f'index:{index}' for index in plan.only)}" if plan.only else ""
     return (
-        f"nb201 build --task {plan.task} --recipe {plan.recipe.name} --seeds {_commas(plan.seeds)} "
+        f"nb201 build --task {plan.task} --recipe {quote(plan.recipe.name)} --seeds {_commas(plan.seeds)} "
         f"--trainer {plan.trainer} --shard {plan.shard}{extra}"
     )
 
 
 def _splits(facts: Facts) -> dict[str, Any]:
     task, images = facts.task, facts.images
-    part = f"the first {images['train']} of " if facts.plan.recipe.train_images else ""
-    what = {"train": f"{part}{task.trained_on}", "valid": task.valid_on, "test": task.tested_on}
-    return {split: {"images": images[split], "what": what[split]} for split in SPLITS}
+    first = f"the first {images['train']} of " if facts.plan.recipe.train_images else ""
+    what = {"train": f"{first}{task.trained_on}", "valid": task.valid_on, "test": task.tested_on}
+    part = "a part, for a trial in miniature, of " if facts.part else ""
+    return {split: {"images": images[split], "what": f"{part}{what[split]}"} for split in SPLITS}
 
 
 def _describe_columns(facts: Facts) -> dict[str, Any]:

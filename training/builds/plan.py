@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import platform
+import re
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,29 +26,19 @@ from nb201env.architecture import Architecture
 from nb201env.arrays import Array, IntArray
 from nb201env.classes import canonical_classes, representatives
 from nb201env.container import DamagedTable
+from nb201env.fields import Fields, shown
 from nb201env.space import SIZE
+from nb201env.training.builds.shards import AGAIN, ForeignShard, Unit, read_shard
 from nb201env.training.builds.store import Store
-from nb201env.training.data import SPLITS
+from nb201env.training.images.tasks import TASKS
 from nb201env.training.recipe import Recipe
+from nb201env.training.trainers import TRAINERS
 
 _PLAN = "plan.json"
-COLUMNS = tuple(f"{split}_{what}" for split in SPLITS for what in ("correct", "loss"))
-
-
-class ForeignShard(ValueError):
-    """A folder or shard that belongs to another build; the message says what differs."""
-
-
-class Unit(NamedTuple):
-    """One shard's work: which seed, which block."""
-
-    seed: int
-    number: int
-
-    @property
-    def file(self) -> str:
-        """The shard's file in the build's folder."""
-        return f"shards/{self.seed}-{self.number:05d}.safetensors"
+MOST_SEED = 2**63 - 1
+_MOST_SHARDS = 1_000_000
+_MOST_EPOCHS = 20_000
+"""Of all seeds together; a table of these is 8 GB."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +66,21 @@ class Plan:
     only: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.shard < 1:
-            raise ValueError(f"a shard holds at least 1 architecture; got {self.shard}")
+        if not 1 <= self.shard <= _MOST_SHARDS:
+            raise ValueError(f"a shard holds 1 to {_MOST_SHARDS:,} architectures; got {self.shard}")
         if any(not 0 <= index < SIZE for index in self.only):
             raise ValueError(f"an architecture's index is in 0..{SIZE - 1}; got {list(self.only)}")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"seeds must be different numbers from 0; got {list(self.seeds)}")
+        seeds = self.seeds
+        if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) > MOST_SEED:
+            some = f"{list(seeds[:5])}{' ...' if len(seeds) > 5 else ''}"
+            raise ValueError(f"seeds must be different numbers in 0..{MOST_SEED}; got {some}")
+        if len(seeds) * -(-(len(self.only) or SIZE) // self.shard) > _MOST_SHARDS:
+            raise ValueError(f"more than {_MOST_SHARDS:,} shards; take fewer seeds or a larger --shard")
+        if len(seeds) * self.recipe.epochs > _MOST_EPOCHS:
+            raise ValueError(
+                f"{len(seeds)} seeds of {self.recipe.epochs} epochs are too many for a table "
+                f"({_MOST_EPOCHS:,} epochs of all seeds together); take fewer seeds"
+            )
 
     @cached_property
     def digest(self) -> str:
@@ -120,10 +120,23 @@ class Plan:
         return asdict(self) | {"seeds": list(self.seeds), "only": list(self.only)}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Plan:
-        """Back from `as_json`."""
-        seeds, only = tuple(value["seeds"]), tuple(value["only"])
-        return cls(**value | {"seeds": seeds, "only": only, "recipe": Recipe(**value["recipe"])})
+    def read(cls, entries: Fields) -> Plan:
+        """Back from what `as_json` made, by way of a file.
+
+        Raises:
+            ValueError: If an entry is missing, unknown or not what it should be.
+        """
+        entries.refuse_others(field.name for field in fields(cls))
+        if not re.fullmatch("[0-9a-f]{64}", data := entries.text("data")):
+            raise entries.refuse("data", "should be a sha256")
+        for name, known in (("task", TASKS), ("trainer", TRAINERS)):
+            if (found := entries.text(name)) not in known:
+                raise entries.refuse(name, f"there is no {name} {shown(found)}")
+        return cls(
+            entries.text("task"), data, Recipe.read(entries.object("recipe")), tuple(entries.wholes("seeds")),
+            entries.text("trainer"), entries.flag("every_string"), entries.whole("shard"),
+            tuple(entries.wholes("only", least=0, most=SIZE - 1)),
+        )  # fmt: skip
 
 
 class Folder:
@@ -145,10 +158,8 @@ class Folder:
             ForeignShard: If the folder was made for another plan; the message says what differs.
         """
         store = Store(address)
-        if store.has(_PLAN):
-            _check_same(store.address, cls.open(address).plan, plan)
-        else:
-            store.write_text(_PLAN, json.dumps(plan.as_json(), indent=1) + "\n")
+        store.write_new_text(_PLAN, json.dumps(plan.as_json(), indent=1) + "\n")
+        _check_same(store.address, cls.open(address).plan, plan)
         return cls(address, plan)
 
     @classmethod
@@ -165,10 +176,11 @@ class Folder:
                 f"{address} is not a build's folder (no {_PLAN}); start one with 'nb201 build'"
             )
         try:
-            return cls(address, Plan.from_json(json.loads(store.read_text(_PLAN))))
-        except (ValueError, TypeError, KeyError) as error:
+            return cls(address, Plan.read(Fields.parse(store.read_text(_PLAN), "it")))
+        except ValueError as error:
             raise DamagedTable(
-                f"{store.name(_PLAN)} cannot be read ({error}); build into a new folder"
+                f"{store.name(_PLAN)} cannot be read ({error}); delete it and run the build's own command "
+                "again: its finished shards are kept"
             ) from error
 
     def missing(self) -> list[Unit]:
@@ -190,14 +202,14 @@ class Folder:
 
     def read(self, unit: Unit) -> tuple[dict[str, Array], dict[str, Any]]:
         """One shard's arrays and manifest; raises as `finished` does."""
-        container = self.store.read(unit.file)
-        found = container.manifest.get("plan")
-        if found != self.plan.digest or container.manifest.get("unit") != list(unit):
-            raise ForeignShard(
-                f"{self.store.name(unit.file)} belongs to another build (its plan is {str(found)[:12]}, this "
-                f"folder's {self.plan.digest[:12]}); take it out of the folder"
+        where = self.store.name(unit.file)
+        try:
+            container, plan = self.store.read(unit.file), self.plan
+            return read_shard(
+                container, where, unit, plan.digest, plan.architectures(unit), plan.recipe.epochs
             )
-        return {name: container.array(name) for name in container.manifest["arrays"]}, container.manifest
+        except DamagedTable as error:
+            raise DamagedTable(f"{str(error).removesuffix('; get a fresh copy')}; {AGAIN}") from error
 
     def write(self, unit: Unit, arrays: dict[str, Array], about: dict[str, Any]) -> None:
         """Write a shard in one step.

@@ -11,6 +11,7 @@ from nb201env.architecture import Architecture, ArchitectureLike
 from nb201env.arrays import Array
 from nb201env.classes import canonical_classes, representatives
 from nb201env.container import DamagedTable
+from nb201env.fields import Fields
 from nb201env.table import NotRecorded, Table
 from nb201env.training.builds.store import Store
 from nb201env.training.network import Network, Skeleton
@@ -59,19 +60,35 @@ def load_network(
         raise NotRecorded(f"{table.name} was not built by this package, so there are no weights for it")
     if "row" in table.container:
         chosen = Architecture.from_index(int(representatives()[canonical_classes()[chosen.index]]))
+    entries = Fields(table.manifest, str(table.container.path), DamagedTable)
     store, file = Store(weights or table.container.path.parent / "weights"), _file(chosen, run)
     if not store.has(file):
         raise NotRecorded(
             f"no weights of {chosen}, run {run}: {store.name(file)} is missing; build with --weights"
         )
     container = store.read(file)
-    if container.manifest.get("plan") != table.manifest["provenance"]["plan"]:
+    if container.manifest.get("plan") != entries.object("provenance").text("plan"):
         raise DamagedTable(
             f"{store.name(file)} belongs to another build than {table.name}; give weights=FOLDER"
         )
-    network = Network(chosen, Skeleton(**table.manifest["skeleton"]))
-    state = network.state_dict()
+    skeleton = Skeleton.read(entries.object("skeleton"))
+    with torch.device("meta"):  # shapes only: a skeleton that claims to be huge costs nothing
+        expected = Network(chosen, skeleton).state_dict()
+    _check_weights(Fields(container.manifest, store.name(file), DamagedTable).object("arrays"), expected)
+    network = Network(chosen, skeleton)
     network.load_state_dict(
-        {k: torch.from_numpy(np.array(container.array(k))).reshape(state[k].shape) for k in state}
+        {
+            k: torch.from_numpy(np.array(container.array(k))).reshape(held.shape)
+            for k, held in expected.items()
+        }
     )
     return network.eval()
+
+
+def _check_weights(specs: Fields, expected: dict[str, torch.Tensor]) -> None:
+    specs.refuse_others(expected)
+    for name, tensor in expected.items():
+        spec, shape = specs.object(name), list(tensor.shape) or [1]
+        dtype = "I64" if tensor.dtype == torch.int64 else "F32"
+        if spec.text("dtype") != dtype or spec.wholes("shape") != shape:
+            raise spec.refuse("shape", f"should be {dtype} {shape}: weights of another network")

@@ -18,10 +18,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from nb201env.fields import Fields, shown
+from nb201env.files import read_limited
 from nb201env.training import gpu
 
 _ALIGNED = 16  # bytes of a pointer, or units of an integer
 _KIND = "training.gpu variants 1"
+_OPTIONS = ("num_warps", "num_stages")
+"""What a list may set of Triton's options; others name files to link."""
+_LONGEST_LIST = 10_000_000
 Constant = bool | int | float | str | None
 
 
@@ -84,14 +89,26 @@ class Variant:
         )
 
     @classmethod
-    def parse(cls, text: str) -> Variant:
-        """From its `text`."""
-        found = json.loads(text)
-        arguments = {
-            name: Pointer(value["pointer"], value["aligned"]) if isinstance(value, dict) else value
-            for name, value in found["arguments"].items()
-        }
-        return cls(found["kernel"], arguments, found["options"])
+    def read(cls, entries: Fields) -> Variant:
+        """Back from its `text`, by way of a file; raises as `entries` does."""
+        entries.refuse_others(["kernel", "arguments", "options"])
+        named, options = entries.object("arguments"), entries.object("options")
+        options.refuse_others(_OPTIONS)
+        return cls(
+            entries.text("kernel"),
+            {name: _argument(named, name) for name in named.value},
+            {name: options.whole(name, least=0, most=64) for name in options.value},
+        )
+
+
+def _argument(named: Fields, name: str) -> Pointer | Constant:
+    value = named.value[name]
+    if isinstance(value, dict):
+        pointer = named.object(name)
+        return Pointer(pointer.text("pointer"), pointer.flag("aligned"))
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise named.refuse(name, "should be a constant or a pointer")
 
 
 def variant_of(kernel: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Variant:
@@ -166,12 +183,14 @@ def read_variants(path: Path) -> list[Variant]:
         OSError: If it cannot be read.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["kind"] != _KIND:
-            raise KeyError(found["kind"])
-        return [Variant.parse(json.dumps(line)) for line in found["variants"]]
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no list of kernel variants; write one with --list {path}") from error
+        found = Fields.parse(read_limited(path, _LONGEST_LIST), "it")
+        if (kind := found.text("kind")) != _KIND:
+            raise found.refuse("kind", f"should be {_KIND!r}, not {shown(kind)}")
+        return [Variant.read(entries) for entries in found.objects("variants")]
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is no list of kernel variants; write one with --list {path} ({error})"
+        ) from error
 
 
 def kernel_modules() -> list[ModuleType]:

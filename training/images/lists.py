@@ -8,13 +8,14 @@ this package; they are read from beside the images and held to their md5.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from nb201env.arrays import IntArray
-from nb201env.training.images.originals import DOWNLOADS, MD5, DamagedData, fetch, read_original
+from nb201env.fields import Fields
+from nb201env.training.images.fetch import DamagedData, fetch
+from nb201env.training.images.originals import DOWNLOADS, MD5, read_original
 
 ADDRESS = "https://raw.githubusercontent.com/D-X-Y/AutoDL-Projects/main/configs/nas-benchmark"
 LISTS: dict[str, str] = {
@@ -22,6 +23,7 @@ LISTS: dict[str, str] = {
     "ImageNet16-120": "imagenet-16-120-test-split.txt",
 }
 """The list's file name, by data set."""
+_LARGEST = 1_000_000
 
 
 def read_list(dataset: str, source: Path, images: int) -> tuple[IntArray, IntArray]:
@@ -41,15 +43,27 @@ def read_list(dataset: str, source: Path, images: int) -> tuple[IntArray, IntArr
         DamagedData: If it is not the official one, or does not halve these images.
     """
     path = _find(dataset, source if source.is_dir() else source.parent)
-    content = read_original(path)
+    content = read_original(path, _LARGEST)
     try:
-        lists = json.loads(content)
-        valid, test = (np.sort(np.array(lists[key][1]).astype(np.int64)) for key in ("xvalid", "xtest"))
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+        fields = Fields.parse(content, "it")
+        valid, test = (_rows(fields, key, images) for key in ("xvalid", "xtest"))
+    except ValueError as error:
         raise DamagedData(f"{path}: not a list of images ({error}); get a fresh copy") from error
     if not np.array_equal(np.sort(np.concatenate([valid, test])), np.arange(images)):
         raise DamagedData(f"{path}: does not split {images} test images in two; use it with all of {dataset}")
     return valid, test
+
+
+def _rows(fields: Fields, key: str, images: int) -> IntArray:
+    """The rising row numbers of an entry ["int", ["1", "3", ...]]."""
+    rows = fields.value.get(key)
+    if not (isinstance(rows, list) and len(rows) == 2 and isinstance(rows[1], list)):
+        raise fields.refuse(key, 'should be ["int", [...]]')
+    if not all(
+        isinstance(row, str) and row.isascii() and row.isdecimal() and len(row) < 8 for row in rows[1]
+    ):
+        raise fields.refuse(key, f"should hold the numbers of {images} images as texts")
+    return np.sort(np.array([int(row) for row in rows[1]], dtype=np.int64))
 
 
 def _find(dataset: str, folder: Path) -> Path:
@@ -69,9 +83,9 @@ def download_list(dataset: str, folder: Path) -> None:
     """Fetch a data set's list into `folder`, unless it is there.
 
     Raises:
-        OSError: If the address does not answer.
+        OSError: If the address does not answer as it should.
         DamagedData: If what came is not the list; nothing is written then.
     """
     name = LISTS[dataset]
     if not (folder / name).is_file():
-        (folder / name).write_bytes(fetch(f"{ADDRESS}/{name}", MD5[name], folder))
+        fetch(f"{ADDRESS}/{name}", folder / name, MD5[name], _LARGEST)

@@ -8,38 +8,55 @@ the same arrays does as well.
 from __future__ import annotations
 
 import hashlib
-import io
+import shutil
 import tarfile
-import tempfile
-import urllib.request
-import zipfile
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from nb201env import official
 from nb201env.arrays import Array
+from nb201env.files import alone, read_limited
 from nb201env.sources.errors import SourceError
 from nb201env.sources.pickles.types import IMAGES, PickledArray
 from nb201env.sources.pickles.unpickle import loads
+from nb201env.training.images.fetch import DamagedData, fetch
+from nb201env.training.images.npz import Head, read_npz
 
 Arrays = dict[str, npt.NDArray[np.uint8]]
 """x_train and x_test, uint8 [n, side, side, 3]; y_train and y_test, uint8 [n]."""
 
 IMAGENET_CLASSES = 120
-
-
-class DamagedData(ValueError):
-    """A data file that is not what it should be; the message says which and what to do."""
+COUNTS: dict[str, tuple[int, int]] = {
+    "cifar10": (50_000, 10_000),
+    "cifar100": (50_000, 10_000),
+    "ImageNet16-120": (151_700, 6_000),
+}
+"""How many training and test images a data set has."""
+_LARGEST_SIDE = 32
+_LARGEST_FILE = 200_000_000  # CIFAR-100's training images are 155 MB
+_LARGEST_CONTENT = 1_000_000_000
 
 
 class Download(NamedTuple):
-    """An archive that can be fetched: address, md5 as published with it, and its folder inside."""
+    """An archive that can be fetched.
+
+    Attributes:
+        url: Its address.
+        md5: As published with it.
+        folder: What it is unpacked as.
+        bytes: Its size; no more is taken.
+    """
 
     url: str
     md5: str
     folder: str
+    bytes: int
 
 
 DOWNLOADS: dict[str, Download] = {
@@ -47,11 +64,13 @@ DOWNLOADS: dict[str, Download] = {
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         "c58f30108f718f92721af3b95e74349a",
         "cifar-10-batches-py",
+        170_498_071,
     ),
     "cifar100": Download(
         "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
         "eb9058c3a382ffc7106e4002c42a8d85",
         "cifar-100-python",
+        169_001_437,
     ),
 }
 
@@ -110,153 +129,205 @@ def _content(held: Any) -> Any:
     return held.value if type(held) is PickledArray else held
 
 
-def read_original(path: Path) -> bytes:
+def read_original(path: Path, most: int = _LARGEST_FILE) -> bytes:
     """An original file's content, held to its published md5 if there is one.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedData: If it is not the original one.
+        OSError: If it cannot be read, or is a pipe or a device.
+        DamagedData: If it is not the original one, or has more than `most` bytes.
     """
     try:
-        content = path.read_bytes()
+        content = read_limited(path, most)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{path} is missing; give --data the folder of the data set's original files"
         ) from error
-    found = _md5(content)
+    except ValueError as error:
+        raise DamagedData(f"{error}; get a fresh copy") from error
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != MD5.get(path.name, found):
         raise DamagedData(f"{path}: md5 {found} instead of {MD5[path.name]}; get a fresh copy")
     return content
 
 
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
 def read_cifar10(source: Path) -> Arrays:
     """CIFAR-10 from its six original files, or an .npz."""
-    if source.suffix == ".npz":
-        return read_npz(source)
+    if _is_npz(source):
+        return read_images(source, "cifar10")
     folder = _inside(source, DOWNLOADS["cifar10"].folder)
-    train = [read_pickle(folder / f"data_batch_{i}") for i in range(1, 6)]
-    return _arrays(folder, train, read_pickle(folder / "test_batch"), "labels", 32)
+    train = [folder / f"data_batch_{i}" for i in range(1, 6)]
+    return _read_originals("cifar10", train, folder / "test_batch", "labels")
 
 
 def read_cifar100(source: Path) -> Arrays:
     """CIFAR-100 (its 100 fine labels) from its two original files, or an .npz."""
-    if source.suffix == ".npz":
-        return read_npz(source)
+    if _is_npz(source):
+        return read_images(source, "cifar100")
     folder = _inside(source, DOWNLOADS["cifar100"].folder)
-    return _arrays(folder, [read_pickle(folder / "train")], read_pickle(folder / "test"), "fine_labels", 32)
+    return _read_originals("cifar100", [folder / "train"], folder / "test", "fine_labels")
 
 
 def read_imagenet16(source: Path) -> Arrays:
     """ImageNet16-120: the first 120 classes of 16x16 ImageNet, from its 11 files, or an .npz."""
-    if source.suffix == ".npz":
-        return read_npz(source)
-    train = [_first_classes(read_pickle(source / f"train_data_batch_{i}")) for i in range(1, 11)]
-    return _arrays(source, train, _first_classes(read_pickle(source / "val_data")), "labels", 16)
+    if _is_npz(source):
+        return read_images(source, "ImageNet16-120")
+    train = [source / f"train_data_batch_{i}" for i in range(1, 11)]
+    return _read_originals("ImageNet16-120", train, source / "val_data", "labels")
 
 
-def read_npz(path: Path) -> Arrays:
-    """Arrays from an .npz; no pickles inside.
+def _is_npz(source: Path) -> bool:
+    if source.suffix != ".npz" and source.exists() and not source.is_dir():
+        raise DamagedData(f"{source} is neither a folder nor an .npz; give --data one of them")
+    return source.suffix == ".npz"
+
+
+def read_images(path: Path, dataset: str) -> Arrays:
+    """A data set from an .npz; no pickles inside.
+
+    An .npz that has fewer images than the data set, for a trial in miniature, must say so by an entry
+    ``part``; the tables made of it say so, too.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedData: If it does not hold the four arrays.
+        OSError: If it cannot be read, or is a pipe or a device.
+        DamagedData: If it does not hold the four arrays of this data set.
     """
-    names = ("x_train", "y_train", "x_test", "y_test")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in names}
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path} is missing; give --data an existing .npz") from error
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DamagedData(
-            f"{path}: not an .npz with {', '.join(names)} ({error}); get a fresh copy"
-        ) from error
-    return _checked(path, arrays)
+
+    def judge(heads: Mapping[str, Head]) -> None:
+        for part, most in zip(("train", "test"), COUNTS[dataset], strict=True):
+            x, y = heads[f"x_{part}"], heads[f"y_{part}"]
+            _check_look(path, part, x.shape, x.dtype, y.shape, y.dtype)
+            _check_count(path, dataset, part, x.shape[0], most, is_part="part" in heads)
+
+    arrays = read_npz(path, _NAMES, judge, optional=("part",))
+    return _with_labels(path, dataset, {name: arrays[name] for name in _NAMES})
 
 
-def download(dataset: str, folder: Path, url: str | None = None) -> Path:
+def download(dataset: str, folder: Path) -> Path:
     """Fetch and unpack a data set's original archive, unless it is there already.
 
     Args:
         dataset: "cifar10" or "cifar100". (ImageNet's address wants an account.)
         folder: Where to put it.
-        url: Another address of the same archive.
 
     Returns:
         The folder of the original files.
 
     Raises:
         ValueError: If this data set cannot be fetched.
-        OSError: If the address does not answer.
+        OSError: If the address does not answer as it should, or another command fetches this, too.
         DamagedData: If what came is not the archive; nothing is unpacked then.
     """
     if dataset not in DOWNLOADS:
         raise ValueError(f"{dataset} cannot be downloaded here; known: {', '.join(DOWNLOADS)}")
     what = DOWNLOADS[dataset]
-    target = folder / what.folder
+    target, new = folder / what.folder, not folder.exists()
     if target.is_dir():
         return target
-    content = fetch(url or what.url, what.md5, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as aside:  # the folder appears when it is complete
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(aside, filter="data")
-        Path(aside, what.folder).rename(target)
+    aside = folder / f".{what.folder}.partial"
+    try:
+        with alone(folder / f".{what.folder}.lock", f"downloading {dataset} into {folder}"):
+            shutil.rmtree(aside, ignore_errors=True)  # what a killed one has left
+            aside.mkdir()
+            try:
+                fetch(what.url, aside / "archive", what.md5, what.bytes)
+                _unpack(aside / "archive", aside, what)
+                (aside / what.folder).rename(target)  # it appears when it is complete
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        if new:
+            with suppress(OSError):  # there is something in it, as there should be
+                folder.rmdir()
     return target
 
 
-def fetch(address: str, md5: str, folder: Path) -> bytes:
-    """What an address serves, if it is the file with this md5; `folder` is named in the message if not.
-
-    Raises:
-        OSError: If the address does not answer.
-        DamagedData: If something else came.
-    """
+def _unpack(archive: Path, folder: Path, what: Download) -> None:
     try:
-        with urllib.request.urlopen(address, timeout=60) as response:
-            content: bytes = response.read()
-    except OSError as error:
-        raise OSError(f"{address} cannot be reached ({error}); put its file into {folder} by hand") from error
-    if _md5(content) != md5:
-        raise DamagedData(f"{address}: md5 {_md5(content)} instead of {md5}; nothing was written, try again")
-    return content
+        with tarfile.open(archive) as members:
+            size = 0
+            for member in members:
+                size += member.size
+                if size > _LARGEST_CONTENT:
+                    raise tarfile.TarError(f"more than {_LARGEST_CONTENT:,} bytes inside")
+                members.extract(member, folder, filter="data")
+        if not (folder / what.folder).is_dir():
+            raise tarfile.TarError(f"no folder {what.folder} inside")
+    except (tarfile.TarError, EOFError, ValueError, RecursionError, zlib.error) as error:
+        raise DamagedData(f"{what.url}: an archive that cannot be unpacked ({error}); try again") from error
 
 
 def _inside(source: Path, name: str) -> Path:
     return source / name if (source / name).is_dir() else source
 
 
-def _first_classes(batch: dict[str, Any]) -> dict[str, Any]:
-    labels = np.asarray(batch["labels"])
-    chosen = labels <= IMAGENET_CLASSES  # the files count classes from 1
-    return {"data": np.asarray(batch["data"])[chosen], "labels": labels[chosen] - 1}
-
-
-def _arrays(path: Path, train: list[dict[str, Any]], test: dict[str, Any], labels: str, side: int) -> Arrays:
+def _read_originals(dataset: str, train: list[Path], test: Path, labels: str) -> Arrays:
+    """Arrays from original files: a dictionary each, with one image per row of its entry "data"."""
     arrays = {}
-    for part, files in (("train", train), ("test", [test])):
-        try:
-            pixels = np.concatenate([np.asarray(file["data"]) for file in files])
-            arrays[f"y_{part}"] = np.concatenate([np.asarray(file[labels]) for file in files])
-            # Originals hold one image per row, its planes one after the other.
-            arrays[f"x_{part}"] = pixels.reshape(-1, 3, side, side).transpose(0, 2, 3, 1)
-        except (KeyError, ValueError) as error:
-            raise DamagedData(
-                f"{path}: the {part} files do not hold images ({error}); get a fresh copy"
-            ) from error
-    return _checked(path, arrays)
+    for (part, most), files in zip(
+        zip(("train", "test"), COUNTS[dataset], strict=True), (train, [test]), strict=True
+    ):
+        read = [_rows(file, dataset, labels) for file in files]
+        x, y = (np.concatenate(column) for column in zip(*read, strict=True))
+        _check_look(files[0].parent, part, x.shape, x.dtype, y.shape, y.dtype)
+        _check_count(files[0].parent, dataset, part, len(x), most)
+        arrays[f"x_{part}"], arrays[f"y_{part}"] = x, y
+    return _with_labels(test.parent, dataset, arrays)
 
 
-def _checked(path: Path, arrays: dict[str, Array]) -> Arrays:
+def _rows(file: Path, dataset: str, labels: str) -> tuple[Array, Array]:
+    """The images [n, side, side, 3] and the labels of one original file."""
+    content, side = read_pickle(file), official.DATASETS[dataset].image_size
+    try:
+        x, y = np.asarray(content["data"]), np.asarray(content[labels])
+        if dataset == "ImageNet16-120":
+            chosen = y <= IMAGENET_CLASSES  # the files count classes from 1
+            x, y = x[chosen], y[chosen] - 1
+        # The planes of an image lie one after the other.
+        return x.reshape(-1, 3, side, side).transpose(0, 2, 3, 1), y
+    except (LookupError, TypeError, ValueError) as error:
+        raise DamagedData(f"{file}: it does not hold images ({error}); get a fresh copy") from error
+
+
+# -- what may be in the arrays ---------------------------------------------------------------
+
+_NAMES = ("x_train", "y_train", "x_test", "y_test")
+
+
+def _check_look(
+    path: Path, part: str, x: tuple[int, ...], x_type: Any, y: tuple[int, ...], y_type: Any
+) -> None:
+    """Shapes and types of images and labels."""
+    right_x = len(x) == 4 and 0 < x[1] == x[2] <= _LARGEST_SIDE and x[3] == 3 and x_type == np.uint8
+    if not (right_x and y == x[:1] and y_type.kind in "iu"):
+        raise DamagedData(
+            f"{path}: x_{part} must be uint8 [n, side, side, 3], of at most {_LARGEST_SIDE} pixels, and "
+            f"y_{part} whole numbers [n]; got {x_type} {x} and {y_type} {y}; get a fresh copy"
+        )
+
+
+def _check_count(
+    path: Path, dataset: str, part: str, count: int, most: int, *, is_part: bool = False
+) -> None:
+    if count == most or (is_part and 0 < count < most):
+        return
+    raise DamagedData(
+        f"{path}: {count:,} {part} images; {dataset} has {most:,}; take all of them (an .npz of fewer "
+        "says so by an entry 'part', see docs/building.md)"
+    )
+
+
+def _with_labels(path: Path, dataset: str, arrays: dict[str, Array]) -> Arrays:
+    """The arrays with their labels as uint8, if every label is a class's number."""
+    classes = official.DATASETS[dataset].classes
     for part in ("train", "test"):
-        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1] != x.shape[2] or len(x) != y.size or y.ndim != 1:
+        labels = arrays[f"y_{part}"]
+        wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+        if len(wrong):
             raise DamagedData(
-                f"{path}: x_{part} must be uint8 [n, side, side, channels] and y_{part} [n]; "
-                f"got {x.dtype} {x.shape} and {y.shape}; get a fresh copy"
+                f"{path}: y_{part}[{wrong[0]}] is {labels[wrong[0]]}; the labels of {dataset} are "
+                f"0..{classes - 1}; get a fresh copy"
             )
     return {name: array.astype(np.uint8, copy=False) for name, array in arrays.items()}

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,14 @@ from nb201env.extras import require
 from nb201env.official import Dataset
 from nb201env.training.data import Data, Split
 from nb201env.training.images.lists import LISTS, download_list, read_list
-from nb201env.training.images.originals import Arrays, download, read_cifar10, read_cifar100, read_imagenet16
+from nb201env.training.images.originals import (
+    COUNTS,
+    Arrays,
+    download,
+    read_cifar10,
+    read_cifar100,
+    read_imagenet16,
+)
 
 _SPLIT_SEED = 1021
 _OWN = "-own-halves"
@@ -159,20 +167,20 @@ def _cifar10(source: Path | None, name: str, whole: bool = False, side: int = 32
         "test": _split(arrays, "test", slice(None)),
     }
     # The means of blocks have the images' own mean; the official deviations are kept too.
-    return _data(name, splits, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
+    data = _data(name, splits, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
+    return replace(data, part=_is_part("cifar10", arrays))
 
 
 def _cifar100(source: Path | None, own: bool) -> Data:
     source = _given("cifar100" + own * _OWN, source)
-    splits = _halved_test("cifar100", source, read_cifar100(source), own)
-    return _data("cifar100" + own * _OWN, splits, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4))
+    mean, std = (129.3, 124.1, 112.4), (68.2, 65.4, 70.4)
+    return _halved_test("cifar100", source, read_cifar100(source), own, mean, std)
 
 
 def _imagenet16(source: Path | None, own: bool) -> Data:
     source = _given("ImageNet16-120" + own * _OWN, source)
-    splits = _halved_test("ImageNet16-120", source, read_imagenet16(source), own)
     mean, std = (122.68, 116.66, 104.01), (63.22, 61.26, 65.09)
-    return _data("ImageNet16-120" + own * _OWN, splits, mean, std)
+    return _halved_test("ImageNet16-120", source, read_imagenet16(source), own, mean, std)
 
 
 def _digits(_: Path | None) -> Data:
@@ -187,16 +195,24 @@ def _digits(_: Path | None) -> Data:
     return _data("digits", splits, (77.9,), (95.9,))
 
 
-def _halved_test(dataset: str, source: Path, arrays: Arrays, own: bool) -> dict[str, Split]:
+def _halved_test(
+    dataset: str, source: Path, arrays: Arrays, own: bool, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Data:
     for part in ("x_train", "x_test"):
         _check_side(arrays[part], DATASETS[dataset].image_size)
     images = len(arrays["y_test"])
     valid, test = official_half(images) if own else read_list(dataset, source, images)
-    return {
+    splits = {
         "train": _split(arrays, "train", slice(None)),
         "valid": _split(arrays, "test", valid),
         "test": _split(arrays, "test", test),
     }
+    data = _data(dataset + own * _OWN, splits, mean, std)
+    return replace(data, part=_is_part(dataset, arrays))
+
+
+def _is_part(dataset: str, arrays: Arrays) -> bool:
+    return (len(arrays["y_train"]), len(arrays["y_test"])) != COUNTS[dataset]
 
 
 def _split(arrays: Arrays, part: str, rows: IntArray | slice) -> Split:

@@ -60,7 +60,7 @@ def test_false_numbers_are_found(table: Table, tmp_path: Path, monkeypatch: pyte
 
     def better(architectures, data, recipe, seed):  # type: ignore[no-untyped-def]
         logs, networks = honest(architectures, data, recipe, seed)
-        correct = {name: values + 200 for name, values in logs.correct.items()}
+        correct = {name: values + 200 * (name != "train") for name, values in logs.correct.items()}
         return Logs(correct, logs.loss, logs.seconds), networks
 
     monkeypatch.setitem(TRAINERS, "compiled", better)

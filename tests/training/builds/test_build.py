@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nb201env import Architecture, DamagedTable, NotRecorded, Table, container
+from nb201env import Architecture, DamagedTable, NotRecorded, Table, container, workers
 from nb201env.classes import canonical_classes, representatives
 from nb201env.space import SIZE
 from nb201env.table import verify_file
@@ -24,7 +25,8 @@ from nb201env.training import load_network
 from nb201env.training.builds import store as store_module
 from nb201env.training.builds.build import BuildProgress, Way, build
 from nb201env.training.builds.merge import merge
-from nb201env.training.builds.plan import Folder, ForeignShard, Plan
+from nb201env.training.builds.plan import Folder, Plan
+from nb201env.training.builds.shards import ForeignShard
 from nb201env.training.images.tasks import load_task
 from nb201env.training.loop import evaluate
 from nb201env.training.recipe import Recipe, find_recipe
@@ -289,6 +291,27 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         build(folder)
     monkeypatch.undo()
     assert len(list(folder.finished())) == 3
+    build(folder)
+    assert merge(folder, tmp_path / "t.safetensors", DATA).id == table.id
+
+
+def test_a_worker_that_dies_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: Table
+) -> None:
+    """It names the shard and says that the others are safe, and they are."""
+    folder, real = Folder.create(tmp_path, small_plan()), workers.local
+
+    def second_dies(*arguments: Any, **settings: Any) -> Iterator[workers.Done[Any, Any]]:
+        for done in real(*arguments, **settings):
+            if done.place == 1:
+                yield workers.Done(done.job, 1, error=workers.WorkerDied("its process died"))
+            yield done
+
+    monkeypatch.setattr(workers, "local", second_dies)
+    with pytest.raises(workers.WorkerDied, match=r"3-00001.*its process died; all finished shards are safe"):
+        build(folder)
+    monkeypatch.undo()
+    assert 1 <= len(list(folder.finished())) < 6
     build(folder)
     assert merge(folder, tmp_path / "t.safetensors", DATA).id == table.id
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
-from nb201env import Table
+from nb201env import Architecture, Table
 from nb201env.cli import build as program
+from nb201env.training import latency
+from nb201env.training.recipe import PRESETS
+from nb201env.training.trainers import check_device
 from tests.training.builds.test_build import BUILD, ONLY
 
 
@@ -54,13 +59,87 @@ def test_a_table_of_one_seed(tmp_path: Path) -> None:
         (["--engine", "x"], "unknown engine"),
         (["--task", "cifar10-valid", "--recipe", "official-12"], "give --data"),
         (["--task", "cifar10-valid", "--data", "/nowhere.npz"], "missing"),
+        *(
+            (["--device", name], f"unknown device {name!r}; this machine has cpu")
+            for name in ("gpu", "mps", "meta", "xla", "nonsense", "cpu:1", "cuda:x", "cuda:-1", "CUDA", "")
+        ),
+        *(
+            (["--limit-seconds", text], "a limit is a finite number of seconds from 0; got")
+            for text in ("nan", "-1", "inf", "-inf", "1e999")
+        ),
+        *(
+            (["--engine", "ray", "--gpus", text], "finite numbers from 0; got")
+            for text in ("nan", "-1", "inf")
+        ),
+        *(
+            (["--seeds", text], "seeds must be different numbers in 0..9223372036854775807; got")
+            for text in ("99999999999999999999999", "9223372036854775808")
+        ),
+        (["--seeds", "0-29999"], "take fewer seeds"),
+        (["--jobs", "0"], "greater than or"),
+        (["--shard", "0"], "greater than or"),
+        *((["--share", text], "--share looks like 2/5") for text in ("0/2", "3/2", "nan", "1/0", "-1/2")),
+        (["--recipe", "official-12", "--trainer", "none"], "unknown trainer"),
     ],
 )
 def test_wrong_commands(arguments: list[str], error: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(program(), [*BUILD, "--out", str(tmp_path / "x"), *arguments])
     assert result.exit_code != 0
-    assert error in str(result.exception)
+    assert error in " ".join((str(result.exception) + result.output).replace("│", "").split())
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("out", ["", "/", "memory://x/y", "simplecache::memory://x", "http://host/x"])
+def test_places_that_keep_no_build(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(program(), [*BUILD, "--out", out])
+    assert isinstance(result.exception, ValueError)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_training_images_than_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noticed before anything is written."""
+    monkeypatch.setitem(PRESETS, "smoke-2", replace(PRESETS["smoke-2"], train_images=800))
+    result = CliRunner().invoke(program(), [*BUILD, "--out", str(tmp_path / "x")])
+    assert "wants 800 training images" in str(result.exception)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        *((["--device", name], "unknown device") for name in ("gpu", "mps", "meta", "nonsense")),
+        (["--batch", "100000000000"], "a batch is 1 to 65,536 images; got 100,000,000,000"),
+    ],
+)
+def test_wrong_latencies(arguments: list[str], error: str) -> None:
+    result = CliRunner().invoke(program(), ["latency", "official:6111", "--task", "digits", *arguments])
+    assert isinstance(result.exception, ValueError)
+    assert error in str(result.exception)
+
+
+def test_too_little_memory_for_a_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(latency, "_timed", full)
+    with pytest.raises(ValueError, match="not enough memory for 256 images at once; give a smaller --batch"):
+        latency.measure(Architecture((0,) * 6), "digits")
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="PyTorch .* sees none here"):
+        check_device("cuda")
+    check_device("cuda:7", here=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    check_device("cuda:1")
+    for name in ("cuda:2", "cuda:99"):
+        with pytest.raises(
+            ValueError, match=f"no device '{name}' here; this machine has cpu, cuda:0, cuda:1"
+        ):
+            check_device(name)
 
 
 def test_a_kill_loses_one_training_of_the_plain_trainer(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def test_the_manifest_says_what_trained(undisturbed: Folder, table: Table) -> No
     assert not {"gpu", "triton"} & set(about)
     # What goes without saying is left out, so tables built before it was written down keep their id.
     assert table.manifest["provenance"]["software"] == [{"torch": about["torch"], "device": "cpu"}]
+
+
+def test_the_manifest_says_that_the_images_are_but_a_part(undisturbed: Folder, tmp_path: Path) -> None:
+    table = merge(undisturbed, tmp_path / "t.safetensors", replace(DATA, part=True))
+    assert all("a part, for a trial" in split["what"] for split in table.manifest["task"]["splits"].values())
 
 
 GPU = {"device": "cuda:0", "gpu": "NVIDIA H100 80GB HBM3", "activations": "bfloat16", "triton": "3.6.0"}

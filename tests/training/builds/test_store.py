@@ -16,7 +16,8 @@ from nb201env.training import load_network
 from nb201env.training.builds.build import Way, build, train_unit
 from nb201env.training.builds.build import store as keep
 from nb201env.training.builds.merge import merge
-from nb201env.training.builds.plan import Folder, ForeignShard
+from nb201env.training.builds.plan import Folder
+from nb201env.training.builds.shards import ForeignShard
 from nb201env.training.builds.store import Store
 from tests.training.builds.test_build import BUILD, DATA, small_plan
 
@@ -75,6 +76,56 @@ def test_damage_is_named_by_its_address(address: str, tmp_path: Path) -> None:
 def test_an_address_that_nobody_knows(bad: str) -> None:
     with pytest.raises(ValueError, match=f"cannot reach {bad}"):
         Store(bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "simplecache::s3://bucket/x", "simplecache::memory://x", "memory://x::y", "filecache::/tmp/x",
+        "zip://x::/tmp/a.zip", "reference://x", "python://x", "http://host/x", "https://host/x", "ftp://h/x",
+        "sftp://host/x", "ssh://host/x", "github://a:b@c/x", "git://x", "dask://x", "async_wrapper://x",
+        "generic://x", "dir://x", "cached://x", "jupyter://x", "S3://bucket/x", "://x", "file://relative",
+        "s3:bucket/x", "memory:/x", "file:x", "s3://", "memory://", "memory:///", "a::b",
+    ],
+)  # fmt: skip
+def test_only_folders_and_object_stores_hold_builds(bad: str, tmp_path: Path) -> None:
+    """Not what fsspec chains or runs, nor what shows half a file, nor what was meant to be something else."""
+    for reach in (lambda: Store(bad), lambda: Folder.create(bad, small_plan()), lambda: Folder.open(bad)):
+        with pytest.raises(ValueError, match="cannot reach") as error:
+            reach()
+        assert bad in str(error.value)
+
+
+@pytest.mark.parametrize("bad", ["", "/", "//", "file:///"])
+def test_what_is_no_folder_of_its_own(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"no folder for a build|cannot reach"):
+        Store(bad)
+
+
+def test_a_file_url_is_the_folder(tmp_path: Path) -> None:
+    Store(f"file://{tmp_path}/new/").write_text("a", "text")
+    assert (tmp_path / "new" / "a").read_text() == "text"
+
+
+def test_an_object_that_is_too_large_is_not_fetched(address: str) -> None:
+    Store(address).write_text("plan.json", "x" * 4_000_001)
+    with pytest.raises(ValueError, match="4,000,001 bytes, which nothing of its kind has"):
+        Store(address).read_text("plan.json")
+
+
+def test_a_stores_own_kind_of_error_is_a_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(address)
+    store.write_text("plan.json", "x")
+
+    class Throttled(Exception):
+        pass
+
+    def fail(*_: object) -> None:
+        raise Throttled("slow down")
+
+    monkeypatch.setattr(store._remote, "info", fail)
+    with pytest.raises(OSError, match=f"{address}: Throttled: slow down"):
+        store.read_text("plan.json")
 
 
 def test_a_build_in_memory_is_the_build_in_a_folder(address: str, tmp_path: Path) -> None:

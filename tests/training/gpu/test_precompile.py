@@ -7,6 +7,7 @@ compiled form runs apart; kernels that are defined here are compiled ones.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -98,6 +99,24 @@ def test_a_list_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_another_file_is_no_list(tmp_path: Path, text: str) -> None:
     (tmp_path / "list.json").write_text(text)
     with pytest.raises(ValueError, match=r"list\.json is no list of kernel variants; write one with --list"):
+        read_variants(tmp_path / "list.json")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("kernel", 5), ("kernel", None), ("arguments", []), ("arguments", {"x": [1]}), ("arguments", {"x": {}}),
+     ("arguments", {"x": {"pointer": "uint8", "aligned": 1}}),
+     ("options", {"extern_libs": {"x": "/tmp/evil.bc"}}),
+     ("options", {"num_warps": "8"}), ("options", {"num_warps": 10**9}), ("added", 1)],
+)  # fmt: skip
+def test_a_list_names_kernels_of_ours_and_numbers(field: str, value: object, tmp_path: Path) -> None:
+    """Nothing that would be linked, imported or run."""
+    written = Variant("nb201env.training.gpu.kernels:convolve", {"x": 1}, {"num_warps": 8})
+    write_variants([written], tmp_path / "list.json")
+    found = json.loads((tmp_path / "list.json").read_text())
+    found["variants"][0][field] = value
+    (tmp_path / "list.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match=rf"no list of kernel variants.*variants\[0\].*{field}"):
         read_variants(tmp_path / "list.json")
 
 

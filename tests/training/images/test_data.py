@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
-import io
 import os
 import pickle
 import re
-import tarfile
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +16,8 @@ import torch
 
 from nb201env.training.data import Data, augment, batches, training_split
 from nb201env.training.images import originals
-from nb201env.training.images.originals import (
-    DamagedData,
-    Download,
-    download,
-    read_cifar10,
-    read_npz,
-    read_pickle,
-)
+from nb201env.training.images.fetch import DamagedData
+from nb201env.training.images.originals import read_cifar10, read_images, read_pickle
 from nb201env.training.images.tasks import TASKS, load_task, official_half, shrink
 from nb201env.training.recipe import find_recipe
 
@@ -46,8 +35,10 @@ def dump(path: Path, value: Any, protocol: int = 2) -> None:
 
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made-up files in the originals' layout are taken for what they are not."""
+    """Made-up files in the originals' layout, few images each, are taken for what they are not."""
     monkeypatch.setattr(originals, "MD5", {})
+    for dataset, counts in (("cifar10", (50, 10)), ("cifar100", (20, 10)), ("ImageNet16-120", (20, 3))):
+        monkeypatch.setitem(originals.COUNTS, dataset, counts)
 
 
 @pytest.fixture
@@ -118,7 +109,7 @@ def test_images_of_another_size_are_refused(task: str, side: int, tmp_path: Path
     arrays: dict[str, Any] = {
         f"x_{part}": rng.integers(0, 256, (10, side, side, 3)).astype(np.uint8) for part in ("train", "test")
     }
-    np.savez(tmp_path / "c.npz", **arrays, y_train=np.arange(10), y_test=np.arange(10))
+    np.savez(tmp_path / "c.npz", **arrays, y_train=np.arange(10), y_test=np.arange(10), part=True)
     with pytest.raises(ValueError, match=rf"needs images of \d+x\d+ pixels; these have {side}"):
         load_task(task, tmp_path / "c.npz")
 
@@ -228,19 +219,19 @@ def test_a_cut_file(cifar10: Path) -> None:
 @pytest.mark.parametrize("wrong", ["text", "missing", "shape", "float"])
 def test_a_wrong_npz(wrong: str, tmp_path: Path) -> None:
     path, images = tmp_path / "c.npz", np.zeros((4, 32, 32, 3), np.uint8)
-    arrays: dict[str, Any] = {"x_train": images, "y_train": np.zeros(4)}
-    arrays |= {"x_test": images, "y_test": np.zeros(4)}
+    arrays: dict[str, Any] = {"x_train": images, "y_train": np.zeros(4, int), "part": True}
+    arrays |= {"x_test": images, "y_test": np.zeros(4, int)}
     if wrong == "missing":
         del arrays["y_test"]
     elif wrong == "shape":
-        arrays["y_test"] = np.zeros(3)
+        arrays["y_test"] = np.zeros(3, int)
     elif wrong == "float":
         arrays["x_test"] = images.astype(float)
     np.savez(path, **arrays)
     if wrong == "text":
         path.write_text("hello")
     with pytest.raises(DamagedData, match=r"c\.npz"):
-        read_npz(path)
+        read_images(path, "cifar10")
 
 
 def test_every_other_task_asks_for_its_images() -> None:
@@ -248,56 +239,6 @@ def test_every_other_task_asks_for_its_images() -> None:
         if task != "digits":
             with pytest.raises(ValueError, match=f"task {task} needs its images"):
                 load_task(task)
-
-
-# -- download --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def server(cifar10: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A local server with the archive, under its own checksum."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        archive.add(cifar10 / "cifar-10-batches-py", "cifar-10-batches-py")
-    content = buffer.getvalue()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/gone":
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(content[:-9] if self.path == "/cut" else content)
-
-        def log_message(self, *_: Any) -> None: ...
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        address = f"http://127.0.0.1:{httpd.server_port}"
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        known = {"cifar10": Download(f"{address}/good", md5, "cifar-10-batches-py")}
-        monkeypatch.setattr(originals, "DOWNLOADS", known)
-        yield address
-        httpd.shutdown()
-        thread.join()
-
-
-def test_download(server: str, cifar10: Path, tmp_path: Path) -> None:
-    found = download("cifar10", tmp_path / "new")
-    assert load_task("cifar10", found).digest == load_task("cifar10", cifar10).digest
-    assert download("cifar10", tmp_path / "new", f"{server}/gone") == found  # it is there already
-
-
-def test_a_broken_download_leaves_nothing(server: str, tmp_path: Path) -> None:
-    with pytest.raises(DamagedData, match=r"md5 .* instead of .*nothing was written"):
-        download("cifar10", tmp_path / "new", f"{server}/cut")
-    with pytest.raises(OSError, match="cannot be reached"):
-        download("cifar10", tmp_path / "new", f"{server}/gone")
-    with pytest.raises(ValueError, match="ImageNet16-120 cannot be downloaded"):
-        download("ImageNet16-120", tmp_path / "new")
-    assert not (tmp_path / "new").exists()
 
 
 # -- splits and batches ----------------------------------------------------------------------

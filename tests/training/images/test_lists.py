@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nb201env.training.images import lists, originals
+from nb201env.training.images.fetch import DamagedData
 from nb201env.training.images.lists import LISTS, download_list, read_list
-from nb201env.training.images.originals import DamagedData, Download
+from nb201env.training.images.originals import Download
 from nb201env.training.images.tasks import download_task, find_task, load_task
+from tests.training.images.test_fetch import OK, Behave, serve  # noqa: F401
 
 VALID = [0, 3, 4, 7, 9]
 NAMES = {"cifar100": "cifar100-test-split.txt", "ImageNet16-120": "imagenet-16-120-test-split.txt"}
@@ -33,7 +38,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     labels = np.arange(10)
     for side, name in ((32, "cifar100.npz"), (16, "imagenet.npz")):
         pixels = np.zeros((10, side, side, 3), np.uint8)
-        np.savez(tmp_path / name, x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+        np.savez(tmp_path / name, x_train=pixels, y_train=labels, x_test=pixels, y_test=labels, part=True)
     return tmp_path
 
 
@@ -85,6 +90,13 @@ def test_the_list_lies_in_the_given_or_the_unpacked_folder(where: str, images: P
         "[1, 2]",
         '{"xvalid": ["int", ["1", "two"]], "xtest": ["int", []]}',
         '{"xvalid": ["int"], "xtest": ["int", []]}',
+        '{"xvalid": ["int", [1, 2]], "xtest": ["int", []]}',
+        '{"xvalid": ["int", ["1", "²"]], "xtest": ["int", []]}',
+        '{"xvalid": ["int", ["1", "-1"]], "xtest": ["int", []]}',
+        '{"xvalid": ["int", ["1", "99999999999999999999"]], "xtest": ["int", []]}',
+        '{"xvalid": ["int", {"1": 2}], "xtest": ["int", []]}',
+        '{"xvalid": ["int", [NaN]], "xtest": ["int", []]}',
+        "[" * 100_000,
     ],
 )
 def test_a_damaged_list(text: str, images: Path) -> None:
@@ -102,6 +114,17 @@ def test_a_list_of_other_images(valid: list[int], count: int, images: Path) -> N
         read_list("cifar100", images, 10)
 
 
+def test_a_pipe_or_something_without_end_in_the_lists_place(images: Path) -> None:
+    os.mkfifo(images / NAMES["cifar100"])
+    with pytest.raises(FileNotFoundError, match="is missing"):
+        read_list("cifar100", images, 10)
+    (images / NAMES["cifar100"]).unlink()
+    with open(images / NAMES["cifar100"], "wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(DamagedData, match="more than 1,000,000 bytes"):
+        read_list("cifar100", images, 10)
+
+
 def test_a_list_that_is_not_the_official_one(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_list(images / NAMES["cifar100"])
     monkeypatch.setattr(originals, "MD5", {path.name: hashlib.md5(path.read_bytes()).hexdigest()})
@@ -115,12 +138,22 @@ def test_a_list_that_is_not_the_official_one(images: Path, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def served(images: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def served(
+    images: Path,
+    serve: Callable[[Behave], str],  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """An address of the list, under its own checksum, and CIFAR-100 already unpacked in a folder."""
     path = write_list(images / NAMES["cifar100"])
+
+    def behave(connection: socket.socket) -> None:
+        found = path.read_bytes() if path.exists() else None
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\n\r\n" if found is None else OK + b"\r\n" + found)
+
     monkeypatch.setattr(lists, "MD5", {path.name: hashlib.md5(path.read_bytes()).hexdigest()})
-    monkeypatch.setattr(lists, "ADDRESS", images.as_uri())
-    known = {"cifar100": Download("http://127.0.0.1:9/never-asked", "", "cifar-100-python")}
+    monkeypatch.setattr(lists, "ADDRESS", serve(behave).rstrip("/"))
+    known = {"cifar100": Download("http://127.0.0.1:9/never-asked", "", "cifar-100-python", 0)}
     monkeypatch.setattr(originals, "DOWNLOADS", known)
     folder = tmp_path_factory.mktemp("data")
     (folder / "cifar-100-python").mkdir()
