@@ -145,8 +145,14 @@ class Table:
             split: "train", "valid" or "test".
             epochs: Epochs completed.
             run: A seed, or "mean" over the recorded runs.
+
+        Raises:
+            NotRecorded: If the table has no such column, epoch or run, or means over runs only.
         """
-        return self._one_run(self.values(f"{split}_accuracy", epochs=epochs), run)
+        values = self.values(f"{split}_accuracy", epochs=epochs)
+        if values.ndim == 1 and run != "mean":
+            raise self._only_means(split)
+        return self._one_run(values, run)
 
     def runs(self, *, split: str, epochs: int) -> FloatArray:
         """The accuracy of every run; float64 [15625, runs], NaN where a run is missing.
@@ -156,8 +162,11 @@ class Table:
         """
         values = self.values(f"{split}_accuracy", epochs=epochs)
         if values.ndim == 1:
-            raise NotRecorded(f"{self.name} holds only the mean over runs of {split!r}; use run='mean'")
+            raise self._only_means(split)
         return values
+
+    def _only_means(self, split: str) -> NotRecorded:
+        return NotRecorded(f"{self.name} holds only the mean over runs of {split!r}; use run='mean'")
 
     def run_seconds(self, *, epochs: int) -> FloatArray:
         """What a query costs on the clock, in simulated seconds; float64 [15625, runs].

@@ -103,6 +103,22 @@ def test_what_was_not_recorded_is_an_error(toy: Table) -> None:
         toy.seconds(epochs=2, run=7)
 
 
+def test_a_mean_is_no_runs_accuracy(tmp_path: Path) -> None:
+    columns = small_columns()
+    columns["valid_accuracy"] = columns["valid_accuracy"][:, 0, 2]
+    about = small_manifest()
+    about["columns"]["valid_accuracy"] = {"unit": "fraction", "epochs": [3], "scale": 200}
+    table = write_table(tmp_path / "t", about, columns)
+    assert table.query(0, split="valid", epochs=3, run="mean").accuracy == columns["valid_accuracy"][0] / 200
+    for ask in (
+        lambda: table.query(0, split="valid", epochs=3, run=7),
+        lambda: table.accuracy(split="valid", epochs=3, run=7),
+        lambda: table.runs(split="valid", epochs=3),
+    ):
+        with pytest.raises(NotRecorded, match="holds only the mean over runs of 'valid'; use run='mean'"):
+            ask()
+
+
 def test_nothing_that_changes_a_number_has_a_default(toy: Table) -> None:
     for missing in ("split", "epochs", "run"):
         arguments: dict[str, Any] = {"split": "valid", "epochs": 3, "run": 7}
