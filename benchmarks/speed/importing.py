@@ -38,7 +38,7 @@ def full_import(source: Path, out: Path) -> None:
     """Time and memory of a full-size import by two processes."""
     command = [sys.executable, "-m", "nb201env.cli", "table", "import", str(source), "--out", str(out)]
     before, start = os.times(), time.perf_counter()
-    subprocess.run([*command, "--prefix", "", "--jobs", "2"], check=True)
+    subprocess.run([*command, "--jobs", "2"], check=True)
     seconds, after = time.perf_counter() - start, os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
@@ -84,7 +84,7 @@ def microseconds(ask: Callable[[int], object], indices: list[int], repeats: int 
 
 def queries(tables: list[Table]) -> None:
     """One query on an imported table against one on the embedded table."""
-    (mine,) = [table for table in tables if table.name == "cifar10-valid-200"]
+    (mine,) = [table for table in tables if table.name == "official-cifar10-valid-200"]
     embedded = Table.open(embedded_file("cifar10-valid-200"))
     held = np.flatnonzero(~np.isnan(mine.values("valid_accuracy", epochs=200)[:, 0]))
     indices = np.random.default_rng(0).choice(held, 20_000).tolist()
@@ -104,7 +104,7 @@ def main() -> None:
     if arguments.full and not list(out.glob("*.safetensors")):
         full_import(arguments.full, out)
     elif not list(out.glob("*.safetensors")):
-        import_official(arguments.sample, out, workers=1)
+        import_official(arguments.sample, out, workers=1, prefix="official-")
     tables = [open_table(path) for path in sorted(out.glob("*.safetensors"))]
     official = seconds_per_architecture_nats(arguments.sample)
     seconds, architectures = read_everything(tables)

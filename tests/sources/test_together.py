@@ -16,6 +16,7 @@ import pytest
 from nb201env import Table
 from nb201env.files import AtWork
 from nb201env.sources import importer, parts
+from nb201env.sources.assemble import build
 from nb201env.sources.errors import SourceError
 from nb201env.sources.importer import import_official
 from nb201env.tables import check_own_name, embedded, place
@@ -100,7 +101,7 @@ def test_what_was_read_is_compared_with_what_is_written(
     official_folder: Path, tmp_path: Path, small_parts: None, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program puts a part in the place of another: whole, but not what was read."""
-    source, build = source_of(layout, official_folder, tmp_path), importer.build
+    source = source_of(layout, official_folder, tmp_path)
 
     def disturbed(paths: list[Path], *arguments: Any, **more: Any) -> Any:
         shutil.copy(paths[0], paths[-1])
