@@ -390,7 +390,7 @@ def test_headers_hold_what_json_can(tmp_path: Path) -> None:
     assert header["hyperparameters"] == {"temperature": "inf", "sizes": [1, 2], "rate": 0.5}
     assert header["env"] == {
         "id": "NB201-cifar10-v0",
-        "kwargs": {"table": str(table.container.path), "limit": asdict(limit), "budget_queries": 3},
+        "kwargs": {"table": "cifar10-valid-200", "limit": asdict(limit), "budget_queries": 3},
     }
     assert replay(read(tmp_path / "x")) == []
 
