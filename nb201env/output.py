@@ -161,6 +161,20 @@ def summary(table: Table) -> dict[str, Any]:
     }
 
 
+def in_markdown(text: str) -> str:
+    """A line that no Markdown reads as markup, outside the `code` that it holds."""
+    parts = re.split("(`[^`]*`)", text)
+    return "".join(part if place % 2 else _MARKUP.sub(_entity, part) for place, part in enumerate(parts))
+
+
+# HTML, cells, emphasis, formulas, escapes, and what makes links and pictures; line ends are gone already.
+_MARKUP = re.compile(r"[&<|*~$\\]|\](?=[(\[:])")
+
+
+def _entity(match: re.Match[str]) -> str:
+    return f"&#{ord(match[0])};"
+
+
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "l") -> str:
     """Format a table as Markdown.
 

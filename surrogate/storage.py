@@ -35,7 +35,7 @@ from nb201env.surrogate.trees import check, pack
 KIND = "surrogate-model"
 SCHEMA = 1
 _CLOSE = 1e-4  # relative; processors round differently, another reading of the trees is far off
-_MOST_TIMES, _SPARE = 100, 1 << 24  # unpacked bytes of all boosters: so often the file's size, and so many
+_MOST_TIMES, _SPARE = 32, 1 << 24  # unpacked bytes of all boosters: so often the file's size, and so many
 
 
 class NotASurrogate(ValueError):
@@ -85,7 +85,7 @@ def load(path: str | os.PathLike[str]) -> Surrogate:
     """Read a surrogate.
 
     The file may come from anyone: all of it is checked before it is used, the trees before XGBoost
-    reads them, and unpacking takes no more memory than 100 times the file's size and 16 MB.
+    reads them, and unpacking takes no more memory than 32 times the file's size and 16 MB.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -225,7 +225,7 @@ class _Reader:
         packed = self._array(name, np.uint8, (None,))
         unpacker, booster = zlib.decompressobj(), Booster({"nthread": 1})
         try:
-            content = unpacker.decompress(packed.tobytes(), self.left)
+            content = unpacker.decompress(packed.tobytes(), max(1, self.left))
             if not unpacker.eof or unpacker.unused_data:
                 raise ValueError("its packed bytes do not end where they should")
             self.left -= len(content)

@@ -26,14 +26,14 @@ def run_and_cut(command: list[str], folder: Path, pattern: str) -> None:
         pytest.skip(reason)
     with TwoHosts() as hosts:
         ray = ["--engine", "ray", "--address", hosts.address, "--jobs", "2"]
-        process, end = hosts.start([*command, *ray]), time.monotonic() + 200
+        process, end = hosts.start([*command, *ray]), time.monotonic() + 300
         while not (any(folder.rglob(pattern)) and hosts.works(1)):
             assert process.poll() is None, f"it ended before the other host was cut off: {hosts.log}"
             assert time.monotonic() < end, f"the other host never works: {hosts.log}"
             time.sleep(0.02)
         done = len(list(folder.rglob(pattern)))
         hosts.cut()
-        assert process.wait(timeout=200) == 0, hosts.log
+        assert process.wait(timeout=300) == 0, hosts.log
     assert done < len(list(folder.rglob(pattern)))
 
 

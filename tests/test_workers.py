@@ -248,11 +248,11 @@ def test_ray_gives_the_same_results() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("wrong", [{"cpus": -1}, {"gpus": float("nan")}, {"cpus": float("inf")}])
-def test_a_cluster_of_impossible_jobs(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize("wrong", [Cluster(cpus=-1), Cluster(gpus=float("nan")), Cluster(cpus=float("inf"))])
+def test_a_cluster_of_impossible_jobs(wrong: Cluster) -> None:
     pytest.importorskip("ray")
     with pytest.raises(ValueError, match="cores and GPUs per job are finite numbers from 0"):
-        list(ray(square, JOBS, 2, Cluster(**wrong), retries=0))
+        list(ray(square, JOBS, 2, wrong, retries=0))
 
 
 class FakeRay:

@@ -63,7 +63,13 @@ class Recipe:
             ValueError: If an entry is missing, unknown or not what it should be.
         """
         entries.refuse_others(field.name for field in fields(cls))
-        whole, number = entries.whole, entries.number
+
+        def number(name: str) -> float:
+            entries.number(name)
+            written: float = entries.value[name]  # a plan that says 1 has another digest than one of 1.0
+            return written
+
+        whole = entries.whole
         return cls(
             entries.text("name"), whole("epochs"), whole("width"), whole("cells"), whole("batch"),
             number("learning_rate"), number("momentum"), entries.flag("nesterov"), number("weight_decay"),
@@ -84,9 +90,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "width": (1, 4096),
     "cells": (1, 256),
     "batch": (1, 1_000_000),
-    "learning_rate": (0, 1e30),
+    "learning_rate": (0, 1e20),
     "momentum": (0, 1),
-    "weight_decay": (0, 1e30),
+    "weight_decay": (0, 1e20),
     "pad": (0, 1024),
     "train_images": (0, 10**9),
 }

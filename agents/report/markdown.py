@@ -9,7 +9,7 @@ from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, document
 from nb201env.agents.report.summary import Summary
 from nb201env.agents.report.tables import Grid
-from nb201env.agents.report.words import in_markdown
+from nb201env.output import in_markdown
 
 
 def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ where that format is written.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable
 
@@ -54,20 +53,6 @@ def own_command(text: object) -> str:
     except ValueError:
         return NOT_SHOWN
     return text if words[:1] == ["nb201"] and shlex.join(words) == text else NOT_SHOWN
-
-
-def in_markdown(text: str) -> str:
-    """Text that no Markdown reads as markup, outside the `code` that the report's own sentences hold."""
-    parts = re.split("(`[^`]*`)", text)
-    return "".join(part if place % 2 else _MARKUP.sub(_entity, part) for place, part in enumerate(parts))
-
-
-# HTML, cells, emphasis, formulas, escapes, and what makes links and pictures; line ends are gone already.
-_MARKUP = re.compile(r"[&<|*~$\\]|\](?=[(\[:])")
-
-
-def _entity(match: re.Match[str]) -> str:
-    return f"&#{ord(match[0])};"
 
 
 def in_csv(text: str) -> str:

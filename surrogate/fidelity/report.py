@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.output import markdown_table
+from nb201env.output import in_markdown, markdown_table
 from nb201env.surrogate.fidelity.baselines import SURROGATE
 from nb201env.surrogate.fidelity.protocol import Job
 from nb201env.table import Table
@@ -159,13 +159,14 @@ def _head(summary: Mapping[str, Any], numbers: str) -> str:
 
 
 def _table_section(table: Mapping[str, Any]) -> str:
-    parts = [f"## {table['name']}", _ceiling_text(table)]
+    name = in_markdown(table["name"])
+    parts = [f"## {name}", _ceiling_text(table)]
     models = table["models"]
     if SURROGATE in models:
         own = models[SURROGATE]
         parts += [_levels(table["dataset"], own), _score_table(own, table["ceilings"])]
     if len(models) > 1:
-        parts += [f"### Baselines on {table['name']}", _model_table(models, "kendall_tau", "Kendall tau")]
+        parts += [f"### Baselines on {name}", _model_table(models, "kendall_tau", "Kendall tau")]
         parts.append(_model_table(models, "top_kendall_tau", "Kendall tau within the top 10 %"))
     return "\n\n".join(part for part in parts if part)
 
@@ -212,7 +213,7 @@ def _model_table(models: Mapping[str, Any], score: str, label: str) -> str:
 
 def _transfer_section(rows: Sequence[Mapping[str, Any]]) -> str:
     body = [
-        [row["from"], row["to"], str(row["size"])]
+        [in_markdown(row["from"]), in_markdown(row["to"]), str(row["size"])]
         + [number(row["kendall_tau"][name]) for name in ("as_is", "own", "feature")]
         + [number(row["top_kendall_tau"][name]) for name in ("as_is", "own", "feature")]
         for row in rows
@@ -230,8 +231,8 @@ def _search_section(searches: Mapping[str, Any], figures: Mapping[str, str]) -> 
     fidelity = searches["trajectory_fidelity"]
     parts = [
         "## Trajectory fidelity",
-        f"The same agents search on the surrogate's table `{searches['surrogate']['name']}` (id "
-        f"`{searches['surrogate']['id'][:12]}`) and on `{searches['table']['name']}`, "
+        f"The same agents search on the surrogate's table `{_as_code(searches['surrogate']['name'])}` (id "
+        f"`{searches['surrogate']['id'][:12]}`) and on `{_as_code(searches['table']['name'])}`, "
         f"{fidelity['queries']} queries each. Regret is by each table's own means; the band is the 5 to "
         '95 % quantiles over the searches on the table. "Found" is the regret, on the table, of what was '
         "found on the surrogate. The p value is of the final regrets being alike (Mann-Whitney).",
@@ -243,6 +244,11 @@ def _search_section(searches: Mapping[str, Any], figures: Mapping[str, str]) -> 
     parts.append("The searches:\n\n```text\n" + "\n".join(searches["commands"]) + "\n```")
     parts += ["## Leave-one-out by agent", _LEAVE_ONE_OUT, _leave_one_out_table(searches["leave_one_out"])]
     return "\n\n".join(parts)
+
+
+def _as_code(name: str) -> str:
+    """A name as it may stand between backticks."""
+    return name.replace("`", "'")
 
 
 def _agent_table(fidelity: Mapping[str, Any]) -> str:

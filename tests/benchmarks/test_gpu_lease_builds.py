@@ -171,7 +171,7 @@ def spoil(lease: Lease, how: str) -> None:
     [
         ("damaged", "777-00001"),
         ("of another build", "belongs to another build"),
-        ("another's number", "belongs to another build"),
+        ("another's number", "in another shard's place"),
         ("no shard of the plan", "the build has no such shard"),
         ("of another plan than builds/", "holds another build than the archive's smoke-2-stacked"),
     ],

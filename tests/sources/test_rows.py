@@ -22,13 +22,8 @@ BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_con
 def rows(folder: Path, text: str, columns: dict[str, str] | None = None, **changes: Any) -> Table:
     """Import a text; accuracies in per cent under "acc", keys in the official order under "arch"."""
     (folder / "rows.csv").write_text(text)
-<<<<<<< HEAD
     arguments: dict[str, Any] = {"key": "arch", "name": "mine", "dataset": "cifar10", "epochs": 200}
     arguments |= {"percent": True, "index": "official", "replace": True} | changes
-=======
-    arguments: dict[str, Any] = {"key": "arch", "name": "mine", "dataset": "cifar10", "epochs": 200,
-                                 "percent": True, "index": "official", "replace": True} | changes  # fmt: skip
->>>>>>> trust2
     columns = {"acc": "valid_accuracy@200"} if columns is None else columns
     return import_rows(folder / "rows.csv", folder / "mine.safetensors", columns=columns, **arguments)
 

@@ -59,14 +59,14 @@ def read_shard(
             f"{where} belongs to another build (its plan is {shown(found[:12])}, this folder's {plan[:12]}); "
             "take it out of the folder"
         )
-    if (found := entries.wholes("unit", least=0)) != list(unit):
+    if (place := entries.wholes("unit", least=0)) != list(unit):
         raise ForeignShard(
-            f"{where} is in another shard's place: it is {found}, and here belongs {list(unit)} (seed and "
+            f"{where} is in another shard's place: it is {place}, and here belongs {list(unit)} (seed and "
             "number); take it out of the folder"
         )
     _check_arrays(entries, (len(chosen), epochs))
     arrays = {name: container.array(name) for name in _TYPES}
-    missing = [chosen[row] for row in np.flatnonzero(_missing(arrays, where))]
+    missing = [chosen[row] for row in np.flatnonzero(_missing(arrays, where)).tolist()]
     _check_about(entries.object("about"), unit, missing)
     return arrays, container.manifest
 

@@ -21,10 +21,10 @@ from nb201env import cli, comparison
 from nb201env.agents.report import page, tables, write
 from nb201env.agents.report.data import load
 from nb201env.agents.report.summary import summarise
-from nb201env.agents.report.words import in_csv, in_figure, in_markdown, named, own_command, unlike
+from nb201env.agents.report.words import in_csv, in_figure, named, own_command, unlike
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all
-from nb201env.output import plain
+from nb201env.output import in_markdown, plain
 from tests.agents.conftest import ENVS, LIGHT
 
 runner = CliRunner()

@@ -201,3 +201,11 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_old_report(
     with pytest.raises(OSError, match="No space left"):
         evaluation.write_report(summary | {"command": "another"}, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_tables_name_is_no_markup(tiny: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = tiny
+    table = summary["tables"][0] | {"name": "<img src=x> | `a` [b](c) *d*"}
+    page = report.markdown(summary | {"tables": [table]}, {})
+    assert "## &#60;img src=x> &#124; `a` [b&#93;(c) &#42;d&#42;" in page
+    assert "<img" not in page

@@ -111,7 +111,11 @@ def test_a_broken_plan(text: str, folder: Folder) -> None:
     """It says that nothing is lost, and so it is."""
     file, good = Path(folder.store.name("plan.json")), folder.plan
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
-    for act in (lambda: Folder.open(folder.store.address), lambda: Folder.create(folder.store.address, good)):
+    acts: list[Callable[[], Folder]] = [
+        lambda: Folder.open(folder.store.address),
+        lambda: Folder.create(folder.store.address, good),
+    ]
+    for act in acts:
         with pytest.raises(DamagedTable, match=r"plan\.json cannot be read .*delete it and run") as error:
             act()
         assert one_sentence(error.value)

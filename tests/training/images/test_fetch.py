@@ -57,19 +57,19 @@ def redirects(to: str) -> Behave:
 
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-GOOD = {
+GOOD: dict[str, Behave] = {
     "plain": says(OK, length(len(CONTENT)), CONTENT),
     "without a length": says(OK, b"\r\n", CONTENT),
     "in pieces": says(CHUNKED, b"14\r\n", CONTENT[:20], b"\r\n6\r\n", CONTENT[20:], b"\r\n0\r\n\r\n"),
 }
-SLOW = {
+SLOW: dict[str, Behave] = {
     "silent": lambda connection: time.sleep(2),
-    "silent within the body": lambda connection: (connection.sendall(OK + length(26) + b"x"), time.sleep(2)),
+    "silent within the body": repeats(OK + length(26), b"", 2),
     "a byte at a time": repeats(OK + length(26), b"x", 0.2),
     "a byte of the head at a time": repeats(OK, b"x", 0.2),
     "heads without end": repeats(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),
 }
-BROKEN = {
+BROKEN: dict[str, Behave] = {
     "nothing": says(b""),
     "hangs up": says(OK, length(26), b"twenty"),
     "hangs up in a piece": says(CHUNKED, b"1a\r\ntwenty"),
@@ -97,7 +97,7 @@ BROKEN = {
     "redirects nowhere": redirects("http://"),
     "redirects to nonsense": redirects("http://[::1"),
 }
-OTHER = {
+OTHER: dict[str, Behave] = {
     "another file": says(OK, length(26), CONTENT[::-1]),
     "less": says(OK, b"\r\n", CONTENT[:-1]),
     "hangs up in the head": says(b"HTTP/1.1 200 OK\r\nConte"),
