@@ -127,7 +127,7 @@ def parse_seeds(text: str) -> list[int]:
         first, _, last = part.strip().partition("-")
         low, high = read_whole(first), read_whole(last) if "-" in part else read_whole(first)
         if low is None or high is None or high < low:
-            raise ValueError(f"seeds look like 4, 0-9 or 0,3,7-9; got {text!r}")
+            raise ValueError(f"seeds look like 4, 0-9 or 0,3,7-9; got {text!r} (at most 18 digits)")
         if len(seeds) + high - low >= MOST_SEEDS:
             raise ValueError(f"{text}: at most {MOST_SEEDS:,} seeds, please")
         seeds += range(low, high + 1)

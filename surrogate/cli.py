@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,14 +54,14 @@ def fit(
     from nb201env.surrogate.model import fit_surrogate
     from nb201env.surrogate.storage import check_can_be_saved, save
     from nb201env.surrogate.tables import materialise
-    from nb201env.tables import open_table
+    from nb201env.tables import check_free, open_table
 
     source = open_table(table)
     # What could not be kept is not worth the time.
     check_can_be_saved(encoding)
-    _check_place(out, "--out", replace)
+    check_free(out, "--out", replace)
     if table_out is not None:
-        _check_place(table_out, "--table-out", replace)
+        check_free(table_out, "--table-out", replace)
     train = _architectures(source, split, max(epochs), size, architectures, seed)
     surrogate = fit_surrogate(
         source, train, split=split, epochs=epochs, random_state=seed, n_jobs=threads,
@@ -172,17 +171,6 @@ def evaluate(
                 f"top 10 % {number(scores['top_kendall_tau']['mean'])}"
             )
     typer.echo(f"report: {out / 'fidelity.md'}")
-
-
-def _check_place(path: Path, option: str, replace: bool) -> None:
-    """Refuse to write where something else is, or under a name that means an embedded table."""
-    from nb201env.tables import SUFFIX, embedded, home
-
-    if path.exists() and not replace:
-        raise FileExistsError(f"{path} is there already; name another {option}, or replace it with --replace")
-    with suppress(FileNotFoundError):  # no home, no names in it
-        if path.name.removesuffix(SUFFIX) in embedded() and path.resolve().parent == home().resolve():
-            raise ValueError(f"{path}: its name would mean the embedded table; name another {option}")
 
 
 def _architectures(

@@ -15,7 +15,7 @@ from nb201env.commands.common import ARCHITECTURE, Address, Engine, Jobs, Json, 
 from nb201env.extras import require
 from nb201env.output import names, print_json, progress_bar, resumable
 from nb201env.reading import parse_seeds, read_architecture, read_architectures, read_share
-from nb201env.tables import SUFFIX, open_table
+from nb201env.tables import SUFFIX, check_file_name, check_free, open_table
 
 if TYPE_CHECKING:
     from nb201env.training.builds.build import BuildProgress
@@ -148,13 +148,19 @@ def merge(
     seeds: Annotated[
         str | None, typer.Option(help="Only these of the build's seeds: 4, 0-9 or 0,3,7-9; by default all.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace what is there, if it is no table of this build.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make a table of a build's finished shards; architectures not trained yet are masked.
 
+    An earlier table of the same build is replaced.
+
     Example: nb201 merge digits-10 --seeds 777
     """
     _torch()
+    from nb201env.training.builds.merge import is_of_build
     from nb201env.training.builds.merge import merge as make
     from nb201env.training.builds.plan import Folder
     from nb201env.training.images.tasks import load_task
@@ -162,8 +168,11 @@ def merge(
     numbers = tuple(parse_seeds(seeds)) if seeds is not None else None
     opened = Folder.open(folder)
     plan = opened.plan
-    file = f"{name or f'{plan.task}-{plan.recipe.epochs}'}{SUFFIX}"
-    path = out or (opened.store.folder or Path()) / file
+    name = name or f"{plan.task}-{plan.recipe.epochs}"
+    check_file_name(name)
+    path = out or (opened.store.folder or Path()) / f"{name}{SUFFIX}"
+    if not is_of_build(path, plan):
+        check_free(path, "--out", replace)
     images = load_task(plan.task, data)
     table = make(opened, path, images, name, measured, numbers)
     coverage = table.manifest["coverage"]

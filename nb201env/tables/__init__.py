@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,16 +120,39 @@ def check_own_name(name: str) -> None:
     Raises:
         ValueError: If it is no file name, or an embedded table's.
     """
-    if (
-        not name
-        or name != Path(name).name
-        or name[0] == "."
-        or name.endswith(SUFFIX)
-        or not name.isprintable()
-    ):
-        raise ValueError(f"a table's name is a file name without its ending; got {name!r}")
+    check_file_name(name)
     if name in embedded():
         raise ValueError(f"{name!r} is the name of an embedded table; choose another one for yours")
+
+
+def check_file_name(name: str) -> None:
+    """Check that a table's name can be its file's.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    is_file_name = name and name == Path(name).name and name[0] != "." and name.isprintable()
+    if not is_file_name or name.endswith(SUFFIX):
+        raise ValueError(f"a table's name is a file name without its ending; got {name!r}")
+
+
+def check_free(path: Path, option: str, replace: bool) -> None:
+    """Check that a file may be written.
+
+    Args:
+        path: The file.
+        option: The command's option that names it, for the message.
+        replace: Whether it may take the place of what is there.
+
+    Raises:
+        FileExistsError: If something is there, and `replace` is False.
+        ValueError: If it is a table of one's own whose name would mean an embedded one.
+    """
+    if path.exists() and not replace:
+        raise FileExistsError(f"{path} is there already; name another {option}, or replace it with --replace")
+    with suppress(FileNotFoundError):  # without a home there are no names in it
+        if path.name.removesuffix(SUFFIX) in embedded() and path.resolve().parent == home().resolve():
+            raise ValueError(f"{path}: its name would mean the embedded table; name another {option}")
 
 
 def place(

@@ -37,17 +37,16 @@ def merge(
 ) -> Table:  # fmt: skip
     """Make a table of all finished shards; what is not built yet is masked.
 
-    The same plan on the same kind of machine gives the same bytes, hence the same id, because
-    nothing measured enters the table: its clock counts arithmetic (`simulated_seconds`). The
-    measured times stay in the shards.
+    The same plan on the same kind of machine gives the same bytes, because nothing measured enters the
+    table: its clock counts arithmetic (`simulated_seconds`). The measured times stay in the shards.
 
     Args:
         folder: The build.
         out: The table's file.
         data: The task's images, whose sizes the manifest states.
         name: The table's name; the default is "<task>-<epochs>".
-        measured: Also write the processors and the summed seconds into the manifest. The id then
-            differs between builds.
+        measured: Also write the processors and the summed seconds into the manifest, whose bytes then
+            differ between builds.
         seeds: Make the table of these seeds of the build alone, because the others are not whole
             yet; by default of all.
 
@@ -60,6 +59,14 @@ def merge(
     facts = gather(folder, data, seeds)
     classes = None if facts.plan.every_string else canonical_classes()
     return write_table(out, manifest(facts, name, measured), columns(facts), classes)
+
+
+def is_of_build(path: Path, plan: Plan) -> bool:
+    """Whether a file is a table that was made of this plan's shards."""
+    try:
+        return bool(Table.open(path).manifest["provenance"].get("plan") == plan.digest)
+    except (OSError, DamagedTable):
+        return False
 
 
 # -- what is known ---------------------------------------------------------------------------
@@ -266,9 +273,9 @@ def manifest(facts: Facts, name: str | None = None, measured: bool = False) -> d
 def _software(machines: list[dict[str, Any]]) -> list[dict[str, str]]:
     """What decides a table's numbers beside its plan, once for every kind of machine.
 
-    That is why it is in the manifest, and so in the table's id; what was measured, and the processor
-    that fed a GPU, are not. Shards that were trained before GPUs were named have fewer entries. On a
-    CPU activations are float32, which goes without saying.
+    That is why it is in the manifest; what was measured, and the processor that fed a GPU, are not. Shards
+    that were trained before GPUs were named have fewer entries. On a CPU activations are float32, which
+    goes without saying.
     """
     found = set()
     for machine in machines:
