@@ -77,7 +77,7 @@ def _compare(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], 
         if _identity(found, key) != _identity(expected, key):
             here, wanted = (json.dumps(_shown(head[key])) for head in (found, expected))
             raise ValueError(
-                f"{path} is a search of another configuration: its {key} is {here}, this benchmark's is "
+                f"{path} is a search of another configuration: its {key} is {here}, this one's is "
                 f"{wanted}; choose another --out, or delete it"
             )
 
