@@ -15,7 +15,7 @@ from nb201env.arrays import FloatArray
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
 from nb201env.extras import require
 from nb201env.official import SCHEDULES, TASKS
-from nb201env.output import names, percent, print_grid, print_json, progress_bar, resumable, summary
+from nb201env.output import names, percent, plain, print_grid, print_json, progress_bar, resumable, summary
 from nb201env.reading import check_name, read_architecture, read_architectures, read_run
 from nb201env.table import NotRecorded, Table, ranges, verify_file
 from nb201env.tables import SUFFIX, check_own_name, embedded, find, home, home_text, open_table, own_tables
@@ -63,19 +63,23 @@ def info(table: Name, json: Json = False) -> None:
         return
     for key, value in summary(opened).items():
         if key != "columns":
-            print(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+            _print_entry(key, value, ", ")
     for key in ("protocol", "licence", "citation"):
-        value = manifest.get(key, "not stated")
-        print(f"{key}: {'; '.join(value) if isinstance(value, list) else value}")
+        _print_entry(key, manifest.get(key, "not stated"), "; ")
     for key, value in manifest["provenance"].items():
         many = isinstance(value, list) and len(value) > 20
-        print(f"provenance, {key}: {f'{len(value)} entries (see --json)' if many else value}")
+        _print_entry(f"provenance, {key}", f"{len(value)} entries (see --json)" if many else value, ", ")
     rows = [
         [column, spec.get("unit", ""), ranges(opened.recorded_epochs(column)), spec.get("what", "")]
         for column, spec in manifest["columns"].items()
     ]
     print()
     print_grid(["column", "unit", "epochs", "what"], rows)
+
+
+def _print_entry(key: str, value: object, separator: str) -> None:
+    text = separator.join(map(str, value)) if isinstance(value, list) else str(value)
+    typer.echo(f"{plain(key)}: {plain(text)}")
 
 
 @app.command("import")

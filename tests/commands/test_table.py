@@ -16,8 +16,10 @@ from nb201env import Table, open_table
 from nb201env.architecture import official_strings
 from nb201env.cli import build, main
 from nb201env.space import SIZE
+from nb201env.table import write_table
 from nb201env.tables import embedded
 from tests.official_data import NAME, write_tar
+from tests.test_table import small_columns, small_manifest
 
 BEST = "official:6111"
 ASK = ["--split", "valid", "--epochs", "200"]
@@ -63,6 +65,19 @@ def test_list_and_info(home: Path) -> None:
     shown = table("info", "cifar100-200")
     for word in ("licence", "citation", "provenance", "valid_accuracy", "777, 888, 999"):
         assert word in shown
+
+
+def test_strangers_words_are_shown_as_words(home: Path) -> None:
+    evil = "\x1b[2Jgone\u202e\n0 problems"
+    words = {"licence": evil, "citation": [evil], "protocol": [1, {evil: evil}]}
+    about = small_manifest(provenance={evil: evil, "list": [evil, 1, None]}, **words)
+    home.mkdir()
+    for spec in about["columns"].values():
+        spec |= {"unit": "s", "what": evil} if spec["unit"] == "s" else {"what": evil}
+    write_table(home / "t.safetensors", about, small_columns())
+    for command in (("info", "t"), ("list",), ("verify", "t")):
+        assert not set(table(*command)) & {"\x1b", "\u202e"}
+    assert "\\x1b[2Jgone\\u202e\\n0 problems" in table("info", "t")
 
 
 def test_query_and_best(home: Path) -> None:
