@@ -24,7 +24,7 @@ import numpy as np
 
 from nb201env.container import Container
 from nb201env.fields import Fields
-from nb201env.files import alone
+from nb201env.files import alone, read_limited
 from nb201env.sources import nats, parts
 from nb201env.sources.assemble import build
 from nb201env.sources.errors import SourceError
@@ -189,7 +189,7 @@ def _read_single(source: Path, layout: str, work: Path, tell: Progress) -> tuple
 def _whole(path: Path, digest: str, work: Path) -> _Read | None:
     """What an earlier try read of the same file, if it came to its end and all of it is there."""
     try:
-        held = Fields.parse(path.read_bytes(), os.fspath(path))
+        held = Fields.parse(read_limited(path, 10_000), os.fspath(path))
         count, number = held.whole("count", least=1, most=SIZE), held.whole("parts", least=1, most=SIZE)
         if held.text("source_sha256") != digest:
             return None
