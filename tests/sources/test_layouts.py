@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,23 @@ def test_processes_and_one_process_write_the_same_bytes(
     assert seen[0] == (0, 6)
     assert seen[-1] == (6, 6)
     assert not list(tmp_path.glob(".import-*"))
+
+
+def test_the_ids_depend_neither_on_the_source_nor_on_its_name(
+    official_folder: Path, official_tables: dict[str, Table], tmp_path: Path
+) -> None:
+    """Folder, link, renamed copy, tar, single file, and a prefix: the same numbers, so the same ids."""
+    link = tmp_path / "link"
+    link.symlink_to(official_folder, target_is_directory=True)
+    renamed = Path(shutil.copytree(official_folder, tmp_path / "renamed"))
+    tar = write_tar(official_folder, tmp_path / "any.tar")
+    single = tmp_path / "NATS-tss-v1_0-3ffb9.pickle.pbz2"
+    write_pickle(single, whole())
+    expected = {name: table.id for name, table in official_tables.items()}
+    assert len(set(expected.values())) == len(TABLES)
+    for number, source in enumerate((link, renamed, tar, single)):
+        tables = import_official(source, tmp_path / f"out-{number}", prefix="p-", workers=1)
+        assert {table.name.removeprefix("p-"): table.id for table in tables} == expected, source
 
 
 def test_noise_around_100_per_cent_is_a_full_count(tmp_path: Path) -> None:
