@@ -140,7 +140,7 @@ def test_search_and_replay(tmp_path: Path) -> None:
         ("regularized_evolution", 0, 40), ("regularized_evolution", 1, 40),
     ]  # fmt: skip
     assert all(0 <= row["regret"] < 0.05 < row["accuracy"] < 0.9161 for row in rows)
-    files = sorted(map(str, tmp_path.glob("*.jsonl")))
+    files = sorted(map(str, tmp_path.glob("NB201-cifar10-v0/*.jsonl")))
     assert len(files) == 4
     result = runner.invoke(cli.build(), ["replay", *files])
     assert result.exit_code == 0
@@ -151,7 +151,7 @@ def test_replay_reports_a_forged_file(tmp_path: Path) -> None:
     runner.invoke(
         cli.build(), ["search", "--agent", "random_search", "--budget", "5", "--out", str(tmp_path)]
     )
-    path = tmp_path / "random_search-0.jsonl"
+    path = tmp_path / "NB201-cifar10-v0" / "random_search-0.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     query = json.loads(lines[2])
     lines[2] = json.dumps(query | {"accuracy": 0.99}) + "\n"

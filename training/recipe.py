@@ -90,9 +90,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "width": (1, 4096),
     "cells": (1, 256),
     "batch": (1, 1_000_000),
-    "learning_rate": (0, 1e20),
+    "learning_rate": (0, 1e38),
     "momentum": (0, 1),
-    "weight_decay": (0, 1e20),
+    "weight_decay": (0, 1e38),
     "pad": (0, 1024),
     "train_images": (0, 10**9),
 }

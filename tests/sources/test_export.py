@@ -149,7 +149,7 @@ def test_a_column_without_a_seed_is_a_mean(tmp_path: Path) -> None:
     assert accuracy == pytest.approx(0.9437)
     assert seconds == 100.0
     assert table.seeds == ()
-    with pytest.raises(NotRecorded, match="no run 777"):
+    with pytest.raises(NotRecorded, match="only the mean over runs of 'test'"):
         table.query(BEST, split="test", epochs=200, run=777)
     with pytest.raises(NotRecorded, match="none"):
         table.query(0, split="test", epochs=200, run="mean")
