@@ -115,7 +115,7 @@ class Container:
                 raise DamagedTable(f"{path}: {stat.st_size} bytes instead of {expected}; get a fresh copy")
             self._bytes = np.memmap(file, dtype=np.uint8, mode="r")
         self.checksum = digest(self.manifest)
-        self._opened = _version(stat)
+        self._file, self._opened = os.fspath(path), stat
         self._checked: dict[str, Array] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -144,11 +144,13 @@ class Container:
 
     def _overwritten(self) -> bool:
         """Whether the file was changed in place, which changes what is mapped; a new file does not."""
+        old = self._opened
         try:
-            now = _version(os.stat(self.path))
+            now = os.stat(self._file)
         except OSError:
             return False
-        return now[0] == self._opened[0] and now != self._opened
+        changed = now.st_mtime_ns != old.st_mtime_ns or now.st_size != old.st_size
+        return changed and os.path.samestat(now, old)
 
     def _view(self, name: str) -> Array:
         spec = self.manifest["arrays"][name]
@@ -156,10 +158,6 @@ class Container:
         raw = self._bytes[self._data_start + start : self._data_start + end]
         array: Array = np.asarray(raw).view(_DTYPES[spec["dtype"]]).reshape(spec["shape"])
         return array
-
-
-def _version(stat: os.stat_result) -> tuple[tuple[int, int], int, int]:
-    return (stat.st_dev, stat.st_ino), stat.st_mtime_ns, stat.st_size
 
 
 def _sha256(array: Array) -> str:
