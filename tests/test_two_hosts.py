@@ -40,7 +40,7 @@ def run_and_lose(
             time.sleep(0.02)
         done = len(list(folder.rglob(pattern)))
         lose(hosts)
-        assert process.wait(timeout=600) == 0, hosts.log
+        assert process.wait(timeout=300) == 0, hosts.log
     assert done < len(list(folder.rglob(pattern)))
 
 
