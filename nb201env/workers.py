@@ -15,6 +15,7 @@ its first job, for instance in a `functools.cached_property`, is there for the n
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -219,6 +220,13 @@ def tell(message: Any) -> None:
 
 _PATIENCE_SECONDS = 120.0
 _LOOKING_SECONDS = 10.0
+_KEEPALIVE = {
+    # A host whose cable is cut says nothing, so whoever waits for it has to ask. By itself Ray asks after
+    # five minutes of silence and waits two more for the answer. Who asks more than once a minute is hung
+    # up on, unless the hosts were started with the same setting.
+    "RAY_grpc_client_keepalive_time_ms": "75000",
+    "RAY_grpc_client_keepalive_timeout_ms": "30000",
+}
 
 
 class Cluster(NamedTuple):
@@ -252,7 +260,9 @@ def ray(
 
     The work travels once to each host and the results come back here, so the hosts share no folder. Hosts
     may come and go; if for two minutes none is left that could do a job, there is an error instead of
-    waiting for ever.
+    waiting for ever. A host that dies is noticed at once, one that is cut off within two minutes, because
+    Ray's settings `RAY_grpc_client_keepalive_time_ms` and `..._timeout_ms` are put into the environment here
+    unless they are there already. Ray reads them when it is first imported.
 
     Args:
         work: Called with each job.
@@ -268,7 +278,7 @@ def ray(
         ValueError: If the limit is none, or the cores or GPUs per job are not finite numbers from 0.
     """
     check_cluster(cluster)
-    module: Any = require("ray", "ray")
+    module = _import()
     in_time = _clock(limit_seconds)
     _join(module, cluster, count)
     try:
@@ -289,6 +299,12 @@ def ray(
                 yield Done(job, place, *_result(module, one))
     finally:
         module.shutdown()
+
+
+def _import() -> Any:
+    for name, value in _KEEPALIVE.items():
+        os.environ.setdefault(name, value)
+    return require("ray", "ray")
 
 
 def _join(module: Any, cluster: Cluster, count: int) -> None:

@@ -231,10 +231,18 @@ assert sorted(ended) == sorted(JOBS)
 assert isinstance(ended.pop(0).error, ZeroDivisionError)
 assert all(done.result() == 1 / job for job, done in ended.items())
 assert not list(ray(inverse, JOBS, 2, Cluster(), retries=0, limit_seconds=0))
+import ray as module
+assert module._config.grpc_client_keepalive_time_ms() == 75000
+assert module._config.grpc_client_keepalive_timeout_ms() == 30000
 deadly = {done.job: done for done in ray(os._exit, [1], 1, Cluster(), retries=0)}
 assert isinstance(deadly[1].error, WorkerDied), deadly
 assert "WorkerCrashedError" in str(deadly[1].error), deadly
 """
+
+
+@pytest.fixture(autouse=True)
+def _settings_end_with_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
 
 
 @pytest.mark.slow
@@ -246,6 +254,22 @@ def test_ray_gives_the_same_results() -> None:
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("own", [{}, {"RAY_grpc_client_keepalive_time_ms": "2000"}])
+def test_ray_is_told_to_ask_silent_hosts(own: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is imported, because it does not look again; what somebody has set stays."""
+    seen: dict[str, str] = {}
+
+    def imported(*_: str) -> FakeRay:
+        seen.update(os.environ)
+        return FakeRay({"CPU": 1.0})
+
+    monkeypatch.setattr(os, "environ", own.copy())
+    monkeypatch.setattr(workers, "require", imported)
+    assert not list(ray(square, [], 2, Cluster("auto"), retries=0))
+    told = {"RAY_grpc_client_keepalive_time_ms": "75000", "RAY_grpc_client_keepalive_timeout_ms": "30000"}
+    assert seen == told | own
 
 
 @pytest.mark.parametrize("wrong", [Cluster(cpus=-1), Cluster(gpus=float("nan")), Cluster(cpus=float("inf"))])

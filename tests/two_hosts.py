@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +24,11 @@ QUICK = {
     "RAY_health_check_failure_threshold": "5",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+}
+ASKING = {
+    # A host that says nothing is asked every two seconds whether it is there, and given five to answer.
+    "RAY_grpc_client_keepalive_time_ms": "2000",
+    "RAY_grpc_client_keepalive_timeout_ms": "5000",
 }
 
 _JOBS = ("ray::train", "ray::_run_apart")
@@ -46,13 +51,17 @@ class TwoHosts:
     """A Ray cluster of two hosts with one core each, one of which can be cut off.
 
     Commands run on the first, which is the cluster's head.
+
+    Args:
+        settings: Further variables of the environment of all commands on both.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str]) -> None:
         self._names = [f"nb201-{os.getpid()}-{place}" for place in "ab"]
         self._folder = Path(tempfile.mkdtemp(prefix="nb", dir="/tmp"))  # sockets have short names
         # Whoever joins must know the token, as with every cluster that newer versions of Ray start.
-        self._settings = QUICK | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self._settings = {**QUICK, **token, **settings}
         self.address = "10.201.77.1:6399"
 
     def __enter__(self) -> TwoHosts:
@@ -94,14 +103,15 @@ class TwoHosts:
         return self._on(0, command)
 
     def cut(self) -> None:
-        """Take the second host away: all of its processes are killed, and then its cable is cut.
+        """Cut the cable: the second host works on, and nobody hears of it, not even that it is gone."""
+        _ip("-n", self._names[1], "link", "set", "cable", "down")
 
-        Of a cable that is cut first Ray hears nothing until its connections give up, after some minutes.
-        """
+    def kill(self) -> None:
+        """Kill all processes of the second host: its connections are closed, so the first one hears of it."""
         for pid in self.pids(1):
             _kill(pid)
-        time.sleep(2)  # their connections are closed
-        _ip("-n", self._names[1], "link", "set", "cable", "down")
+        time.sleep(2)
+        self.cut()
 
     def works(self, place: int) -> bool:
         """Whether a host does a job right now: Ray names a worker by what it does."""
@@ -113,9 +123,10 @@ class TwoHosts:
         return [int(pid) for pid in found.stdout.split()]
 
     def _on(self, place: int, command: Sequence[str]) -> subprocess.Popen[str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         with open(self._folder / "log", "a") as log:
             return subprocess.Popen(
-                ["ip", "netns", "exec", self._names[place], *command], env=os.environ | self._settings,
+                ["ip", "netns", "exec", self._names[place], *command], env=ours | self._settings,
                 text=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
 
