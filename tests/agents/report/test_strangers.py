@@ -285,7 +285,7 @@ def test_two_reports_at_once(bench_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = "import sys; from nb201env.cli import main; sys.argv[0] = 'nb201'; main()"
     command = [sys.executable, "-c", code, "report", str(bench_folder), "--out", str(out), "--no-figures"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0]
     report(tmp_path / "alone", bench_folder, "--no-figures")
     assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "alone").iterdir()}

@@ -84,7 +84,7 @@ def test_a_benchmark_grows(tmp_path: Path) -> None:
     [
         ({"budget": {"budget_queries": 31}}, 'its env is {"id": "NB201-cifar10-v0".* "budget_queries": 30}'),
         ({"budget": {"budget_seconds": 9e4}}, "another configuration"),
-        ({"env_kwargs": {"repeats": "free"}}, 'this benchmark\'s is .*"repeats": "free"'),
+        ({"env_kwargs": {"repeats": "free"}}, 'this one\'s is .*"repeats": "free"'),
         ({"agent_kwargs": {LIGHT[1]: {"sample": 4}}}, 'its hyperparameters is .*"sample": 3'),
         ({"seeds": [7], "budget": {"budget_queries": 31}}, "random_search-0.jsonl is a search of another"),
     ],
