@@ -98,16 +98,18 @@ def whole_numbers(values: npt.ArrayLike, below: int, rule: str) -> IntArray:
         values = np.asarray(values, dtype=None if hasattr(values, "__array__") else object)
     if values.dtype == object:
         flat = values.ravel().tolist()
-        numbers = [whole_number(value) for value in flat]
-        wrong = [v for v, n in zip(flat, numbers, strict=True) if n is None or not 0 <= n < below]
+        plain = [whole_number(value) for value in flat]
+        wrong = [v for v, n in zip(flat, plain, strict=True) if n is None or not 0 <= n < below]
         if not wrong:
-            return np.array(numbers, dtype=np.int64).reshape(values.shape)
-    elif values.dtype.kind not in "iu" and values.size:
-        wrong = values.ravel()[:1].tolist()
-    elif values.size and (values.min() < 0 or values.max() >= below):
+            return np.array(plain, dtype=np.int64).reshape(values.shape)
+    elif values.dtype.kind in "iu" or not values.size:
+        numbers = values.astype(np.int64, copy=False)
+        # What is negative is very large as an unsigned number, so one look finds both.
+        if not values.size or numbers.view(np.uint64).max() < below:
+            return numbers
         wrong = values[(values < 0) | (values >= below)][:1].tolist()
     else:
-        return values.astype(np.int64, copy=False)
+        wrong = values.ravel()[:1].tolist()
     raise ValueError(f"{rule}; got {quoted(wrong[0])}")
 
 

@@ -85,9 +85,9 @@ class Ledger:
             self._answers_after[epochs] = answers(self._table, self._options, epochs).lists
         return epochs
 
-    def choose_epochs(self, epochs: int | None) -> None:
-        """Make later queries return results after that many epochs; see `prepare`."""
-        self._epochs = self.prepare(epochs)
+    def choose_epochs(self, prepared: int) -> None:
+        """Make later queries return results after that many epochs, which `prepare` has returned."""
+        self._epochs = prepared
 
     def draw_start(self) -> int:
         """The index of a random cell, from which the next episode with actions="edit" starts."""

@@ -185,13 +185,13 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
         Raises:
             ValueError, NotRecorded: If the options ask for what there is not; nothing has changed then.
         """
-        start, epochs = reset_options(options, self.options.actions)
-        self._search.prepare(epochs)  # which may refuse; then the search before goes on
-        seed = checked_seed(seed)
+        start, epochs = reset_options(options, self.options.actions) if options else (None, None)
+        prepared = self._search.prepare(epochs)  # which may refuse; then the search before goes on
+        seed = None if seed is None else checked_seed(seed)
         if seed is not None or not self._search.begun:
             super().reset(seed=seed)
             self._search.begin(draws.new_key(self.np_random))
-        self._search.choose_epochs(epochs)
+        self._search.choose_epochs(prepared)
         self._ops = _BLANK.copy()
         self._steps = self._index = 0
         info = self._begin_edit(start) if self._editing else self._search.quiet()
