@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.targets import TARGETS
 
-CASES = {"pickles": 3, "commands": 60}
+CASES = {"pickles": 3, "commands": 60, "surrogates": 40}
 """Fewer where a case takes longer."""
 
 
