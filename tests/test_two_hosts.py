@@ -22,7 +22,6 @@ NB201 = [sys.executable, "-c", "from nb201env.cli import main; main()"]
 
 
 Loss = Callable[[TwoHosts], None]
-losses = pytest.mark.parametrize("lose", [TwoHosts.cut, TwoHosts.kill], ids=["cut", "killed"])
 
 
 def run_and_lose(
@@ -44,15 +43,14 @@ def run_and_lose(
     assert done < len(list(folder.rglob(pattern)))
 
 
-@losses
-def test_a_build_that_loses_a_host(lose: Loss, tmp_path: Path) -> None:
+def test_a_build_that_loses_a_host(tmp_path: Path) -> None:
     """With Ray's settings as a build makes them: of a host that is cut off it hears in two minutes."""
-    run_and_lose(lose, [*COMMAND, str(tmp_path / "ray")], tmp_path / "ray", "*.safetensors")
+    run_and_lose(TwoHosts.cut, [*COMMAND, str(tmp_path / "ray")], tmp_path / "ray", "*.safetensors")
     table = merge(Folder.open(tmp_path / "ray"), tmp_path / "t.safetensors", DATA)
     assert table.id == uninterrupted(tmp_path / "whole")
 
 
-@losses
+@pytest.mark.parametrize("lose", [TwoHosts.cut, TwoHosts.kill], ids=["cut", "killed"])
 def test_a_bench_that_loses_a_host(lose: Loss, tmp_path: Path) -> None:
     """On a cluster that was told to ask more often."""
     bench = [*NB201, "bench", "--agent", "random_search", "--env", "NB201-cifar10-v0", "--seeds", "0-11"]
