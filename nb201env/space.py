@@ -46,7 +46,7 @@ def whole_number(value: Any) -> int | None:
 
     Booleans are no numbers here, and 2.0 is no whole one: who passes them means something else.
     """
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):  # older releases of NumPy make 1 of its True
         return None
     try:
         return operator.index(value)
