@@ -25,6 +25,7 @@ from nb201env.surrogate.storage import NotASurrogate, load, save
 from nb201env.surrogate.trees import check, pack
 from nb201env.table import Table
 from tests.surrogate.conftest import CURVE_EPOCHS
+from tests.test_manifest import changed
 
 FREE = ("versions", "held_out_scores", "seed", "random_state")
 SMALLER: dict[str, Any] = {"n_members": 2, "n_estimators": 4, "max_depth": 3}
@@ -132,19 +133,6 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     ):
         yield from places(inner, (*path, key))
-
-
-def changed(manifest: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    """The manifest with one entry replaced; removed if the value is `...`."""
-    copy = deepcopy(manifest)
-    inner = copy
-    for key in path[:-1]:
-        inner = inner[key]
-    if value is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    return copy
 
 
 def test_every_entry_of_the_manifest_is_checked(tiny: Path, tmp_path: Path) -> None:
