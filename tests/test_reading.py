@@ -138,3 +138,23 @@ def test_objects(text: str) -> None:
 
 def test_an_object_is_taken() -> None:
     assert read_object('{"a": {"b": [1, 2.5]}}', "--agent-kwargs") == {"a": {"b": [1, 2.5]}}
+
+
+@pytest.mark.parametrize("text", ["500", "12000s", "0.5s", "1234567s", "1234567.25s"])
+def test_budgets_round_trip(text: str) -> None:
+    assert format_budget(parse_budget(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3", "1.5", "s", "0s", "nan", "nans", "ten"])
+def test_bad_budgets(text: str) -> None:
+    with pytest.raises(ValueError, match="a budget is a number of queries"):
+        parse_budget(text)
+
+
+def test_seeds() -> None:
+    assert parse_seeds("4") == [4]
+    assert parse_seeds("0-2") == [0, 1, 2]
+    assert parse_seeds("0,3,7-9") == [0, 3, 7, 8, 9]
+    for text in ("", "a", "3-", "2-1", "-1", "1,,2"):
+        with pytest.raises(ValueError, match="seeds look like"):
+            parse_seeds(text)

@@ -16,6 +16,8 @@ import pytest
 from nb201env import Architecture
 from nb201env.agents import AGENTS, AgentError, check_agent, make_agent
 from nb201env.agents.contract import Env, query, vectorized
+from nb201env.agents.registry import display_name
+from nb201env.agents.searches.recorder import record
 from nb201env.space import SIZE
 
 ARGUMENTS: dict[str, dict[str, Any]] = {"dqn": {"actions": ("build",)}}
@@ -301,3 +303,16 @@ def test_probing_for_attributes_is_allowed() -> None:
         walk(env, seed)
 
     check_agent(agent(search))
+
+
+def test_unknown_agents_and_hyperparameters() -> None:
+    with pytest.raises(ValueError, match="unknown agent 'sgd'; the agents are random_search"):
+        make_agent("sgd")
+    with pytest.raises(ValueError, match="agent 'random_search': .*'speed'"):
+        make_agent("random_search", speed=3)
+    with pytest.raises(ValueError, match="population and sample must be at least 1"):
+        make_agent("regularized_evolution", population=0)
+    with pytest.raises(ValueError, match="it needs actions='build' or 'pick'"):
+        record(make_agent("random_search"), gym.make("NB201-cifar10-v0", actions="edit", budget_queries=3),
+               0, "/dev/null")  # fmt: skip
+    assert display_name("maskable_ppo") == "MaskablePPO"

@@ -132,3 +132,11 @@ def test_mean_and_deviation_in_words() -> None:
     assert str(Spread(0.9107, 0.0026)) == "91.07 ± 0.26"
     assert spread_text([0.9, 0.92]) == "91.00 ± 1.00"
     assert spread_text([0.9]) == "90.00", "one search has no deviation"
+
+
+def test_incumbents() -> None:
+    accuracies = [0.5, 0.4, 0.7, 0.7, 0.6, 0.9]
+    queries = [
+        {"architecture": str(Architecture.from_index(i)), "accuracy": a} for i, a in enumerate(accuracies)
+    ]
+    assert Trajectory(Path(), {}, queries, True).incumbents().tolist() == [0, 0, 2, 2, 2, 5]

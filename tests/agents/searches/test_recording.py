@@ -19,13 +19,11 @@ from hypothesis import strategies as st
 from nb201env import Architecture
 from nb201env.agents import AGENTS, make_agent
 from nb201env.agents.contract import Agent, Env, query, vectorized
-from nb201env.agents.registry import display_name
 from nb201env.agents.searches.recorder import Recorder, record, replay
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.agents.searches.writing import Writer
 from nb201env.envs.options import Limit
 from nb201env.envs.single import NB201Env
-from nb201env.reading import format_budget, parse_budget, parse_seeds
 from nb201env.space import sample
 from nb201env.tables import open_table
 from nb201env.trajectory import BadTrajectory, Trajectory, read
@@ -317,14 +315,6 @@ def test_an_environment_that_cannot_be_made_again_is_refused(tmp_path: Path) -> 
         record(Custom(lambda env, seed: None), NB201Env(budget_queries=3), 0, tmp_path / "x")
 
 
-def test_incumbents() -> None:
-    accuracies = [0.5, 0.4, 0.7, 0.7, 0.6, 0.9]
-    queries = [
-        {"architecture": str(Architecture.from_index(i)), "accuracy": a} for i, a in enumerate(accuracies)
-    ]
-    assert Trajectory(Path(), {}, queries, True).incumbents().tolist() == [0, 0, 2, 2, 2, 5]
-
-
 # -- the runner ------------------------------------------------------------------------------
 
 
@@ -403,36 +393,3 @@ def test_a_line_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="not JSON compliant"):
         writer.query({"accuracy": float("nan")})
     writer.close(complete=False)
-
-
-@pytest.mark.parametrize("text", ["500", "12000s", "0.5s", "1234567s", "1234567.25s"])
-def test_budgets_round_trip(text: str) -> None:
-    assert format_budget(parse_budget(text)) == text
-
-
-@pytest.mark.parametrize("text", ["", "0", "-3", "1.5", "s", "0s", "nan", "nans", "ten"])
-def test_bad_budgets(text: str) -> None:
-    with pytest.raises(ValueError, match="a budget is a number of queries"):
-        parse_budget(text)
-
-
-def test_seeds() -> None:
-    assert parse_seeds("4") == [4]
-    assert parse_seeds("0-2") == [0, 1, 2]
-    assert parse_seeds("0,3,7-9") == [0, 3, 7, 8, 9]
-    for text in ("", "a", "3-", "2-1", "-1", "1,,2"):
-        with pytest.raises(ValueError, match="seeds look like"):
-            parse_seeds(text)
-
-
-def test_unknown_agents_and_hyperparameters() -> None:
-    with pytest.raises(ValueError, match="unknown agent 'sgd'; the agents are random_search"):
-        make_agent("sgd")
-    with pytest.raises(ValueError, match="agent 'random_search': .*'speed'"):
-        make_agent("random_search", speed=3)
-    with pytest.raises(ValueError, match="population and sample must be at least 1"):
-        make_agent("regularized_evolution", population=0)
-    with pytest.raises(ValueError, match="it needs actions='build' or 'pick'"):
-        record(make_agent("random_search"), gym.make("NB201-cifar10-v0", actions="edit", budget_queries=3),
-               0, "/dev/null")  # fmt: skip
-    assert display_name("maskable_ppo") == "MaskablePPO"
