@@ -1,18 +1,22 @@
-"""How far two tables agree: rank correlations, and the regret of trusting one for the other."""
+"""Numbers side by side: how far two tables agree, what is best, and what it costs."""
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from nb201env import cost
 from nb201env.architecture import Architecture
-from nb201env.arrays import FloatArray, IntArray
+from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.official import DATASETS
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Table, mean_over_runs
+from nb201env.verification import named_unit
 
 
 def kendall(a: FloatArray, b: FloatArray) -> float:
@@ -160,21 +164,122 @@ def costs(table: Table, name: str) -> FloatArray:
 
     Args:
         table: The table, which names the data set.
-        name: "params", "macs" (counts), "latency_seconds" or another column without epochs.
+        name: One of `cost_names`: "params", "macs" (counts), "latency_seconds" or another column of the
+            table's that has no epochs.
 
     Raises:
-        NotRecorded: If the table has no such column and there is no closed form, or if the column is
-            recorded by epoch.
+        NotRecorded: If it is none of these; the message lists them.
     """
-    if name in cost.CLOSED_FORMS and table.dataset in DATASETS and "skeleton" not in table.manifest:
+    if _has_closed_form(table, name):
         return cost.CLOSED_FORMS[name](np.arange(SIZE), table.dataset).astype(np.float64)
-    if name not in table.columns:
-        raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")
-    if table.recorded_epochs(name):
-        whole = [column for column in table.columns if not table.recorded_epochs(column)]
-        raise NotRecorded(
-            f"{table.name} records {name!r} by epoch, so it is no cost of an architecture; "
-            f"such are {', '.join(whole) or 'none'}"
-        )
+    if name not in cost_names(table):
+        raise _no_cost(table, name)
     values = table.values(name)
     return values if values.ndim == 1 else mean_over_runs(values)
+
+
+def cost_names(table: Table) -> list[str]:
+    """What `costs` answers of a table: the closed forms, and columns that are no training's results."""
+    closed = [name for name in cost.CLOSED_FORMS if _has_closed_form(table, name)]
+    recorded = [
+        name for name in table.columns
+        if not table.recorded_epochs(name) and not name.endswith(("_accuracy", "_loss"))
+    ]  # fmt: skip
+    return [*closed, *(name for name in recorded if name not in closed)]
+
+
+def unit_of(table: Table, name: str) -> str:
+    """The unit of a column, or of one of `cost_names`: as its table tells, or its name; else empty."""
+    return str(table.manifest["columns"].get(name, {}).get("unit") or named_unit(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What an architecture may cost at most, or has to cost at least.
+
+    Attributes:
+        name: One of `cost_names`.
+        number: In the cost's unit.
+        at_most: Whether it is the most; else it is the least.
+        asked: How it was asked for, for messages.
+    """
+
+    name: str
+    number: float
+    at_most: bool
+    asked: str
+
+
+def within(table: Table, bounds: Sequence[Bound], held: BoolArray) -> BoolArray:
+    """Which architectures keep within all bounds; bool [15625].
+
+    One of which a cost is not known does not.
+
+    Args:
+        table: Knows what they cost.
+        bounds: Any number.
+        held: The architectures that it is about; bool [15625].
+
+    Raises:
+        NotRecorded: If the table does not know one of the costs.
+        ValueError: If none of `held` is within; the message says what excludes them all.
+    """
+    found, counts = held, []
+    for bound in bounds:
+        price = costs(table, bound.name)
+        mine = held & (price <= bound.number if bound.at_most else price >= bound.number)
+        if not mine.any():
+            raise ValueError(
+                f"no architecture is within {bound.asked}: {_nearest(table, bound, price[held])}"
+            )
+        counts.append(f"{mine.sum():,} are within {bound.asked}")
+        found = found & mine
+    if bounds and not found.any():
+        raise ValueError(f"no architecture is within all limits together: {', '.join(counts)}")
+    return found
+
+
+def _nearest(table: Table, bound: Bound, price: FloatArray) -> str:
+    known = price[~np.isnan(price)]
+    if not len(known):
+        return f"{table.name} knows {bound.name} of none"
+    nearest = known.min() if bound.at_most else known.max()
+    return f"the {'least' if bound.at_most else 'most'} is {with_unit(table, bound.name, nearest)}"
+
+
+def with_unit(table: Table, name: str, number: float) -> str:
+    """A cost as messages show it: "73,306 (count)"."""
+    unit = unit_of(table, name)
+    return f"{number:,.8g}" + (f" ({unit})" if unit else "")
+
+
+def readable(values: FloatArray, unit: str) -> tuple[FloatArray, str]:
+    """Numbers in a multiple of their unit that suits them, and its name.
+
+    1,073,466 (a count) are 1.07 "millions", and 0.004 s are 4 "ms"; small counts have no name.
+    """
+    most = float(np.nanmax(np.abs(values), initial=0.0))
+    if unit == "count":
+        scale, word = (1e6, "millions") if most >= 1e6 else (1e3, "thousands") if most >= 1e3 else (1.0, "")
+        return values / scale, word
+    if unit == "fraction":
+        return 100 * values, "%"
+    return (1e3 * values, f"m{unit}") if unit in ("s", "J") and most < 1 else (values, unit)
+
+
+def _has_closed_form(table: Table, name: str) -> bool:
+    return name in cost.CLOSED_FORMS and table.dataset in DATASETS and "skeleton" not in table.manifest
+
+
+def _no_cost(table: Table, name: str) -> NotRecorded:
+    known = cost_names(table)
+    there_are = f"the costs {', '.join(known)}" if known else "no costs"
+    if name in table.columns:
+        by_epoch = "by epoch" if table.recorded_epochs(name) else "as a training's result"
+        return NotRecorded(
+            f"{table.name} records {name!r} {by_epoch}, so it is no cost of an architecture; such are "
+            f"{', '.join(known) or 'none'}"
+        )
+    close = difflib.get_close_matches(name, known, n=1)
+    mend = f"; did you mean {close[0]!r}?" if close else "; `nb201 table add-columns` adds more"
+    return NotRecorded(f"{table.name} does not record {name!r}; it has {there_are}{mend}")

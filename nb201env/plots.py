@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nb201env.architecture import Architecture
-from nb201env.arrays import FloatArray
+from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import representatives
-from nb201env.comparison import costs as recorded_costs
-from nb201env.comparison import final_accuracy, kendall, pareto
+from nb201env.comparison import costs, final_accuracy, kendall, pareto, readable, unit_of
 from nb201env.extras import require
 from nb201env.files import appearing
 from nb201env.space import CONV3X3, EDGES, OPS, SIZE, all_ops
@@ -28,77 +27,122 @@ BLUE, ORANGE, GREEN, RED, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "
 _LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, MUTED)
 OP_NAMES = ("none", "skip", "conv 1×1", "conv 3×3", "pool 3×3")
 
-COUNTS = {"macs": "multiply-accumulates", "params": "parameters"}
+WORDS = {"macs": "multiply-accumulates", "params": "parameters"}
 
 
-def costs_of(table: Table, kind: str) -> tuple[FloatArray, str]:
-    """A cost by lexicographic index, float64 [15625] in readable units, and its label.
+class Axis(NamedTuple):
+    """One number of every architecture, to be drawn.
 
-    Args:
-        table: Gives the data set, and the columns that it records.
-        kind: "macs", "params", "latency", or a column of the table that belongs to the architecture.
-
-    Raises:
-        NotRecorded: If the table has no such column.
+    Attributes:
+        name: What it is called in a message: "valid accuracy", or the column's name.
+        values: In the table's unit; float64 [15625].
+        unit: That unit.
+        shown: The values in a unit of a size that people read.
+        label: What it is, with that unit.
+        epochs: After how many epochs it was recorded; None for a property of the architecture.
     """
-    if kind in COUNTS:
-        return recorded_costs(table, kind) / 1e6, f"{COUNTS[kind]} (millions)"
-    column = "latency_seconds" if kind == "latency" else kind
-    values = recorded_costs(table, column)
-    if column.endswith("_seconds"):
-        return values * 1e3, f"{column.removesuffix('_seconds').replace('_', ' ')} (ms)"
-    return values, column.replace("_", " ")
+
+    name: str
+    values: FloatArray
+    unit: str
+    shown: FloatArray
+    label: str
+    epochs: int | None
+
+    @classmethod
+    def of(cls, table: Table, column: str) -> Axis:
+        """A cost, or a column after its last recorded epoch, the mean over runs.
+
+        Raises:
+            NotRecorded: If the table has no such column.
+        """
+        column = "latency_seconds" if column == "latency" else column
+        name, epochs = column, None
+        recorded = table.recorded_epochs(column) if column in table.columns else ()
+        if column.endswith("_accuracy") and (recorded or column not in table.columns):
+            name = column.replace("_", " ")
+            values, epochs = final_accuracy(table, column.removesuffix("_accuracy"))
+        elif recorded:
+            values, epochs = table.values(column, epochs=recorded[-1]), recorded[-1]
+            values = values if values.ndim == 1 else mean_over_runs(values)
+        else:
+            values = costs(table, column)
+        unit = unit_of(table, column)
+        shown, word = readable(values, unit)
+        plain = column if epochs else column.removesuffix("_seconds").removesuffix("_joules")
+        words = WORDS.get(column, plain.replace("_", " "))
+        return cls(name, values, unit, shown, f"{words} ({word})" if word else words, epochs)
 
 
 def landscape(
-    table: Table, path: str | os.PathLike[str], *, split: str, cost_kind: str = "macs"
+    table: Table, path: str | os.PathLike[str], *, split: str, x: str = "macs", y: str | None = None
 ) -> dict[str, Any]:
-    """All architectures, accuracy against a cost, with the Pareto front; returns the front.
+    """All architectures, one number against another; accuracy against a cost has its Pareto front.
+
+    Args:
+        table: Whose.
+        path: Where the picture goes.
+        split: Of the accuracy, where `y` is None.
+        x, y: A cost of the table (see `nb201env.comparison.cost_names`) or another column after its last
+            epoch.
+
+    Returns:
+        The units, how many architectures have both, Kendall's tau, and the front where there is one.
 
     Raises:
         NotRecorded: If the table lacks one of them, or has both of no architecture.
     """
-    accuracy, epochs = final_accuracy(table, split)
-    costs, label = costs_of(table, cost_kind)
-    front = pareto(costs, accuracy)
-    if not len(front):
-        raise NotRecorded(f"{table.name} has {split} accuracy and {cost_kind} of no architecture")
+    across, up = Axis.of(table, x), Axis.of(table, y or f"{split}_accuracy")
+    both = ~(np.isnan(across.values) | np.isnan(up.values))
+    if not both.any():
+        raise NotRecorded(f"{table.name} has {up.name} and {across.name} of no architecture")
+    tau = kendall(across.values[both], up.values[both])
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 5))
+    _scatter(plt, figure, axes, across, up)
+    data: dict[str, Any] = {"architectures": int(both.sum()), "kendall": tau, "x": x, "y": y or "accuracy"}
+    data["units"] = {data["x"]: across.unit, data["y"]: up.unit}
+    if up.unit == "fraction" and across.epochs is None:
+        front = _draw_front(axes, across, up)
+        data["front"] = [
+            {"architecture": str(Architecture.from_index(i)), data["x"]: float(across.values[i]),
+             data["y"]: float(up.values[i])} for i in front.tolist()
+        ]  # fmt: skip
+        _finish(axes, _title(table, up.epochs))
+    else:
+        _finish(axes, f"{table.name}: Kendall's τ = {tau:.3f}")
+    _save(figure, path, plt)
+    return data
+
+
+def _scatter(plt: Any, figure: Any, axes: Any, across: Axis, up: Axis) -> None:
     convolutions = (all_ops() == CONV3X3).sum(axis=1)
     order = np.random.default_rng(0).permutation(SIZE)
-    shown = _spread(costs)
-    dots = axes.scatter(shown[order], 100 * accuracy[order], c=convolutions[order], s=7, alpha=0.55,
+    shown = _spread(across.shown)
+    dots = axes.scatter(shown[order], up.shown[order], c=convolutions[order], s=7, alpha=0.55,
                         linewidths=0, cmap="viridis", vmin=-0.5, vmax=6.5, rasterized=True)  # fmt: skip
-    axes.step(costs[front], 100 * accuracy[front], where="post", color=RED, lw=1.6)
-    axes.plot(
-        costs[front],
-        100 * accuracy[front],
-        "o",
-        color=RED,
-        ms=4.5,
-        mec="white",
-        mew=0.7,
-        label="Pareto front",
-    )
-    best = int(front[-1])
-    axes.annotate(f"best: {100 * accuracy[best]:.2f} %", (costs[best], 100 * accuracy[best]), xytext=(-6, 10),
-                  textcoords="offset points", ha="right", color=RED, fontsize=9)  # fmt: skip
     solid = plt.cm.ScalarMappable(norm=dots.norm, cmap=dots.cmap)  # not half-transparent, as the dots are
     bar = figure.colorbar(solid, ax=axes, boundaries=np.arange(-0.5, 6.6), ticks=range(7), pad=0.02)
     bar.set_label("3×3 convolutions in the cell", color=INK)
     bar.outline.set_visible(False)
-    axes.set_xlabel(label if shown is costs else f"{label}; dots spread sideways")
-    axes.set_ylabel(f"{split} accuracy (%)")
-    low, high = _limits(100 * accuracy)
+    axes.set_xlabel(across.label if shown is across.shown else f"{across.label}; dots spread sideways")
+    axes.set_ylabel(up.label)
+
+
+def _draw_front(axes: Any, across: Axis, up: Axis) -> IntArray:
+    """The Pareto front of low cost and high accuracy, drawn: its architectures in rising order of cost."""
+    front = pareto(across.values, up.values)
+    x, y = across.shown[front], up.shown[front]
+    axes.step(x, y, where="post", color=RED, lw=1.6)
+    axes.plot(x, y, "o", color=RED, ms=4.5, mec="white", mew=0.7, label="Pareto front")
+    axes.annotate(f"best: {y[-1]:.2f} %", (x[-1], y[-1]), xytext=(-6, 10), textcoords="offset points",
+                  ha="right", color=RED, fontsize=9)  # fmt: skip
+    low, high = _limits(up.shown)
     axes.set_ylim(low, high)
-    _finish(axes, _title(table, epochs))
-    below = int((100 * accuracy < low).sum())
+    below = int((up.shown < low).sum())
     title = f"{below} architectures below {low:.0f} % are not shown" if below else None
     axes.legend(loc="lower right", title=title, alignment="right", framealpha=0.85, edgecolor="none")
-    _save(figure, path, plt)
-    return {"front": [{"architecture": str(Architecture.from_index(int(i))), cost_kind: float(costs[i]),
-                       "accuracy": float(accuracy[i])} for i in front]}  # fmt: skip
+    return front
 
 
 def histogram(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str, Any]:
@@ -287,7 +331,7 @@ def _limits(values: FloatArray) -> tuple[float, float]:
     return low - 0.02 * (high - low), high + 0.07 * (high - low)
 
 
-def _title(table: Table, epochs: int) -> str:
+def _title(table: Table, epochs: int | None) -> str:
     return f"{table.name}, {epochs} epochs completed"
 
 

@@ -6,6 +6,7 @@ Everything here raises `ValueError` with one sentence that says what would have 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -175,6 +176,22 @@ def read_numbers(text: str, option: str) -> tuple[int, ...]:
     if None in numbers:
         raise ValueError(f"{option} takes whole numbers separated by commas; got {text!r}")
     return tuple(sorted(number for number in numbers if number is not None))
+
+
+def read_amount(text: str, option: str) -> tuple[str, float]:
+    """Read "params=500000", a cost and a number in its unit.
+
+    Raises:
+        ValueError: If it is not that, or the number is not finite.
+    """
+    name, _, number = (part.strip() for part in text.rpartition("="))
+    if name and re.fullmatch(
+        r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", number, re.ASCII | re.IGNORECASE
+    ):
+        amount = float(number)
+        if math.isfinite(amount):
+            return name, amount
+    raise ValueError(f"{option} reads like params=500000, a cost and a number in its unit; got {text!r}")
 
 
 def read_share(text: str) -> tuple[int, int]:

@@ -1,4 +1,8 @@
-"""What may be wrong with a column's numbers, although its bytes are those that were written."""
+"""What may be wrong with a column's numbers, although its bytes are those that were written.
+
+A column's name may say what its numbers count: "train_seconds" are seconds. Such numbers are never negative;
+those of other columns, a zero-cost proxy's, say, may be.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,31 @@ import numpy as np
 
 from nb201env.arrays import FloatArray
 
+SIZES = ("params", "macs")
+"""Counts that follow from an architecture alone."""
+ENDINGS = {
+    "_accuracy": "fraction",
+    "_loss": "nats",
+    "_seconds": "s",
+    "_joules": "J",
+    "_bytes": "B",
+    "_count": "count",
+}
+"""The units that the ending of a column's name says."""
+
+
+def named_unit(column: str) -> str:
+    """The unit that a column's name says; empty where it says none, so that the numbers may be negative."""
+    if column in SIZES:
+        return "count"
+    return next((unit for ending, unit in ENDINGS.items() if column.endswith(ending)), "")
+
 
 def problems(column: str, values: FloatArray, epochs: Sequence[int]) -> Iterator[str]:
     """What is wrong with a column, a sentence each.
 
-    That is: no number at all; and numbers that are infinite, negative, or above 1 where they are accuracies.
+    That is: no number at all; and numbers that are infinite, negative where the name says a unit, or above 1
+    where they are accuracies.
 
     Args:
         column: Its name.
@@ -27,7 +51,7 @@ def problems(column: str, values: FloatArray, epochs: Sequence[int]) -> Iterator
             yield f"{where} is infinite"
         elif column.endswith("_accuracy") and bool((here > 1).any()):
             yield f"{where} exceeds 1"
-        if bool((here < 0).any()):
+        if named_unit(column) and bool((here < 0).any()):
             yield f"{where} is negative"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -16,9 +16,10 @@ from nb201env.commands import table_import
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
 from nb201env.extras import require
 from nb201env.output import names, percent, plain, print_grid, print_json, progress_bar, resumable, summary
-from nb201env.reading import check_name, read_architecture, read_architectures, read_run
-from nb201env.table import NotRecorded, ranges, verify_file
+from nb201env.reading import check_name, read_amount, read_architecture, read_architectures, read_run
+from nb201env.table import NotRecorded, Table, ranges, verify_file
 from nb201env.tables import embedded, find, home_text, open_table, own_tables
+from nb201env.verification import SIZES
 
 app = Group("List, inspect, import, export, verify, query, compare and plot tables.")
 
@@ -56,12 +57,15 @@ def info(table: Name, json: Json = False) -> None:
     """
     opened = open_table(table)
     manifest = {key: value for key, value in opened.manifest.items() if key != "arrays"}
+    units = {name: comparison.unit_of(opened, name) for name in comparison.cost_names(opened)}
     if json:
-        print_json(summary(opened) | {"manifest": manifest})
+        print_json(summary(opened) | {"costs": units, "manifest": manifest})
         return
     for key, value in summary(opened).items():
         if key != "columns":
             _print_entry(key, value, ", ")
+    costs = [f"{name} ({unit})" if unit else name for name, unit in units.items()]
+    _print_entry("costs, for limits and axes", costs or "none", ", ")
     for key in ("protocol", "licence", "citation"):
         _print_entry(key, manifest.get(key, "not stated"), "; ")
     for key, value in manifest["provenance"].items():
@@ -159,52 +163,88 @@ def best(
     split: Split,
     epochs: Epochs,
     top: Annotated[int, typer.Option(help="How many.", min=1)] = 1,
+    most: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max",
+            help="COST=NUMBER, at most that much, in the unit that `table info` says; repeat for more.",
+        ),
+    ] = None,
+    least: Annotated[
+        list[str] | None, typer.Option("--min", help="COST=NUMBER, at least that much; repeat for more.")
+    ] = None,
     max_params: Annotated[
-        float | None, typer.Option(help="Maximum number of parameters, in millions.")
+        float | None, typer.Option(help="At most so many millions of parameters: 0.5 is --max params=500000.")
     ] = None,
     max_macs: Annotated[
-        float | None, typer.Option(help="Maximum number of multiply-accumulates, in millions.")
+        float | None, typer.Option(help="At most so many millions of multiply-accumulates.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """The best architectures by mean accuracy over runs.
+    """The best architectures by mean accuracy over runs, among those that keep within the limits.
 
-    Example: nb201 table best cifar100-200 --split valid --epochs 200 --top 5 --max-params 0.5
+    Example: nb201 table best cifar100-200 --split valid --epochs 200 --top 5 --max latency_seconds=0.01
     """
     opened = open_table(table)
-    accuracy = opened.accuracy(split=split, epochs=epochs, run="mean")
-    sizes: dict[str, FloatArray] = {}
-    for kind, limit in (("params", max_params), ("macs", max_macs)):
-        if limit is None:  # then a table that knows no sizes is fine
-            with suppress(NotRecorded):
-                sizes[kind] = comparison.costs(opened, kind) / 1e6
-            continue
-        if not 0 < limit < np.inf:
-            raise ValueError(f"--max-{kind} is a number of millions above 0; got {limit}")
-        sizes[kind] = comparison.costs(opened, kind) / 1e6
-        accuracy = np.where(sizes[kind] <= limit, accuracy, np.nan)
-    order = np.argsort(np.where(np.isnan(accuracy), np.inf, -accuracy), kind="stable")[:top].tolist()
-    found = [
-        names(Architecture.from_index(index)) | {"accuracy": accuracy[index]}
-        | {f"{kind}_millions": sizes[kind][index] if kind in sizes else None for kind in ("params", "macs")}
-        for index in order if not np.isnan(accuracy[index])
+    bounds = [
+        comparison.Bound(*read_amount(text, option), option == "--max", f"{option} {text}")
+        for option, texts in (("--max", most), ("--min", least)) for text in texts or ()
     ]  # fmt: skip
+    bounds += [
+        _bound_in_millions(opened, kind, millions)
+        for kind, millions in (("params", max_params), ("macs", max_macs)) if millions is not None
+    ]  # fmt: skip
+    accuracy = opened.accuracy(split=split, epochs=epochs, run="mean")
+    held = ~np.isnan(accuracy)
+    if not held.any():
+        raise NotRecorded(f"{opened.name} records the {split} accuracy of no architecture")
+    accuracy = np.where(comparison.within(opened, bounds, held), accuracy, np.nan)
+    prices = {bound.name: comparison.costs(opened, bound.name) for bound in bounds}
+    for kind in SIZES:  # a table that knows no sizes is fine
+        with suppress(NotRecorded):
+            prices[kind] = comparison.costs(opened, kind)
+    found = _ranked(accuracy, prices)[:top]
+    units = {name: comparison.unit_of(opened, name) for name in prices}
     if json:
-        print_json(
-            {"table": opened.name, "table_id": opened.id, "split": split, "epochs": epochs, "best": found}
-        )
+        asked = {"table": opened.name, "table_id": opened.id, "split": split, "epochs": epochs}
+        print_json(asked | {"limits": [bound.asked for bound in bounds], "units": units, "best": found})
         return
+    others = [name for name in prices if name not in SIZES]
     rows = [
         [percent(f["accuracy"]), f["official_index"], _millions(f["params_millions"], 3),
-         _millions(f["macs_millions"], 1), f["architecture"]]
+         _millions(f["macs_millions"], 1), *(f"{f['costs'][name]:.6g}" for name in others), f["architecture"]]
         for f in found
     ]  # fmt: skip
-    print_grid([f"{split} %", "official index", "params M", "MACs M", "architecture"], rows)
+    headings = [f"{name} ({units[name]})" if units[name] else name for name in others]
+    print_grid([f"{split} %", "official index", "params M", "MACs M", *headings, "architecture"], rows)
+
+
+def _ranked(accuracy: FloatArray, prices: dict[str, FloatArray]) -> list[dict[str, Any]]:
+    """All architectures with an accuracy and what they cost, the best first, for JSON."""
+    order = np.argsort(np.where(np.isnan(accuracy), np.inf, -accuracy), kind="stable")
+    return [
+        names(Architecture.from_index(index)) | {"accuracy": accuracy[index]}
+        | {f"{kind}_millions": prices[kind][index] / 1e6 if kind in prices else None for kind in SIZES}
+        | {"costs": {name: price[index] for name, price in prices.items()}}
+        for index in order.tolist() if not np.isnan(accuracy[index])
+    ]  # fmt: skip
 
 
 def _millions(number: float | None, digits: int) -> str:
     """A size as people read it; "-" where the table knows none."""
     return "-" if number is None or np.isnan(number) else f"{number:.{digits}f}"
+
+
+def _bound_in_millions(table: Table, kind: str, millions: float) -> comparison.Bound:
+    if not 0 < millions < np.inf:
+        raise ValueError(f"--max-{kind} is a number of millions above 0; got {millions}")
+    largest = np.nanmax(comparison.costs(table, kind), initial=0.0)
+    if largest and millions * 1e6 > 1_000 * largest:  # which excludes nothing; meant was surely a count
+        raise ValueError(
+            f"--max-{kind} is a number of millions: {millions:,.8g} of them are over a thousand times the "
+            f"largest network's {largest:,.0f}; the count is --max {kind}={millions:.8g}"
+        )
+    return comparison.Bound(kind, millions * 1e6, True, f"--max-{kind} {millions:g}")
 
 
 @app.command()
@@ -254,9 +294,17 @@ def plot(
     kind: Annotated[
         str, typer.Option(help="landscape, histogram, seeds, ops, ranks or curves.")
     ] = "landscape",
-    cost: Annotated[
-        str, typer.Option(help="For landscape: macs, params, latency, or a device's column.")
-    ] = "macs",
+    x: Annotated[
+        str | None,
+        typer.Option(
+            "--x",
+            "--cost",
+            help="For landscape: macs (the default), params, latency, or any column that `table info` lists.",
+        ),
+    ] = None,
+    y: Annotated[
+        str | None, typer.Option("--y", help="For landscape: likewise; by default the split's accuracy.")
+    ] = None,
     architecture: Annotated[
         list[str] | None,
         typer.Option(help="For curves, repeated or with commas: official:6111,index:4711."),
@@ -274,8 +322,10 @@ def plot(
     opened = [open_table(name) for name in tables]
     if kind != "ranks" and len(opened) > 1:
         raise ValueError(f"{kind} draws one table; got {len(opened)}")
+    if kind != "landscape" and (x or y):
+        raise ValueError(f"--x and --y are for landscape; {kind} has axes of its own")
     if kind == "landscape":
-        data = plots.landscape(opened[0], out, split=split, cost_kind=cost)
+        data = plots.landscape(opened[0], out, split=split, x=x or "macs", y=y)
     elif kind in ("histogram", "seeds", "ops"):
         data = getattr(plots, kind)(opened[0], out, split=split)
     elif kind == "ranks":

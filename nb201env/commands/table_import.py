@@ -15,6 +15,15 @@ from nb201env.tables import SUFFIX, check_own_name, home, open_table
 
 Out = Annotated[Path | None, typer.Option(help="Folder for the tables; by default NB201_HOME.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace another table of the same name.")]
+Key = Annotated[str, typer.Option(help="The column of official strings or of indices.")]
+Index = Annotated[
+    str | None, typer.Option(help="What bare numbers in the key count by: official or lexicographic.")
+]
+UnitOf = Annotated[
+    list[str] | None,
+    typer.Option(help="OURS=UNIT of a cost whose name says none: energy=mJ; repeat for more."),
+]
+ACCURACY_UNIT = "Of the file's accuracies: percent or fraction."
 
 
 def add_to(app: Group) -> None:
@@ -22,6 +31,7 @@ def add_to(app: Group) -> None:
     app.command("import")(import_source)
     app.command("import-rows")(import_rows_file)
     app.command("import-devices")(import_devices)
+    app.command("add-columns")(add_columns_of_file)
 
 
 def import_source(
@@ -55,14 +65,13 @@ def import_source(
 def import_rows_file(
     source: Annotated[Path, typer.Argument(help="A CSV or Parquet file with one row per architecture.")],
     name: Annotated[str, typer.Option(help="The table's name.")],
-    key: Annotated[str, typer.Option(help="The column of official strings or of indices.")],
+    key: Key,
     column: Annotated[list[str], typer.Option(help="FILE_COLUMN=OURS[@EPOCHS][#SEED]; repeat for more.")],
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100, ImageNet16-120, …")],
     epochs: Annotated[int, typer.Option(help="The schedule's length.")],
-    unit: Annotated[str, typer.Option(help="Of the file's accuracies: percent or fraction.")],
-    index: Annotated[
-        str | None, typer.Option(help="What bare numbers in the key count by: official or lexicographic.")
-    ] = None,
+    unit: Annotated[str, typer.Option(help=ACCURACY_UNIT)],
+    index: Index = None,
+    unit_of: UnitOf = None,
     task: Annotated[str | None, typer.Option(help="The task's name; by default the data set's.")] = None,
     out: Out = None,
     replace: Replace = False,
@@ -74,13 +83,11 @@ def import_rows_file(
     --dataset cifar10 --epochs 200 --unit percent
     """
     from nb201env.sources.rows import import_rows
-    from nb201env.sources.targets import read_pairs
+    from nb201env.sources.targets import read_pairs, read_units
 
-    if unit not in ("percent", "fraction"):
-        raise ValueError(f"--unit is percent or fraction; got {unit!r}")
     table = import_rows(source, _target(out, name), key=key, columns=read_pairs(column), name=name,
-                        dataset=dataset, epochs=epochs, percent=unit == "percent", task=task, index=index,
-                        replace=replace, note=_note)  # fmt: skip
+                        dataset=dataset, epochs=epochs, percent=_is_percent(unit), task=task, index=index,
+                        units=read_units(unit_of or ()), replace=replace, note=_note)  # fmt: skip
     _report([table], json)
 
 
@@ -100,6 +107,40 @@ def import_devices(
 
     made = add_devices(open_table(table), source, _target(out, name), name, replace=replace, note=_note)
     _report([made], json)
+
+
+def add_columns_of_file(
+    source: Annotated[Path, typer.Argument(help="A CSV or Parquet file with one row per architecture.")],
+    table: Annotated[str, typer.Option(help="The table to add the columns to; it stays as it is.")],
+    name: Annotated[str, typer.Option(help="The new table's name.")],
+    key: Key,
+    column: Annotated[list[str], typer.Option(help="FILE_COLUMN=OURS[@EPOCHS]; repeat for more.")],
+    unit_of: UnitOf = None,
+    index: Index = None,
+    unit: Annotated[str | None, typer.Option(help=f"{ACCURACY_UNIT} Needed if there are any.")] = None,
+    out: Out = None,
+    replace: Replace = False,
+    json: Json = False,
+) -> None:
+    """Copy a table and add columns of a file: a latency, an energy, a proxy's scores.
+
+    Example: nb201 table add-columns e.csv --table cifar10-valid-200 --name with-energy --key arch
+    --column joules=board_energy_joules
+    """
+    from nb201env.sources.extend import add_columns
+    from nb201env.sources.targets import read_pairs, read_units
+
+    made = add_columns(open_table(table), source, _target(out, name), name, key=key,
+                       columns=read_pairs(column), units=read_units(unit_of or ()), index=index,
+                       percent=None if unit is None else _is_percent(unit),
+                       replace=replace, note=_note)  # fmt: skip
+    _report([made], json)
+
+
+def _is_percent(unit: str) -> bool:
+    if unit not in ("percent", "fraction"):
+        raise ValueError(f"--unit is percent or fraction; got {unit!r}")
+    return unit == "percent"
 
 
 def _target(folder: Path | None, name: str) -> Path:

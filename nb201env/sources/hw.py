@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ import numpy as np
 
 from nb201env.arrays import FloatArray
 from nb201env.sources.errors import SourceError, show
+from nb201env.sources.extend import extend
 from nb201env.sources.opening import open_source
 from nb201env.sources.pickles.types import PickledArray
 from nb201env.sources.pickles.unpickle import loads
 from nb201env.space import SIZE, official_index_of
-from nb201env.table import Table, write_table
-from nb201env.tables import place
+from nb201env.table import Table
 
 LARGEST = 1 << 26
 MOST_ITEMS = 8_000_000  # three data sets, ten metrics, 15,625 numpy numbers of eight opcodes each
@@ -110,12 +109,6 @@ def add_devices(
     """
     content = _content(Path(source))
     columns = _columns(Path(source), table.dataset, content)
-    both = sorted(set(columns) & set(table.columns))
-    if both:
-        raise ValueError(f"{table.name} has the columns {', '.join(both)} already")
-    # The devices' numbers belong to architectures, so rows of classes are spread over their members.
-    rows = table.container.array("row") if "row" in table.container else slice(None)
-    arrays = {column: table.container.array(column)[rows] for column in table.columns}
     specs = {
         column: {"unit": "J" if column.endswith("_joules") else "s", "what": "HW-NAS-Bench"}
         for column in columns
@@ -125,11 +118,4 @@ def add_devices(
         "source_sha256": hashlib.sha256(content).hexdigest(),
         "citation": CITATION,
     }
-    manifest = {key: value for key, value in table.manifest.items() if key not in ("arrays", "schema")}
-    manifest |= {
-        "name": name,
-        "columns": table.manifest["columns"] | specs,
-        "provenance": table.manifest["provenance"] | {"table": table.id, "devices": added},
-    }
-    write = partial(write_table, manifest=manifest, columns=arrays | columns)
-    return place(Path(path), write, replace=replace, note=note)
+    return extend(table, columns, specs, path, name, {"devices": added}, replace=replace, note=note)

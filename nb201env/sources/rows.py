@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from nb201env.sources.targets import Target, read_map
 from nb201env.space import SIZE, official_order
 from nb201env.table import Table, write_table
 from nb201env.tables import place
+from nb201env.verification import named_unit
 
 ORDERS = ("official", "lexicographic")
 """What a bare number may count by; the first is the official files', the second this package's `index`."""
@@ -40,6 +41,7 @@ def import_rows(
     percent: bool,
     task: str | None = None,
     index: str | None = None,
+    units: Mapping[str, str] | None = None,
     replace: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> Table:
@@ -58,6 +60,8 @@ def import_rows(
         task: The task's name, such as "cifar10-valid"; the data set's if None.
         index: One of `ORDERS`. None if the file tells: by the name "official_index" of the key, or by a
             column of that name beside the key "index" (so `Table.to_pandas` writes them).
+        units: By our column, the unit of costs whose names don't say theirs: {"synflow": "score"}. Only such
+            costs may be negative.
         replace: Take the place of another table.
         note: Told what is worth a word.
 
@@ -68,9 +72,49 @@ def import_rows(
         MissingExtra: For a Parquet file, if pyarrow is not installed.
     """
     source = Path(source)
+    found = read_rows(source, key, columns, epochs, percent=percent, index=index, units=units)
+    manifest = {
+        "name": name,
+        "space": "NAS-Bench-201",
+        "task": {"name": task or dataset, "dataset": dataset, "splits": {}},
+        "schedule": {"epochs": epochs, "what": "as stated by the importer"},
+        "seeds": found.seeds,
+        "columns": found.specs,
+        "provenance": {"layout": "rows", "source": source.name, "columns": dict(columns), "key": key},
+        "licence": "as the source's",
+    }
+    write = partial(write_table, manifest=manifest, columns=found.arrays)
+    return place(Path(path), write, replace=replace, note=note)
+
+
+class Rows(NamedTuple):
+    """What a file of rows holds, as columns of a table.
+
+    Attributes:
+        arrays: Of each column; [15625] or [15625, runs, epochs].
+        specs: Their descriptions, for the manifest.
+        seeds: Of the runs, ascending.
+    """
+
+    arrays: dict[str, Array]
+    specs: dict[str, Any]
+    seeds: list[int]
+
+
+def read_rows(
+    source: Path,
+    key: str,
+    columns: Mapping[str, str],
+    epochs: int,
+    *,
+    percent: bool,
+    index: str | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Rows:
+    """Read a file of rows; for the arguments and what it raises see `import_rows`."""
     if index is not None and index not in ORDERS:
         raise ValueError(f"--index is {' or '.join(ORDERS)}; got {index!r}")
-    targets = read_map(columns.items(), epochs)
+    targets = read_map(columns.items(), epochs, units)
     if key in targets:
         raise ValueError(f"{key!r} is the key, so it is no column of numbers too")
     cells = read_cells(source, key, list(targets))
@@ -80,19 +124,7 @@ def import_rows(
         _check_range(source, column, target, values, percent)
         numbers[target] = np.full(SIZE, np.nan)
         numbers[target][rows] = values
-    arrays, specs, seeds = _arrays(numbers, percent)
-    manifest = {
-        "name": name,
-        "space": "NAS-Bench-201",
-        "task": {"name": task or dataset, "dataset": dataset, "splits": {}},
-        "schedule": {"epochs": epochs, "what": "as stated by the importer"},
-        "seeds": seeds,
-        "columns": specs,
-        "provenance": {"layout": "rows", "source": source.name, "columns": dict(columns), "key": key},
-        "licence": "as the source's",
-    }
-    write = partial(write_table, manifest=manifest, columns=arrays)
-    return place(Path(path), write, replace=replace, note=note)
+    return Rows(*_arrays(numbers, percent))
 
 
 def _order_of(key: str, headings: Sequence[str]) -> str | None:
@@ -140,11 +172,12 @@ def _row(value: Any, order: str | None) -> int:
 def _check_range(source: Path, column: str, target: Target, values: FloatArray, percent: bool) -> None:
     where = column if column == target.column else f"{column} ({target.column})"
     most = (100.0 if percent else 1.0) if target.is_accuracy else np.inf
-    wrong = values[(values < 0) | (values > most) | np.isinf(values)]
+    least = 0.0 if named_unit(target.column) else -np.inf
+    wrong = values[(values < least) | (values > most) | np.isinf(values)]
     if len(wrong):
-        hint = (
-            f" 0..{most:g}; are they {'per cent' if percent else 'fractions'}?" if target.is_accuracy else ""
-        )
+        hint = f" (a column in {target.unit} has none below 0)" if least == 0 else ""
+        if target.is_accuracy:
+            hint = f" 0..{most:g}; are they {'per cent' if percent else 'fractions'}?"
         raise SourceError(source, where, f"{wrong[0]} is out of range{hint}")
     if target.is_accuracy and percent and np.nanmax(values) <= 1:
         raise SourceError(source, where, "no accuracy is above 1 per cent; are they fractions?")
