@@ -92,7 +92,7 @@ def landscape(
     Raises:
         NotRecorded: If the table lacks one of them, or has both of no architecture.
     """
-    across, up = Axis.of(table, x), Axis.of(table, y or f"{split}_accuracy")
+    up, across = Axis.of(table, y or f"{split}_accuracy"), Axis.of(table, x)
     both = ~(np.isnan(across.values) | np.isnan(up.values))
     if not both.any():
         raise NotRecorded(f"{table.name} has {up.name} and {across.name} of no architecture")
