@@ -15,7 +15,7 @@ from typing import Any
 
 from nb201env.arrays import Array
 from nb201env.sources.opening import open_source
-from nb201env.sources.rows import read_rows
+from nb201env.sources.rows import read_columns
 from nb201env.sources.targets import read_map
 from nb201env.table import Table, write_table
 from nb201env.tables import place
@@ -98,15 +98,15 @@ def add_columns(
         MissingExtra: For a Parquet file, if pyarrow is not installed.
     """
     source = Path(source)
-    targets = read_map(columns.items(), table.epochs, units).values()
-    _check_new(table, {target.column for target in targets})
-    if any(target.seed is not None for target in targets):
+    targets = read_map(columns.items(), table.epochs, units)
+    _check_new(table, {target.column for target in targets.values()})
+    if any(target.seed is not None for target in targets.values()):
         raise ValueError("a column is added with one number per architecture; leave out the #SEED")
-    if percent is None and any(target.is_accuracy for target in targets):
+    if percent is None and any(target.is_accuracy for target in targets.values()):
         raise ValueError("say whether the file's accuracies are --unit percent or --unit fraction")
     with open_source(source) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    found = read_rows(source, key, columns, table.epochs, percent=bool(percent), index=index, units=units)
+    found = read_columns(source, key, targets, bool(percent), index)
     specs = {column: spec | {"what": f"added from {source.name}"} for column, spec in found.specs.items()}
     added = {"source": source.name, "source_sha256": sha256, "columns": dict(columns), "key": key}
     before = table.manifest["provenance"].get("added", [])
