@@ -29,8 +29,8 @@ WAYS: list[dict[str, Any]] = [
 LIMIT = {"on": "params", "max": 400_000, "how": "hard"}
 VARIANTS: list[dict[str, Any]] = [
     *WAYS,
-    {"run": "mean"},
-    {"run": 777, "actions": "pick"},
+    {"run": "mean", "reward": "log_error"},
+    {"run": 777, "actions": "pick", "reward": "rank"},
     {"reward": "regret", "actions": "edit"},
     {"limit": LIMIT},
     {"limit": {"on": "macs", "max": 5e7, "how": "weighted", "exponent": -0.07}, "actions": "edit"},

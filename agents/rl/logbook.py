@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nb201env.agents.rl.shaping import Shaping
 from nb201env.extras import require
+from nb201env.wrappers import Shaping
 
 
 def search_values(shaping: Shaping, queries: int, clock: float) -> dict[str, float]:

@@ -14,7 +14,6 @@ import numpy as np
 
 from nb201env.agents.contract import Env, vectorized
 from nb201env.agents.rl.logbook import Logbook
-from nb201env.agents.rl.shaping import Shaping
 from nb201env.envs.spaces import STATES, UNDECIDED
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS
@@ -25,6 +24,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import one_hot  # noqa: E402
 
 from nb201env.training.threads import one_thread  # noqa: E402
+from nb201env.wrappers import Shaping  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class PPO:
         vf_coef: Weight of the value loss.
         max_grad_norm: Longer gradients are shortened to this norm.
         hidden: Width of the hidden layer of policy and value network.
-        sharpness, novelty: Of the reward it learns from; see `nb201env.agents.rl.shaping`.
+        sharpness, novelty: Of the reward it learns from; see `nb201env.wrappers`.
         tensorboard: Folder for TensorBoard's event files; None writes none.
     """
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from nb201env.agents.contract import Env
 from nb201env.agents.rl.logbook import search_values
-from nb201env.agents.rl.shaping import ShapedReward, Shaping
 from nb201env.extras import require
+from nb201env.wrappers import ShapedReward
 
 NEVER = 2**62
 """More time steps than any search takes: the budget ends it, not a step count."""
@@ -35,7 +35,7 @@ class OnPolicy:
         gae_lambda: Generalised advantage estimation.
         ent_coef: Weight of the entropy bonus: how long the policy keeps exploring.
         net_arch: Widths of the hidden layers of policy and value network.
-        sharpness, novelty: Of the reward it learns from; see `nb201env.agents.rl.shaping`.
+        sharpness, novelty: Of the reward it learns from; see `nb201env.wrappers`.
         tensorboard: Folder for TensorBoard's event files; None writes none.
     """
 
@@ -108,7 +108,7 @@ class DQN:
         exploration_steps: Over how many steps the share of random actions falls to its end.
         exploration_final_eps: That end.
         net_arch: Widths of the hidden layers.
-        sharpness, novelty: Of the reward it learns from; see `nb201env.agents.rl.shaping`.
+        sharpness, novelty: Of the reward it learns from; see `nb201env.wrappers`.
         tensorboard: Folder for TensorBoard's event files; None writes none.
     """
 
@@ -156,18 +156,18 @@ def learn(algorithm: str, env: Env, seed: int, settings: dict[str, Any]) -> None
     library = _library(algorithm)
     settings = dict(settings)
     policy = {"net_arch": list(settings.pop("net_arch"))}
-    shaping = Shaping(settings.pop("sharpness"), settings.pop("novelty"))
+    shaped = ShapedReward(env, settings.pop("sharpness"), settings.pop("novelty"))
     log = logger(settings.pop("tensorboard"), seed)
     with quiet_surroundings():
         model = getattr(library, algorithm)(
-            "MlpPolicy", ShapedReward(env, shaping), seed=seed, device="cpu", policy_kwargs=policy, **settings
+            "MlpPolicy", shaped, seed=seed, device="cpu", policy_kwargs=policy, **settings
         )
         model.set_logger(log)
 
         def watch(local: dict[str, Any], _: Any) -> bool:
             info = local["infos"][0]
             if info["architecture"]:
-                for key, value in search_values(shaping, info["queries"], info["clock"]).items():
+                for key, value in search_values(shaped.shaping, info["queries"], info["clock"]).items():
                     log.record(key, value)
             return not info["search_over"]
 

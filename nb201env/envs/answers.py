@@ -6,6 +6,7 @@ arrays for the single and the vector environment.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -19,6 +20,9 @@ from nb201env.envs.options import Limit, Options
 from nb201env.fields import quoted
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Run, Table
+
+LEAST_ERROR = 1e-4
+"""Errors below 0.01 % count as that, so that reward="log_error" has an end: an accuracy of 1 gives 9.2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +139,13 @@ def _answers(
                else "use run='sample' or 'mean'")
         )  # fmt: skip
     optimum = table.optimum(split="valid", epochs=whole)[1]
+    known = table.accuracy(split="valid", epochs=epochs, run="mean")
     order = np.argsort(~recorded, axis=1, kind="stable")
     accuracy = np.take_along_axis(accuracy, order, axis=1)
     return Answers(
         slots=slots,
         accuracy=accuracy,
-        reward=_reward(table, accuracy, optimum, reward, limit),
+        reward=_limited(table, accuracy, limit) if limit else _SCALES[reward](accuracy, known, optimum),
         seconds=np.take_along_axis(seconds, order, axis=1),
         label=np.array(labels, dtype=object)[order],
         optimum=optimum,
@@ -195,13 +200,22 @@ def _check_limit(table: Table, limit: Limit) -> None:
             raise ValueError(f"limit['exponent']={limit.exponent:g} makes rewards too large for a number")
 
 
-def _reward(
-    table: Table, accuracy: FloatArray, optimum: float, reward: str, limit: Limit | None
-) -> FloatArray:
-    if reward == "regret":
-        return accuracy - optimum
-    if limit is None:
-        return accuracy
+def _rank(accuracy: FloatArray, known: FloatArray, _: float) -> FloatArray:
+    """The share of architectures whose mean accuracy is lower; NaN stays NaN."""
+    share = np.searchsorted(np.sort(known), accuracy, side="left") / len(known)
+    return np.where(np.isnan(accuracy), np.nan, share)
+
+
+_SCALES: dict[str, Callable[[FloatArray, FloatArray, float], FloatArray]] = {
+    "accuracy": lambda accuracy, *_: accuracy,
+    "log_error": lambda accuracy, *_: -np.log(np.maximum(1 - accuracy, LEAST_ERROR)),
+    "rank": _rank,
+    "regret": lambda accuracy, _, optimum: accuracy - optimum,
+}
+"""What the rewards are made of: accuracies, all mean accuracies after as many epochs, the table's best."""
+
+
+def _limited(table: Table, accuracy: FloatArray, limit: Limit) -> FloatArray:
     price = costs(table, limit.on)
     if limit.how == "hard":  # what costs nobody knows how much is not within the limit
         return np.where((price <= limit.max)[:, None], accuracy, 0.0)

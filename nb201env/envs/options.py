@@ -15,6 +15,7 @@ from nb201env.fields import quoted
 from nb201env.space import whole_number
 
 RENDER_MODES = ("ansi", "rgb_array")
+REWARDS = ("accuracy", "log_error", "rank", "regret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class EnvOptions(TypedDict, total=False):
     observations: Literal["ops", "onehot"]
     run: str | int
     epochs: int | None
-    reward: Literal["accuracy", "regret"]
+    reward: Literal["accuracy", "log_error", "rank", "regret"]
     limit: Limit | Mapping[str, Any] | None
     budget_queries: int | None
     budget_seconds: float | None
@@ -86,7 +87,7 @@ class Options:
     def __post_init__(self) -> None:
         _one_of("actions", self.actions, ("build", "pick", "edit"))
         _one_of("observations", self.observations, ("ops", "onehot"))
-        _one_of("reward", self.reward, ("accuracy", "regret"))
+        _one_of("reward", self.reward, REWARDS)
         _one_of("overshoot", self.overshoot, ("allow", "drop"))
         _one_of("repeats", self.repeats, ("pay", "free"))
         if isinstance(self.run, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import fields
 from typing import Any
@@ -109,6 +110,9 @@ def test_rewards(env_id: str) -> None:
 
     optimum = table.optimum(split="valid", epochs=table.epochs)[1]
     assert reward(reward="regret") == accuracy - optimum <= 0
+    assert reward(reward="log_error") == pytest.approx(-math.log(1 - accuracy), rel=1e-12)
+    known = table.accuracy(split="valid", epochs=table.epochs, run="mean")
+    assert reward(reward="rank") == (known < accuracy).sum() / 15_625
     assert reward(limit={"on": "params", "max": params}) == accuracy
     assert reward(limit={"on": "params", "max": params - 1}) == 0.0
     weighted = {"on": "params", "max": 2 * params, "how": "weighted", "exponent": -0.07}
