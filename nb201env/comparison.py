@@ -179,11 +179,15 @@ def costs(table: Table, name: str) -> FloatArray:
 
 
 def cost_names(table: Table) -> list[str]:
-    """What `costs` answers of a table: the closed forms, and columns that are no training's results."""
+    """What `costs` answers of a table: the closed forms, and its columns that are no training's results.
+
+    Nothing that is called a test is among them, so that no search sees it.
+    """
     closed = [name for name in cost.CLOSED_FORMS if _has_closed_form(table, name)]
     recorded = [
         name for name in table.columns
         if not table.recorded_epochs(name) and not name.endswith(("_accuracy", "_loss"))
+        and not name.startswith(("test_", "valtest_"))
     ]  # fmt: skip
     return [*closed, *(name for name in recorded if name not in closed)]
 

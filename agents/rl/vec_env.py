@@ -12,6 +12,7 @@ many environments step at once::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -19,7 +20,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
 
-from nb201env.envs.ledger import INFO_KEYS
+from nb201env.envs.infos import INFO_KEYS
 from nb201env.envs.vector import NB201VectorEnv
 
 
@@ -55,7 +56,7 @@ class NB201VecEnv(VecEnv):
         seeds = list(self._seeds) if any(seed is not None for seed in self._seeds) else None
         observations, infos = self.native.reset(seed=seeds)
         self._reset_seeds()
-        self.reset_infos = _rows(infos)
+        self.reset_infos = _rows(infos, self.native.options.costs)
         for row in self.reset_infos:
             del row["TimeLimit.truncated"]
         return observations
@@ -68,9 +69,9 @@ class NB201VecEnv(VecEnv):
         """Step all copies; those that end restart, and hand over their last observation in info."""
         observations, rewards, terminated, truncated, infos = self.native.step(self._actions)
         done = terminated | truncated
-        rows = _rows(infos)
+        rows = _rows(infos, self.native.options.costs)
         if done.any():
-            final, cut = _rows(infos["final_info"]), truncated & ~terminated
+            final, cut = _rows(infos["final_info"], self.native.options.costs), truncated & ~terminated
             for i in np.flatnonzero(done).tolist():
                 self.reset_infos[i], rows[i] = rows[i], final[i]
                 del self.reset_infos[i]["TimeLimit.truncated"]
@@ -110,14 +111,14 @@ class NB201VecEnv(VecEnv):
         return [False] * len(list(self._get_indices(indices)))
 
 
-def _rows(infos: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(infos: dict[str, Any], costs: Sequence[str]) -> list[dict[str, Any]]:
     """Gymnasium's dict of arrays as one dict of plain values per environment.
 
     The keys are written out because this runs for every step of every copy, and a dict display is
     several times faster than ``dict(zip(keys, values))``; tests hold it to DummyVecEnv's dicts.
     """
     columns = (infos[key].tolist() for key in INFO_KEYS)
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "architecture": architecture,
             "run": run,
@@ -130,3 +131,7 @@ def _rows(infos: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for architecture, run, accuracy, seconds, clock, queries, over in zip(*columns, strict=True)
     ]
+    for name in costs:
+        for row, cost in zip(rows, infos[name].tolist(), strict=True):
+            row[name] = cost
+    return rows

@@ -271,8 +271,8 @@ _ALWAYS: dict[str, Any] = {
 """What headers of earlier releases say besides id and arguments; they could say nothing else."""
 
 
-_AS_REPLAYED = {"actions": "pick", "observations": "ops", "reward": "accuracy", "limit": None}
-"""A query is the same however its cell was chosen, shown and rewarded."""
+_AS_REPLAYED = {"actions": "pick", "observations": "ops", "reward": "accuracy", "limit": None, "costs": ()}
+"""A query is the same however its cell was chosen, shown and rewarded, and whatever `info` said of costs."""
 
 
 def replay(trajectory: Trajectory, table: Table | None = None) -> list[str]:

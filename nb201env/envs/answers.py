@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nb201env.arrays import FloatArray, IntArray
-from nb201env.comparison import costs
+from nb201env.comparison import costs, with_unit
 from nb201env.envs.options import Limit, Options
 from nb201env.fields import quoted
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Run, Table
+from nb201env.verification import SIZES
 
 LEAST_ERROR = 1e-4
 """Errors below 0.01 % count as that, so that reward="log_error" has an end: an accuracy of 1 gives 9.2."""
@@ -94,6 +95,20 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
     if epochs in (None, whole):
         _check_budget(table, options, found)
     return found
+
+
+def costs_in_info(table: Table, options: Options) -> FloatArray:
+    """The costs that `info` shows of every architecture; float64 [costs, 15625].
+
+    Raises:
+        NotRecorded: If the table has no such cost.
+    """
+    return _costs_in_info(table, options.costs)
+
+
+@lru_cache(maxsize=32)
+def _costs_in_info(table: Table, names: tuple[str, ...]) -> FloatArray:
+    return np.array([costs(table, name) for name in names]).reshape(len(names), SIZE)
 
 
 def keeps_time(table: Table) -> bool:
@@ -188,14 +203,19 @@ def _check_limit(table: Table, limit: Limit) -> None:
     price = costs(table, limit.on)
     known = price[~np.isnan(price)]
     if limit.how == "hard" and not (known <= limit.max).any():
-        least = f"the least is {known.min():,.8g}" if len(known) else "none is known"
+        least = f"the least is {with_unit(table, limit.on, known.min())}" if len(known) else "none is known"
         raise ValueError(
-            f"no architecture of {table.name} is within limit['max']={limit.max:,.8g} on {limit.on}: {least} "
-            "(params and macs are counts, not millions)"
+            f"no architecture of {table.name} is within limit['max']={limit.max:,.8g} on {limit.on}: {least}"
+            + (" (params and macs are counts, not millions)" if limit.on in SIZES else "")
         )
     if limit.how == "weighted":
+        if unknown := SIZE - int((price > 0).sum()):
+            raise NotRecorded(
+                f"{table.name} has no {limit.on} above 0 of {unknown:,} of {SIZE:,} architectures, so their "
+                "accuracy cannot be weighted; use how='hard', under which unknown ones get 0"
+            )
         with np.errstate(all="ignore"):
-            weight = (known[known > 0] / limit.max) ** limit.exponent
+            weight = (known / limit.max) ** limit.exponent
         if not np.isfinite(weight).all():
             raise ValueError(f"limit['exponent']={limit.exponent:g} makes rewards too large for a number")
 
@@ -219,12 +239,4 @@ def _limited(table: Table, accuracy: FloatArray, limit: Limit) -> FloatArray:
     price = costs(table, limit.on)
     if limit.how == "hard":  # what costs nobody knows how much is not within the limit
         return np.where((price <= limit.max)[:, None], accuracy, 0.0)
-    with np.errstate(divide="ignore"):
-        weight = (price / limit.max) ** limit.exponent
-    unknown = int((~np.isfinite(weight)).sum())
-    if unknown:
-        raise NotRecorded(
-            f"{table.name} has no {limit.on} above 0 of {unknown:,} of {SIZE:,} architectures, so their "
-            "accuracy cannot be weighted; use how='hard', under which they get 0"
-        )
-    return np.asarray(accuracy * weight[:, None])
+    return np.asarray(accuracy * ((price / limit.max) ** limit.exponent)[:, None])

@@ -6,31 +6,13 @@ Python. `nb201env.envs.search` does the same for many searches in numpy, and tes
 
 from __future__ import annotations
 
-from typing import Any
-
 from nb201env.architecture import all_strings
 from nb201env.envs import draws
-from nb201env.envs.answers import Lists, answers
+from nb201env.envs.answers import Lists, answers, costs_in_info
+from nb201env.envs.infos import NO_COST, NO_QUERY, Info
 from nb201env.envs.options import Options
 from nb201env.space import SIZE
 from nb201env.table import Table
-
-Info = dict[str, Any]
-
-NO_ACCURACY = -1.0
-"""Stands in `info` for the accuracy where no query was answered."""
-
-_NO_QUERY: Info = {
-    "architecture": "",
-    "run": "",
-    "accuracy": NO_ACCURACY,
-    "seconds": 0.0,
-    "clock": 0.0,
-    "queries": 0,
-    "search_over": False,
-}
-INFO_KEYS = tuple(_NO_QUERY)
-"""The keys of `info`, in order."""
 
 
 class Ledger:
@@ -52,6 +34,8 @@ class Ledger:
         self._answers_after: dict[int, Lists] = {self._whole: answers(table, options).lists}
         self._epochs = self._whole  # what queries ask for
         self._strings = all_strings()
+        self._costs = [*zip(options.costs, costs_in_info(table, options).tolist(), strict=True)]
+        self._no_query = NO_QUERY | dict.fromkeys(options.costs, NO_COST)
         self._free = options.repeats == "free"
         self._drop = options.overshoot == "drop"
         self._max_queries = options.budget_queries or float("inf")
@@ -71,7 +55,7 @@ class Ledger:
         self._queries = self._draws = self._episodes = 0
         self.over = False
         self._seen: dict[int, int] = {}  # after how many epochs each cell was seen
-        self._quiet = _NO_QUERY.copy()
+        self._quiet = self._no_query.copy()
 
     def prepare(self, epochs: int | None) -> int:
         """Get ready to answer for trainings of so many epochs, the options' if None; how many they are.
@@ -131,4 +115,6 @@ class Ledger:
         info["run"] = at.label[place]
         info["accuracy"] = at.accuracy[place]
         info["seconds"] = seconds
+        for name, values in self._costs:
+            info[name] = values[index]
         return info

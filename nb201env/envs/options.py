@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
 
 import numpy as np
 
+from nb201env.envs.infos import may_be_key
 from nb201env.fields import quoted
 from nb201env.space import whole_number
+from nb201env.verification import named_unit
 
 RENDER_MODES = ("ansi", "rgb_array")
 REWARDS = ("accuracy", "log_error", "rank", "regret")
@@ -23,8 +25,10 @@ class Limit:
     """A limit on what an architecture may cost, as part of the reward.
 
     Attributes:
-        on: "params" or "macs" (counts), or "latency_seconds".
-        max: The limit, in the unit of `on`.
+        on: A cost of the table: "params" or "macs" (counts), "latency_seconds", "pixel3_energy_joules", …
+            (`nb201env.comparison.cost_names`).
+        max: The limit, in the unit of `on`; above 0, but for costs that may be negative, such as a proxy's
+            score.
         how: "hard" (above the limit the reward is 0) or "weighted" (the accuracy times
             ``(cost / max) ** exponent``, MnasNet's soft constraint, Tan et al. 2019, eq. 2).
         exponent: For "weighted"; MnasNet's value is -0.07.
@@ -39,9 +43,13 @@ class Limit:
     exponent: float = -0.07
 
     def __post_init__(self) -> None:
-        _one_of("limit['on']", self.on, ("params", "macs", "latency_seconds"))
+        if not isinstance(self.on, str) or not self.on:
+            raise ValueError(
+                f"limit['on'] must be the name of a cost, such as 'params'; got {quoted(self.on)}"
+            )
         _one_of("limit['how']", self.how, ("hard", "weighted"))
-        _store(self, "max", _finite("limit['max']", self.max, above=0))
+        above = 0 if self.how == "weighted" or named_unit(self.on) else None
+        _store(self, "max", _finite("limit['max']", self.max, above))
         _store(self, "exponent", _finite("limit['exponent']", self.exponent))
 
 
@@ -54,6 +62,7 @@ class EnvOptions(TypedDict, total=False):
     epochs: int | None
     reward: Literal["accuracy", "log_error", "rank", "regret"]
     limit: Limit | Mapping[str, Any] | None
+    costs: Sequence[str]
     budget_queries: int | None
     budget_seconds: float | None
     overshoot: Literal["allow", "drop"]
@@ -78,6 +87,7 @@ class Options:
     epochs: int | None = None
     reward: str = "accuracy"
     limit: Limit | None = None
+    costs: tuple[str, ...] = ()
     budget_queries: int | None = None
     budget_seconds: float | None = None
     overshoot: Literal["allow", "drop"] = "allow"
@@ -90,6 +100,7 @@ class Options:
         _one_of("reward", self.reward, REWARDS)
         _one_of("overshoot", self.overshoot, ("allow", "drop"))
         _one_of("repeats", self.repeats, ("pay", "free"))
+        _store(self, "costs", _cost_names(self.costs))
         if isinstance(self.run, str):
             _one_of("run", self.run, ("sample", "mean"))
         else:
@@ -130,6 +141,16 @@ class Options:
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {quoted(value)}")
+
+
+def _cost_names(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"costs must be a list of names of costs, such as ['params']; got {quoted(names)}")
+    if wrong := [name for name in names if not may_be_key(name)]:
+        raise ValueError(f"costs: {quoted(wrong[0])} cannot be shown, info has that key already")
+    if len(set(names)) < len(names):
+        raise ValueError(f"costs: a name stands twice; got {quoted(names)}")
+    return tuple(map(str, names))
 
 
 def _count(name: str, value: Any, otherwise: str = "") -> int:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from nb201env.architecture import all_strings
 from nb201env.arrays import Array, BoolArray, FloatArray, IntArray
 from nb201env.envs import draws
-from nb201env.envs.answers import answers
-from nb201env.envs.ledger import INFO_KEYS, NO_ACCURACY
+from nb201env.envs.answers import answers, costs_in_info
+from nb201env.envs.infos import INFO_KEYS, NO_ACCURACY, NO_COST
 from nb201env.envs.options import Options
 from nb201env.space import SIZE
 from nb201env.table import Table
@@ -34,17 +34,20 @@ class Reply(NamedTuple):
         run: Labels of the runs, object [n]; "" where none.
         accuracy: Fractions, float64 [n]; `NO_ACCURACY` where none.
         seconds: Simulated seconds, float64 [n]; 0 where none.
+        costs: Of the costs in `info`, float64 [costs, n]; `NO_COST` where none.
     """
 
     architecture: npt.NDArray[np.object_]
     run: npt.NDArray[np.object_]
     accuracy: FloatArray
     seconds: FloatArray
+    costs: FloatArray
 
     @classmethod
-    def silence(cls, n: int) -> Reply:
+    def silence(cls, n: int, costs: int) -> Reply:
         """No query was answered."""
-        return cls(_blank(n).copy(), _blank(n).copy(), np.full(n, NO_ACCURACY), np.zeros(n))
+        nothing = np.full((costs, n), NO_COST)
+        return cls(_blank(n).copy(), _blank(n).copy(), np.full(n, NO_ACCURACY), np.zeros(n), nothing)
 
     def only(self, mask: BoolArray) -> Reply:
         """A copy in which everything outside `mask` is zero, as Gymnasium fills its infos."""
@@ -53,13 +56,14 @@ class Reply(NamedTuple):
             np.where(mask, self.run, np.array(None)),
             np.where(mask, self.accuracy, 0.0),
             np.where(mask, self.seconds, 0.0),
+            np.where(mask, self.costs, 0.0),
         )
 
     def without(self, mask: BoolArray) -> Reply:
         """A copy in which the queries in `mask` were not answered."""
-        left = Reply.silence(len(mask))
+        left = Reply.silence(len(mask), len(self.costs))
         for array, values in zip(left, self, strict=True):
-            array[~mask] = values[~mask]
+            array[..., ~mask] = values[..., ~mask]
         return left
 
 
@@ -91,6 +95,7 @@ class SearchBatch:
         self._width = self._add_level(self._whole)
         self._level: IntArray = np.zeros(n, dtype=np.int64)
         self._strings = np.array(all_strings(), dtype=object)
+        self._costs = costs_in_info(table, options)
         self._max_queries = options.budget_queries or float("inf")
         self._max_seconds = options.budget_seconds or float("inf")
         self._bounded = options.budget_queries is not None or options.budget_seconds is not None
@@ -182,7 +187,7 @@ class SearchBatch:
             reply: The step's replies.
             mask: The environments the info is about; all if None.
         """
-        reply = Reply.silence(self._n) if reply is None else reply
+        reply = self._silence() if reply is None else reply
         state: tuple[Array, ...] = self.clock.copy(), self.queries.copy(), self.over.copy()
         if mask is None:
             mask = np.ones(self._n, dtype=np.bool_)
@@ -190,8 +195,12 @@ class SearchBatch:
             reply = reply.only(mask)
             for array in state:
                 array[~mask] = 0
-        info = dict(zip(INFO_KEYS, (*reply, *state), strict=True))
-        return info | {f"_{key}": mask.copy() for key in INFO_KEYS}
+        info = dict(zip(INFO_KEYS, (*reply[:-1], *state), strict=True))
+        info |= zip(self._options.costs, reply.costs, strict=True)
+        return info | {f"_{key}": mask.copy() for key in info}
+
+    def _silence(self) -> Reply:
+        return Reply.silence(self._n, len(self._costs))
 
     def _pay(
         self, who: Who, index: IntArray, seconds: FloatArray, repeated: BoolArray | None, answered: BoolArray
@@ -218,10 +227,13 @@ class SearchBatch:
         if not whole:
             who = np.arange(self._n)[who][answered]
             index, place, seconds = index[answered], place[answered], seconds[answered]
-        found = (self._strings.take(index), self._label.take(place), self._accuracy.take(place), seconds)
+        found = (
+            self._strings.take(index), self._label.take(place), self._accuracy.take(place), seconds,
+            self._costs.take(index, axis=1),
+        )  # fmt: skip
         if whole and isinstance(who, slice):
             return Reply(*found)
-        reply = Reply.silence(self._n) if reply is None else reply
+        reply = self._silence() if reply is None else reply
         for array, values in zip(reply, found, strict=True):
-            array[who] = values
+            array[..., who] = values
         return reply

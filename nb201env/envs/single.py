@@ -15,7 +15,8 @@ from nb201env.architecture import index_of
 from nb201env.arrays import BoolArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
-from nb201env.envs.ledger import Info, Ledger
+from nb201env.envs.infos import Info
+from nb201env.envs.ledger import Ledger
 from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
 from nb201env.envs.registration import table_for
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
@@ -73,8 +74,10 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
     * `"accuracy"`: the validation accuracy of one run, a fraction in [0, 1]. With `limit` it also
       depends on what the network costs: `{"on": "params", "max": 500000, "how": "hard"}` gives 0
       above the limit; `"how": "weighted", "exponent": -0.07` gives
-      accuracy · (cost / max)^exponent. `"on"` is `"params"`, `"macs"` (counts, not millions) or
-      `"latency_seconds"`. A hard limit that no cell of the table meets is refused.
+      accuracy · (cost / max)^exponent, where all costs are above 0. `"on"` is a cost of the table, in
+      the table's unit: `"params"`, `"macs"` (counts, not millions), `"latency_seconds"` or any that
+      `nb201 table info` lists. A hard limit that no cell of the table meets is refused, and a cell
+      whose cost is not known is not within one.
     * `"log_error"`: -ln(1 - accuracy): 0 for an accuracy of 0, 2.3 for 0.9, 3.0 for 0.95. It spreads the
       good cells out, where accuracies hardly differ: the reward to learn from. An error below 0.0001
       counts as 0.0001.
@@ -106,6 +109,7 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
     | `clock` | simulated seconds spent in this search |
     | `queries` | queries paid for in this search |
     | `search_over` | whether the budget is spent |
+    | each of `costs` | what the cell just queried costs, in the table's unit; 0 if none was, NaN if not known |
 
     Test accuracy is not reachable from an environment.
 
@@ -117,6 +121,8 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
     * `dataset`: the data set that the table must be of; None is any. The named ids set it;
       `NB201-v0` is for tables of your own, of any data set, and has no table unless you name one.
     * `actions`, `observations`, `reward`, `limit`: as above.
+    * `costs` (none): costs to show in `info`, each under its name: `["params", "latency_seconds"]`.
+      Those that `nb201 table info` lists; none that has the name of another key.
     * `run` (`"sample"`): which training answers a query: one of the recorded ones, drawn with the
       environment's seed; `"mean"`, their mean; or a seed, such as 777.
     * `epochs` (None): epochs completed; None is the schedule's end.

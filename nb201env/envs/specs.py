@@ -42,6 +42,8 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
     if isinstance(value, Limit):
         return plain(asdict(value))
     if isinstance(value, np.generic):
