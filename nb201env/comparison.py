@@ -257,6 +257,13 @@ def with_unit(table: Table, name: str, number: float) -> str:
     return f"{number:,.8g}" + (f" ({unit})" if unit else "")
 
 
+def in_words(name: str) -> str:
+    """A column's name for people: "pixel3 latency" of pixel3_latency_seconds, since its unit stands by it."""
+    if name.endswith(("latency_seconds", "energy_joules")):
+        name = name.rpartition("_")[0]
+    return name.replace("_", " ")
+
+
 def readable(values: FloatArray, unit: str) -> tuple[FloatArray, str]:
     """Numbers in a multiple of their unit that suits them, and its name.
 

@@ -16,9 +16,10 @@ import numpy as np
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import representatives
-from nb201env.comparison import costs, final_accuracy, kendall, pareto, readable, unit_of
+from nb201env.comparison import costs, final_accuracy, in_words, kendall, pareto, readable, unit_of
 from nb201env.extras import require
 from nb201env.files import appearing
+from nb201env.output import plain
 from nb201env.space import CONV3X3, EDGES, OPS, SIZE, all_ops
 from nb201env.table import NotRecorded, Table, mean_over_runs
 
@@ -69,9 +70,8 @@ class Axis(NamedTuple):
             values = costs(table, column)
         unit = unit_of(table, column)
         shown, word = readable(values, unit)
-        plain = column if epochs else column.removesuffix("_seconds").removesuffix("_joules")
-        words = WORDS.get(column, plain.replace("_", " "))
-        return cls(name, values, unit, shown, f"{words} ({word})" if word else words, epochs)
+        words = WORDS.get(column, in_words(column))
+        return cls(name, values, unit, shown, _text(f"{words} ({word})" if word else words), epochs)
 
 
 def landscape(
@@ -110,7 +110,7 @@ def landscape(
         ]  # fmt: skip
         _finish(axes, _title(table, up.epochs))
     else:
-        _finish(axes, f"{table.name}: Kendall's τ = {tau:.3f}")
+        _finish(axes, f"{_text(table.name)}: Kendall's τ = {tau:.3f}")
     _save(figure, path, plt)
     return data
 
@@ -332,7 +332,12 @@ def _limits(values: FloatArray) -> tuple[float, float]:
 
 
 def _title(table: Table, epochs: int | None) -> str:
-    return f"{table.name}, {epochs} epochs completed"
+    return _text(f"{table.name}, {epochs} epochs completed")
+
+
+def _text(words: str) -> str:
+    """Words of unknown origin as matplotlib shows them as they are: formulas stand between dollars."""
+    return plain(words[:80]).replace("$", r"\$")
 
 
 def _pyplot() -> Any:

@@ -282,7 +282,7 @@ function spaceChart(host, setting) {
     const asked = setting.agents.map((a, k) => [a, visits[k][i]]).filter(([, count]) => count);
     return cell(i) + `<table>${row("validation accuracy", `<b>${(valid[i] / 100).toFixed(2)} %</b>`)}` +
       (test ? row("test accuracy", test[i] ? `${(test[i] / 100).toFixed(2)} %` : "not recorded") : "") +
-      row("rank", rank[i].toLocaleString("en")) + names.map((n) => row(costs[n].name, costs[n].text(i))).join("") +
+      row("rank", rank[i].toLocaleString("en")) + names.map((n) => row(escape(costs[n].name), escape(costs[n].text(i)))).join("") +
       row("official index", official[i]) +
       asked.map(([a, count]) => row(`<i style="background:var(${colour(a.label)})"></i>asked by ${escape(DATA.labels[a.label])}`, `${count} of ${a.chosen.length}`)).join("") + "</table>";
   };
@@ -295,7 +295,7 @@ function spaceChart(host, setting) {
 /** A cost as numbers in readable units, a little spread where there are few different ones. */
 function unpackCost({ name, label, codes, levels, values, unit, digits }) {
   const exact = values ? unpack(values) : Float64Array.from(unpack(codes), (c) => levels[c]);
-  const text = (i) => `${exact[i].toFixed(digits)} ${unit}`;
+  const text = (i) => (Number.isNaN(exact[i]) ? "not recorded" : `${exact[i].toFixed(digits)} ${unit}`);
   if (values) return { name, label, text, values: exact };
   const gap = Math.min(...levels.slice(1).map((v, i) => v - levels[i]));
   const jitter = (i) => (((i * 2654435761) % 4294967296) / 4294967296 - 0.5) * 0.7 * gap;

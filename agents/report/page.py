@@ -31,8 +31,9 @@ from nb201env.agents.report.summary import (
     visits,
 )
 from nb201env.agents.report.tables import Grid
+from nb201env.agents.report.words import named
 from nb201env.arrays import Array, FloatArray, IntArray
-from nb201env.comparison import costs
+from nb201env.comparison import cost_names, costs, in_words, readable, unit_of
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import NotRecorded
 
@@ -250,20 +251,34 @@ def _costs(one: SettingSummary) -> Json:
             levels, codes = np.unique(counts / scale, return_inverse=True)
             values = {"levels": levels.tolist(), "codes": _packed(codes)}  # a few different ones
             found[kind] = _cost(name, f"{label} ({word})", unit, digits, values)
-    seconds = {"values": _times(table.seconds(epochs=table.epochs, run="mean"))}
-    found["seconds"] = _cost("GPU seconds", "simulated GPU seconds of one training", "s", 0, seconds)
-    if "latency_seconds" in table.columns:
-        latency = {"values": _times(1e3 * costs(table, "latency_seconds"))}
-        found["latency"] = _cost("latency", "latency (ms)", "ms", 2, latency)
+    with suppress(NotRecorded):  # a table may keep no time
+        seconds = {"values": _floats(table.seconds(epochs=table.epochs, run="mean"))}
+        found["train_seconds"] = _cost(
+            "GPU seconds", "simulated GPU seconds of one training", "s", 0, seconds
+        )
+    for name in cost_names(table):
+        values = costs(table, name)
+        if name not in found and not np.isnan(values).all():
+            found[name] = _recorded_cost(name, *readable(values, unit_of(table, name)))
     return found
+
+
+def _recorded_cost(name: str, values: FloatArray, unit: str) -> Json:
+    """A column of the table as an axis, in a unit of a size that people read."""
+    words, unit = named(in_words(name)), named(unit)
+    most = float(np.nanmax(np.abs(values), initial=0.0))
+    digits = 3 - int(np.floor(np.log10(most))) if most > 0 else 0
+    label = f"{words} ({unit})" if unit else words
+    return _cost(words, label, unit, min(max(digits, 0), 6), {"values": _floats(values)})
 
 
 def _cost(name: str, label: str, unit: str, digits: int, values: Json) -> Json:
     return {"name": name, "label": label, "unit": unit, "digits": digits} | values
 
 
-def _times(values: FloatArray) -> Json:
-    return _packed(_known(values).astype("<f4"))
+def _floats(values: FloatArray) -> Json:
+    """Numbers in single precision; NaN for what is not recorded."""
+    return _packed(np.where(np.isfinite(values), values, np.nan).astype("<f4"))
 
 
 def _known(values: FloatArray) -> FloatArray:

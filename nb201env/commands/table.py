@@ -215,7 +215,7 @@ def best(
          _millions(f["macs_millions"], 1), *(f"{f['costs'][name]:.6g}" for name in others), f["architecture"]]
         for f in found
     ]  # fmt: skip
-    headings = [f"{name} ({units[name]})" if units[name] else name for name in others]
+    headings = [plain(f"{name} ({units[name]})" if units[name] else name) for name in others]
     print_grid([f"{split} %", "official index", "params M", "MACs M", *headings, "architecture"], rows)
 
 

@@ -109,7 +109,7 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
     | `clock` | simulated seconds spent in this search |
     | `queries` | queries paid for in this search |
     | `search_over` | whether the budget is spent |
-    | each of `costs` | what the cell just queried costs, in the table's unit; 0 if none was, NaN if not known |
+    | each of `costs` | what that cell costs, in the table's unit; 0 if none was queried, NaN if not known |
 
     Test accuracy is not reachable from an environment.
 
