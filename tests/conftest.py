@@ -38,10 +38,10 @@ VARIANTS: list[dict[str, Any]] = [
     {"budget_queries": 4},
     {"budget_queries": 7, "actions": "edit", "max_edits": 3},
     {"budget_seconds": 9000.0, "actions": "pick"},
-    {"budget_seconds": 9000.0, "actions": "pick", "overshoot": "drop"},
+    {"budget_seconds": 9000.0, "actions": "pick", "overshoot": "drop", "costs": ["params"]},
     {"budget_seconds": 9000.0, "actions": "edit", "overshoot": "drop", "max_edits": 4},
     {"budget_seconds": 100.0, "actions": "edit", "overshoot": "drop"},
-    {"repeats": "free", "actions": "edit"},
+    {"repeats": "free", "actions": "edit", "costs": ["macs", "params"]},
     {"repeats": "free", "budget_queries": 5, "observations": "onehot"},
 ]
 

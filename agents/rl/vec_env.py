@@ -134,4 +134,5 @@ def _rows(infos: dict[str, Any], costs: Sequence[str]) -> list[dict[str, Any]]:
     for name in costs:
         for row, cost in zip(rows, infos[name].tolist(), strict=True):
             row[name] = cost
+            row["TimeLimit.truncated"] = row.pop("TimeLimit.truncated")  # the last, as in DummyVecEnv
     return rows

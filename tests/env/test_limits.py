@@ -108,6 +108,37 @@ def test_a_cost_of_zero_cannot_be_weighted(make: Make) -> None:
         rewards(table, on="latency_seconds", max=1.0, how="weighted")
 
 
+@pytest.mark.parametrize("most", [-1.5, 0.0, 0.25])
+def test_a_column_that_may_be_negative_has_limits_that_are(make: Make, most: float) -> None:
+    """A zero-cost proxy's score, say; what nobody knows is not within."""
+    score = np.random.default_rng(2).normal(size=SIZE)
+    score[7] = np.nan
+    expected = np.where(score <= most, ACCURACY[:, 0], 0.0)
+    assert np.array_equal(rewards(make({"synflow": score}), on="synflow", max=most), expected)
+
+
+@pytest.mark.parametrize("exponent", [-0.07, 0.0, 2.0])
+def test_what_is_not_above_0_cannot_be_weighted(make: Make, exponent: float) -> None:
+    """Whatever the exponent: the square of a score of -2 says nothing."""
+    table = make({"synflow": np.where(np.arange(SIZE) < 10, -2.0, 3.0)})
+    with pytest.raises(NotRecorded, match="no synflow above 0 of 10 of 15,625 .*; use how='hard'"):
+        rewards(table, on="synflow", max=1.0, how="weighted", exponent=exponent)
+    with pytest.raises(ValueError, match=r"limit\['max'\] must be above 0"):
+        rewards(table, on="synflow", max=-1.0, how="weighted")
+
+
+def test_a_limit_that_nothing_meets_says_the_unit(make: Make) -> None:
+    energy = np.linspace(0.25, 2, SIZE)
+    with pytest.raises(
+        ValueError, match=r"within limit\['max'\]=0.1 on board_energy_joules: the least is 0.25 \(J\)$"
+    ):
+        rewards(make({"board_energy_joules": energy}), on="board_energy_joules", max=0.1)
+    with pytest.raises(
+        ValueError, match="the least is 73,306 .count. .params and macs are counts, not millions"
+    ):
+        rewards(make({}), on="params", max=0.5)
+
+
 def test_the_limit_means_the_same_on_the_embedded_table(make: Make) -> None:
     embedded = open_table("cifar10-valid-200")
     own = make({"params": per_run(PARAMS, 1.0)})
