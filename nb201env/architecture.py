@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -11,6 +11,7 @@ import numpy as np
 
 from nb201env import drawing
 from nb201env.fields import quoted
+from nb201env.notation import read as notation_read
 from nb201env.space import (
     EDGES,
     NUM_EDGES,
@@ -78,43 +79,37 @@ class Architecture:
         return cls(tuple(OPS.index(name) for name in names))
 
     @classmethod
-    def parse(cls, text: str) -> Architecture:
-        """Read an official string.
+    def parse(cls, value: Any, notation: str | None = None) -> Architecture:
+        """Read what the field writes: official strings, genotypes, dictionaries, matrices and more.
+
+        Args:
+            value: One of the forms that `nb201env.notation.FORMS` lists, as a text or as the object itself.
+            notation: Whose six numbers `value` holds: "ops" (of this package), "naslib" or "syne-tune".
 
         Raises:
-            ValueError: If the text is not one; the message says which part is wrong.
+            ValueError: If it names no architecture, or could name two; the message says which part is wrong.
         """
-        groups = text.strip().split("+")
-        if len(groups) != 3:
-            raise ValueError(f"an official string has three node groups joined by '+': {text!r}")
-        names = []
-        for node, group in enumerate(groups, start=1):
-            parts = group.split("|")
-            if len(parts) != node + 2 or parts[0] or parts[-1]:
-                raise ValueError(f"node {node} needs {node} inputs like '|op~0|': {group!r}")
-            for source, part in enumerate(parts[1:-1]):
-                name, _, origin = part.partition("~")
-                if origin != str(source):
-                    raise ValueError(f"input {source} of node {node} must end in '~{source}': {part!r}")
-                names.append(name)
-        return cls.from_names(names)
+        return cls(notation_read(value, notation))
 
     @classmethod
     def of(cls, value: ArchitectureLike) -> Architecture:
         """Read an architecture from whatever names one.
 
         Args:
-            value: An `Architecture`, a lexicographic index, an official string, or six op numbers.
+            value: An `Architecture`, a lexicographic index, six op numbers, or what `parse` takes.
 
         Raises:
             ValueError: If it names none.
         """
         if isinstance(value, cls):
             return value
-        if isinstance(value, str):
+        if isinstance(value, str | Mapping) or hasattr(value, "tostr"):
             return cls.parse(value)
-        ops = None if isinstance(value, int) else _members(value)
-        return cls.from_index(cast(int, value)) if ops is None else cls(ops)
+        members = None if isinstance(value, int) else _members(value)
+        if members is None:
+            return cls.from_index(cast(int, value))
+        numbers = all(whole_number(member) is not None for member in members)
+        return cls(members) if numbers else cls.parse(members)
 
     @property
     def index(self) -> int:
@@ -164,7 +159,7 @@ class Architecture:
         return f"|{n[0]}~0|+|{n[1]}~0|{n[2]}~1|+|{n[3]}~0|{n[4]}~1|{n[5]}~2|"
 
 
-ArchitectureLike = Architecture | int | np.integer[Any] | str | Iterable[int]
+ArchitectureLike = Architecture | int | np.integer[Any] | str | Iterable[Any] | Mapping[str, str]
 
 
 def index_of(value: ArchitectureLike) -> int:

@@ -23,22 +23,11 @@ Budget = dict[str, Any]
 
 
 def read_architecture(text: str) -> Architecture:
-    """Read an official string, ``official:6111`` or ``index:4711``.
+    """Read an architecture in any form of `nb201env.notation`, such as ``official:6111``.
 
     Raises:
-        ValueError: For anything else; a bare number is ambiguous.
+        ValueError: If it is none; a bare number could be two.
     """
-    kind, colon, digits = text.partition(":")
-    makers = {"official": Architecture.from_official_index, "index": Architecture.from_index}
-    if colon and kind in makers:
-        if (number := read_whole(digits)) is None:
-            raise ValueError(f"after {kind}: comes a whole number, such as {kind}:6111; got {text!r}")
-        return makers[kind](number)
-    if read_whole(text) is not None:
-        raise ValueError(
-            f"{text} could be two architectures: write official:{text} (its row in the official "
-            f"files) or index:{text} (lexicographic)"
-        )
     return Architecture.parse(text)
 
 
@@ -99,7 +88,17 @@ def check_name(name: str, what: str, known: Iterable[str]) -> None:
 
 
 def _parts(texts: Iterable[str]) -> list[str]:
-    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    """What commas separate, but for those within brackets."""
+    parts = [""]
+    for text in texts:
+        depth = 0
+        for letter in text + ",":
+            depth += (letter in "([{") - (letter in ")]}")
+            if letter == "," and depth <= 0:
+                parts.append("")
+            else:
+                parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
 
 
 # -- numbers ---------------------------------------------------------------------------------

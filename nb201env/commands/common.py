@@ -21,7 +21,7 @@ Epochs = Annotated[int, typer.Option(help="Epochs completed.")]
 Engine = Annotated[str, typer.Option(help="local (this machine's processes) or ray.")]
 Address = Annotated[str, typer.Option(help="Of the cluster: local, auto, ray://host:10001.")]
 CORES = os.cpu_count() or 1
-ARCHITECTURE = "An official string, official:6111 or index:4711."
+ARCHITECTURE = "An official string, official:6111, index:4711 or another form (docs/notation.md)."
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -49,7 +49,7 @@ def test_its_pages_are_current(name: str) -> None:
         assert path.read_text(encoding="utf-8") == text, (
             f"{path} is not current: run python -m benchmarks.studies {name} page"
         )
-        assert name in pages.writers(text)
+        assert name in pages.writers(text) or path.suffix == ".ipynb"  # which is made of a page as it is
 
 
 def test_every_marker_names_a_study_that_writes_its_page() -> None:
