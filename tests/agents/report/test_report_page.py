@@ -10,14 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
-from nb201env import Architecture, drawing
-from nb201env.agents.report.data import Bench, load
+from nb201env import Architecture, drawing, open_table
+from nb201env.agents.random_search import RandomSearch
+from nb201env.agents.report.data import Bench, load, load_files
 from nb201env.agents.report.page import page as html
 from nb201env.agents.report.summary import summarise
 from nb201env.agents.searches.plan import plan
+from nb201env.agents.searches.recorder import record
 from nb201env.agents.searches.runner import run_all
+from nb201env.envs.registration import OWN
+from nb201env.space import SIZE
+from nb201env.table import write_table
 from tests.agents.conftest import ENVS, LIGHT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -208,6 +215,44 @@ def test_the_space_is_painted_and_highlights_agents(page: Any) -> None:
     before = page.evaluate("document.querySelector('canvas').toDataURL()")
     page.get_by_role("button", name="GPU seconds").first.click()
     assert page.evaluate("document.querySelector('canvas').toDataURL()") != before
+
+
+def test_every_cost_of_a_table_is_an_axis(browser: Any, tmp_path: Path) -> None:
+    """Also one that is negative, one of half of the architectures, a stranger's name; and no time."""
+    table = open_table("cifar10-valid-200")
+    columns = {
+        "valid_accuracy": table.container.array("valid_accuracy"),
+        "phone_energy_joules": np.full(SIZE, 0.002),
+        "synflow": -np.arange(1.0, SIZE + 1), "<img src=x>": np.where(np.arange(SIZE) % 2, np.nan, 3.0),
+        "unmeasured": np.full(SIZE, np.nan),
+    }  # fmt: skip
+    manifest = {key: value for key, value in table.manifest.items() if key != "arrays"} | {"name": "own"}
+    manifest["columns"] = {name: {"unit": "<b>"} for name in columns} | {
+        "valid_accuracy": manifest["columns"]["valid_accuracy"], "phone_energy_joules": {"unit": "J"}
+    }  # fmt: skip
+    own = write_table(tmp_path / "own.safetensors", manifest, columns).container.path
+    path = tmp_path / "a.jsonl"
+    record(RandomSearch(), gym.make(OWN, table=str(own), budget_queries=3), 0, path)  # type: ignore[arg-type]
+    file = tmp_path / "report.html"
+    file.write_text(html(summarise(load_files([path], tables=[own])), "nb201 report"), encoding="utf-8")
+    for tab in opened(browser, file):
+        chart = "section:not([hidden]) [data-chart=space]"
+        names = tab.locator(f"{chart} .choice button").all_inner_texts()
+        assert names == ["parameters", "MACs", "<img src=x>", "phone energy", "synflow"]
+        pictures = set()
+        for name in names:
+            tab.locator(f"{chart} .choice").get_by_role("button", name=name, exact=True).click()
+            pictures.add(tab.evaluate("document.querySelector('canvas').toDataURL()"))
+        assert len(pictures) == len(names)
+        canvas = tab.locator(f"{chart} canvas")
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        for step in range(40):  # somewhere among so many there is a dot
+            tab.mouse.move(box["x"] + box["width"] / 2 + 5 * step, box["y"] + 60 + 5 * step)
+            if tab.locator("#tip").is_visible():
+                break
+        assert re.search(r"phone energy\s*2\.000 mJ", tip(tab))
+        assert re.search(r"<img src=x>\s*(3\.000 <b>|not recorded)", tip(tab))
 
 
 # -- the page as a whole ---------------------------------------------------------------------
