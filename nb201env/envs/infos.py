@@ -25,13 +25,9 @@ INFO_KEYS = tuple(NO_QUERY)
 """The keys of `info`, in order; after them come the costs that were asked for."""
 
 OTHERS_KEYS = (
-    "final_obs",
-    "final_info",
-    "final_observation",
-    "terminal_observation",
-    "episode",
+    "final_obs", "final_info", "final_observation", "terminal_observation", "TimeLimit.truncated", "episode",
     "action_mask",
-)
+)  # fmt: skip
 """Keys that vector environments and well-known wrappers add."""
 
 

@@ -13,10 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nb201env.arrays import Array
 from nb201env.sources.opening import open_source
 from nb201env.sources.rows import read_columns
 from nb201env.sources.targets import read_map
+from nb201env.space import SIZE
 from nb201env.table import Table, write_table
 from nb201env.tables import place
 
@@ -107,6 +110,9 @@ def add_columns(
     with open_source(source) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     found = read_columns(source, key, targets, bool(percent), index)
+    for column, numbers in found.arrays.items():
+        if lacking := int(np.isnan(numbers).sum()):
+            note(f"{lacking:,} of {SIZE:,} architectures have no {column}")
     specs = {column: spec | {"what": f"added from {source.name}"} for column, spec in found.specs.items()}
     added = {"source": source.name, "source_sha256": sha256, "columns": dict(columns), "key": key}
     before = table.manifest["provenance"].get("added", [])

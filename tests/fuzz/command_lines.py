@@ -26,6 +26,8 @@ PATTERNS = [
     "table verify TABLE",
     "table query TABLE ARCH --split SPLIT --epochs N --run N",
     "table best TABLE --split SPLIT --epochs N --top N --max-params X",
+    "table best TABLE --split SPLIT --epochs N --max MAP --min MAP",
+    "table add-columns FILE --table TABLE --name WORD --key WORD --column MAP --unit-of MAP",
     "table compare TABLE TABLE --split SPLIT --epochs N",
     "table export TABLE --out NEW",
     "table import FILE --out DIR --jobs 1",
@@ -114,6 +116,9 @@ WORDS: dict[str, list[str]] = {
         "x",
         "valid=valid_acc@1",
         "arch=",
+        "latency_seconds=0.02",
+        "params=nan",
+        "valid=x_joules",
     ],
     "FILE": [
         "r.csv",

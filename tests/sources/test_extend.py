@@ -35,9 +35,9 @@ def rows(source: Path, columns: dict[str, str], epochs: int, **more: Any) -> Tab
 
 
 def test_a_table_gains_columns_and_loses_nothing(tmp_path: Path) -> None:
-    base = open_table("digits-10")
+    base, said = open_table("digits-10"), []
     table = add(tmp_path, "arch,e,zc\nindex:4711,3,-0.5\nindex:0,4,\n",
-                {"e": "board_energy_joules", "zc": "synflow"}, units={"synflow": "score"})  # fmt: skip
+                {"e": "board_energy_joules", "zc": "synflow"}, units={"synflow": "score"}, note=said.append)  # fmt: skip
     for column in base.columns:
         assert np.array_equal(table.everything(column), base.everything(column), equal_nan=True)
     assert costs(table, "board_energy_joules")[[4711, 0]].tolist() == [3.0, 4.0]
@@ -46,6 +46,8 @@ def test_a_table_gains_columns_and_loses_nothing(tmp_path: Path) -> None:
     assert np.isnan(costs(table, "synflow")).sum() == SIZE - 1
     assert set(cost_names(table)) - set(cost_names(base)) == {"board_energy_joules", "synflow"}
     assert table.verify() == []
+    assert said == ["15,623 of 15,625 architectures have no board_energy_joules",
+                    "15,624 of 15,625 architectures have no synflow"]  # fmt: skip
 
 
 def test_the_new_table_is_another_one_that_names_both_sources(tmp_path: Path) -> None:
