@@ -108,8 +108,8 @@ class Architecture:
         members = None if isinstance(value, int) else _members(value)
         if members is None:
             return cls.from_index(cast(int, value))
-        numbers = all(whole_number(member) is not None for member in members)
-        return cls(members) if numbers else cls.parse(members)
+        composed = any(hasattr(member, "__len__") for member in members)  # names, rows, pairs: no numbers
+        return cls.parse(members) if composed else cls(members)
 
     @property
     def index(self) -> int:

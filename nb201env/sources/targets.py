@@ -90,10 +90,10 @@ def _unit(column: str, told: str | None) -> str:
         return told
     close = difflib.get_close_matches(column, _KNOWN, n=1)
     mend = f"did you mean {close[0]}?" if close else f"there are {_THERE_ARE}."
-    own = f"ends in its unit, {', '.join(OWN_ENDINGS)}, or its unit is told: --unit-of {column}=UNIT"
+    rule = f"ends in its unit, {', '.join(OWN_ENDINGS)}, or its unit is told: --unit-of {column}=UNIT"
     if column.startswith(_PREFIXES):
-        own = f"begins with none of {', '.join(_PREFIXES)}, which are a split's results"
-    raise ValueError(f"a table has no column {column!r}; {mend} A cost of your own {own}")
+        rule = f"begins with none of {', '.join(_PREFIXES)}, which are a split's results"
+    raise ValueError(f"a table has no column {column!r}; {mend} A cost of your own {rule}")
 
 
 def read_pairs(texts: Iterable[str]) -> dict[str, str]:

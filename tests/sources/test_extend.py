@@ -35,9 +35,11 @@ def rows(source: Path, columns: dict[str, str], epochs: int, **more: Any) -> Tab
 
 
 def test_a_table_gains_columns_and_loses_nothing(tmp_path: Path) -> None:
-    base, said = open_table("digits-10"), []
-    table = add(tmp_path, "arch,e,zc\nindex:4711,3,-0.5\nindex:0,4,\n",
-                {"e": "board_energy_joules", "zc": "synflow"}, units={"synflow": "score"}, note=said.append)  # fmt: skip
+    base = open_table("digits-10")
+    said: list[str] = []
+    text = "arch,e,zc\nindex:4711,3,-0.5\nindex:0,4,\n"
+    columns = {"e": "board_energy_joules", "zc": "synflow"}
+    table = add(tmp_path, text, columns, units={"synflow": "score"}, note=said.append)
     for column in base.columns:
         assert np.array_equal(table.everything(column), base.everything(column), equal_nan=True)
     assert costs(table, "board_energy_joules")[[4711, 0]].tolist() == [3.0, 4.0]
