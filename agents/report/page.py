@@ -257,9 +257,9 @@ def _costs(one: SettingSummary) -> Json:
             "GPU seconds", "simulated GPU seconds of one training", "s", 0, seconds
         )
     for name in cost_names(table):
-        values = costs(table, name)
-        if name not in found and not np.isnan(values).all():
-            found[name] = _recorded_cost(name, *readable(values, unit_of(table, name)))
+        recorded = costs(table, name)
+        if name not in found and not np.isnan(recorded).all():
+            found[name] = _recorded_cost(name, *readable(recorded, unit_of(table, name)))
     return found
 
 

@@ -34,19 +34,19 @@ class Reply(NamedTuple):
         run: Labels of the runs, object [n]; "" where none.
         accuracy: Fractions, float64 [n]; `NO_ACCURACY` where none.
         seconds: Simulated seconds, float64 [n]; 0 where none.
-        costs: Of the costs in `info`, float64 [costs, n]; `NO_COST` where none.
+        costs: Of each of the costs in `info`, float64 [n]; `NO_COST` where none.
     """
 
     architecture: npt.NDArray[np.object_]
     run: npt.NDArray[np.object_]
     accuracy: FloatArray
     seconds: FloatArray
-    costs: FloatArray
+    costs: tuple[FloatArray, ...]
 
     @classmethod
     def silence(cls, n: int, costs: int) -> Reply:
         """No query was answered."""
-        nothing = np.full((costs, n), NO_COST)
+        nothing = tuple([np.full(n, NO_COST) for _ in range(costs)])
         return cls(_blank(n).copy(), _blank(n).copy(), np.full(n, NO_ACCURACY), np.zeros(n), nothing)
 
     def only(self, mask: BoolArray) -> Reply:
@@ -56,15 +56,19 @@ class Reply(NamedTuple):
             np.where(mask, self.run, np.array(None)),
             np.where(mask, self.accuracy, 0.0),
             np.where(mask, self.seconds, 0.0),
-            np.where(mask, self.costs, 0.0),
+            tuple([np.where(mask, cost, 0.0) for cost in self.costs]),
         )
 
     def without(self, mask: BoolArray) -> Reply:
         """A copy in which the queries in `mask` were not answered."""
         left = Reply.silence(len(mask), len(self.costs))
-        for array, values in zip(left, self, strict=True):
-            array[..., ~mask] = values[..., ~mask]
+        for array, values in zip(left.arrays(), self.arrays(), strict=True):
+            array[~mask] = values[~mask]
         return left
+
+    def arrays(self) -> tuple[Array, ...]:
+        """All of them, each [n]."""
+        return (*self[:-1], *self.costs)
 
 
 @cache
@@ -95,7 +99,8 @@ class SearchBatch:
         self._width = self._add_level(self._whole)
         self._level: IntArray = np.zeros(n, dtype=np.int64)
         self._strings = np.array(all_strings(), dtype=object)
-        self._costs = costs_in_info(table, options)
+        self._costs = tuple(costs_in_info(table, options))
+        self._keys_of_masks = [f"_{key}" for key in (*INFO_KEYS, *options.costs)]
         self._max_queries = options.budget_queries or float("inf")
         self._max_seconds = options.budget_seconds or float("inf")
         self._bounded = options.budget_queries is not None or options.budget_seconds is not None
@@ -196,8 +201,9 @@ class SearchBatch:
             for array in state:
                 array[~mask] = 0
         info = dict(zip(INFO_KEYS, (*reply[:-1], *state), strict=True))
-        info |= zip(self._options.costs, reply.costs, strict=True)
-        return info | {f"_{key}": mask.copy() for key in info}
+        if self._costs:
+            info |= zip(self._options.costs, reply.costs, strict=True)
+        return info | {key: mask.copy() for key in self._keys_of_masks}
 
     def _silence(self) -> Reply:
         return Reply.silence(self._n, len(self._costs))
@@ -227,13 +233,13 @@ class SearchBatch:
         if not whole:
             who = np.arange(self._n)[who][answered]
             index, place, seconds = index[answered], place[answered], seconds[answered]
-        found = (
+        found = Reply(
             self._strings.take(index), self._label.take(place), self._accuracy.take(place), seconds,
-            self._costs.take(index, axis=1),
+            tuple([cost.take(index) for cost in self._costs]),
         )  # fmt: skip
         if whole and isinstance(who, slice):
-            return Reply(*found)
+            return found
         reply = self._silence() if reply is None else reply
-        for array, values in zip(reply, found, strict=True):
-            array[..., who] = values
+        for array, values in zip(reply.arrays(), found.arrays(), strict=True):
+            array[who] = values
         return reply

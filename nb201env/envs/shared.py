@@ -48,6 +48,7 @@ class SharedSearch(SearchBatch):
     ) -> tuple[FloatArray, BoolArray, Reply | None]:
         """Answer one query each, in order, as far as the budget goes; see `SearchBatch.query`."""
         reply = self._silence() if reply is None else reply
+        named = list(enumerate(self._options.costs))
         rewards, answered = np.zeros(len(index)), np.zeros(len(index), dtype=np.bool_)
         for place, copy in enumerate(np.arange(self._n)[who].tolist()):
             self._one.choose_epochs(int(self._epochs[copy]))
@@ -57,8 +58,8 @@ class SharedSearch(SearchBatch):
                 rewards[place] = self._one.score
                 reply.architecture[copy], reply.run[copy] = info["architecture"], info["run"]
                 reply.accuracy[copy], reply.seconds[copy] = info["accuracy"], info["seconds"]
-                for cost, name in enumerate(self._options.costs):
-                    reply.costs[cost, copy] = info[name]
+                for cost, name in named:
+                    reply.costs[cost][copy] = info[name]
             self.clock[copy], self.queries[copy] = info["clock"], info["queries"]
             self.over[:] = info["search_over"]
         return rewards, answered, reply

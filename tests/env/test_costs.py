@@ -86,7 +86,7 @@ def test_a_cost_that_nobody_knows_is_none(table: Table) -> None:
 def test_many_at_once_say_what_one_says(table: Table, kwargs: dict[str, Any], mode: str) -> None:
     """The single environment behind Gymnasium's own vectorization, with its masks and final infos."""
     kwargs = {"table": table, "costs": COSTS} | kwargs
-    mode_of_sync = {"autoreset_mode": gym.vector.AutoresetMode(mode)}
+    mode_of_sync: dict[str, Any] = {"autoreset_mode": gym.vector.AutoresetMode(mode)}
     many: Any = gym.make_vec(OWN, num_envs=3, autoreset_mode=mode, **kwargs)
     plain = gym.make_vec(OWN, num_envs=3, vectorization_mode="sync", vector_kwargs=mode_of_sync, **kwargs)
     infos = [envs.reset(seed=4)[1] for envs in (many, plain)]
@@ -110,7 +110,7 @@ def check_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 def test_a_shared_search_tells_of_each_copys_cell(table: Table) -> None:
     env = gym.make(OWN, table=table, actions="pick", budget_queries=3, costs=["synflow"])
-    many = vectorized(env, 2)  # type: ignore[arg-type]
+    many = vectorized(env, 2)
     many.reset(seed=0)
     for asked, shown in (([7, 8], [SCORE[7], SCORE[8]]), ([9, 10], [SCORE[9], 0.0])):
         info = many.step(np.stack([digits(index) for index in asked]))[4]["final_info"]
@@ -129,9 +129,10 @@ def test_gymnasium_finds_nothing_wrong_and_the_spec_comes_back(table: Table) -> 
 
 def test_a_trajectory_says_what_was_shown_and_is_as_it_was(table: Table, tmp_path: Path) -> None:
     kept = []
-    for number, more in enumerate(({}, {"costs": ["synflow"]})):
+    options: list[dict[str, Any]] = [{}, {"costs": ["synflow"]}]
+    for number, more in enumerate(options):
         env = gym.make(OWN, table=str(table.container.path), budget_queries=3, **more)
-        record(RandomSearch(), env, 0, tmp_path / f"{number}.jsonl")  # type: ignore[arg-type]
+        record(RandomSearch(), env, 0, tmp_path / f"{number}.jsonl")
         kept.append(read(tmp_path / f"{number}.jsonl"))
         assert replay(kept[-1], table) == []
     assert kept[0].queries == kept[1].queries

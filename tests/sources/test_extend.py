@@ -71,7 +71,7 @@ def test_a_search_can_be_limited_by_what_was_added(tmp_path: Path) -> None:
     for index, rewarded in ((9, True), (10, False)):
         env.reset(seed=0)
         _, reward, *_, info = env.step([index // 5**place % 5 for place in (5, 4, 3, 2, 1, 0)])
-        assert (info["board"], reward > 0) == (index + 1, rewarded)
+        assert (info["board"], float(reward) > 0) == (index + 1, rewarded)
 
 
 def test_a_clock_and_an_accuracy_can_be_added_too(tmp_path: Path) -> None:

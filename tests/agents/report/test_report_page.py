@@ -232,7 +232,7 @@ def test_every_cost_of_a_table_is_an_axis(browser: Any, tmp_path: Path) -> None:
     }  # fmt: skip
     own = write_table(tmp_path / "own.safetensors", manifest, columns).container.path
     path = tmp_path / "a.jsonl"
-    record(RandomSearch(), gym.make(OWN, table=str(own), budget_queries=3), 0, path)  # type: ignore[arg-type]
+    record(RandomSearch(), gym.make(OWN, table=str(own), budget_queries=3), 0, path)
     file = tmp_path / "report.html"
     file.write_text(html(summarise(load_files([path], tables=[own])), "nb201 report"), encoding="utf-8")
     for tab in opened(browser, file):
