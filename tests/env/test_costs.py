@@ -85,10 +85,10 @@ def test_a_cost_that_nobody_knows_is_none(table: Table) -> None:
 @pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
 def test_many_at_once_say_what_one_says(table: Table, kwargs: dict[str, Any], mode: str) -> None:
     """The single environment behind Gymnasium's own vectorization, with its masks and final infos."""
-    kwargs = {"table": table, "costs": COSTS} | kwargs
+    arguments: dict[str, Any] = {"table": table, "costs": COSTS} | kwargs
     mode_of_sync: dict[str, Any] = {"autoreset_mode": gym.vector.AutoresetMode(mode)}
-    many: Any = gym.make_vec(OWN, num_envs=3, autoreset_mode=mode, **kwargs)
-    plain = gym.make_vec(OWN, num_envs=3, vectorization_mode="sync", vector_kwargs=mode_of_sync, **kwargs)
+    many: Any = gym.make_vec(OWN, num_envs=3, autoreset_mode=mode, **arguments)
+    plain = gym.make_vec(OWN, num_envs=3, vectorization_mode="sync", vector_kwargs=mode_of_sync, **arguments)
     infos = [envs.reset(seed=4)[1] for envs in (many, plain)]
     check_same(*infos)
     many.action_space.seed(0)
