@@ -78,6 +78,11 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
         ValueError: If `epochs` are more than the options', no architecture is within their limit, or
             their budget can never be spent.
     """
+    if "valid_accuracy" not in table.columns:
+        raise NotRecorded(
+            f"{table.name} records no 'valid_accuracy', which rewards are made of: its numbers can be looked "
+            "up, but no search sees them"
+        )
     if options.budget_seconds is not None and not keeps_time(table):
         raise NotRecorded(
             f"{table.name} records no 'train_seconds', so nothing can be counted against budget_seconds; "
