@@ -17,6 +17,7 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.comparison import costs
 from nb201env.envs.options import Limit, Options
 from nb201env.fields import quoted
+from nb201env.missing import not_recorded
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Run, Table
 
@@ -133,11 +134,12 @@ def _answers(
     slots = recorded.sum(axis=1)
     if not slots.all():
         partial = isinstance(run, str)  # "sample" and "mean" want no certain run, so there is none
-        raise NotRecorded(
+        raise not_recorded(
             f"{table.name} has no run {run!r} for {int((slots == 0).sum()):,} of "
             f"{SIZE:,} architectures; its seeds are {list(table.seeds)}; "
             + ("it is partial: finish its build, or query the table itself" if partial
-               else "use run='sample' or 'mean'")
+               else "use run='sample' or 'mean'"),
+            table.manifest,
         )  # fmt: skip
     optimum = table.optimum(split="valid", epochs=whole)[1]
     order = np.argsort(~recorded, axis=1, kind="stable")

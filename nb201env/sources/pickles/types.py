@@ -188,7 +188,7 @@ foreseen."""
 
 def check_keys(keys: Sequence[Any]) -> None:
     """Dictionary keys: texts, bytes, whole numbers of at most eight bytes, a flat tuple of texts and at
-    most one such number, or one of digits; nothing that is slow to hash, nothing whose hash can be chosen.
+    most one such number, or six digits; nothing that is slow to hash, nothing whose hash can be chosen.
 
     Raises:
         Refused: If they are anything else.
@@ -226,8 +226,8 @@ def _is_flat(key: tuple[Any, ...]) -> bool:
 
 
 def _is_digits(key: tuple[Any, ...]) -> bool:
-    """Up to six digits, as the ops of a cell: there are too few such keys for their hashes to matter."""
-    return len(key) <= 6 and all(type(part) is int and 0 <= part <= 9 for part in key)
+    """Six digits, as the ops of a cell: there are too few such keys for their hashes to matter."""
+    return len(key) == 6 and all(type(part) is int and 0 <= part <= 9 for part in key)
 
 
 Call = Callable[[tuple[Any, ...]], Any]
