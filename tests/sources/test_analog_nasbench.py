@@ -214,6 +214,8 @@ def test_what_is_not_installed_says_how_to_install_it(
         import_package(tmp_path / "x.safetensors", "x")
     with pytest.raises(FileNotFoundError, match="holds no analognasbench/data.anb"):
         import_package(tmp_path / "x.safetensors", "x", source=tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no .*nowhere.whl; name the package's wheel"):
+        import_package(tmp_path / "x.safetensors", "x", source=tmp_path / "nowhere.whl")
 
 
 # -- wrong files ---------------------------------------------------------------------------------
