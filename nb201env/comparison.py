@@ -10,6 +10,7 @@ import numpy as np
 from nb201env import cost
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
+from nb201env.missing import not_recorded
 from nb201env.official import DATASETS
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Table, mean_over_runs
@@ -169,7 +170,8 @@ def costs(table: Table, name: str) -> FloatArray:
     if name in cost.CLOSED_FORMS and table.dataset in DATASETS and "skeleton" not in table.manifest:
         return cost.CLOSED_FORMS[name](np.arange(SIZE), table.dataset).astype(np.float64)
     if name not in table.columns:
-        raise NotRecorded(f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}")
+        has = f"{table.name} does not record {name!r}; it has {', '.join(table.columns)}"
+        raise not_recorded(has, table.manifest, name)
     if table.recorded_epochs(name):
         whole = [column for column in table.columns if not table.recorded_epochs(column)]
         raise NotRecorded(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nb201env.agents.registry import AGENTS, display_name
+from nb201env.agents.report.elsewhere import Place, at_hand
 from nb201env.agents.report.words import named, own_command, unlike
 from nb201env.agents.searches.outcome import Landscape, Outcome, outcome
 from nb201env.agents.searches.recorder import environment_of, replay
@@ -77,12 +78,14 @@ class Bench:
         unfinished: Files of searches that were cut short; they are not part of any number.
         digest: sha256 over the sha256 of every trajectory file, sorted by agent and seed.
         replayed: Whether every trajectory was replayed against its table without a difference.
+        places: The tables in which to look up what was chosen.
     """
 
     settings: tuple[Setting, ...]
     unfinished: tuple[str, ...]
     digest: str
     replayed: bool
+    places: tuple[Place, ...]
 
     @property
     def searches(self) -> list[Outcome]:
@@ -104,7 +107,7 @@ def load(
         folders: Where they are.
         check: Also replay every trajectory against its table.
         tables: Names or paths of tables that may have answered them, besides those that have a name;
-            which did, the ids say.
+            which did, the ids say. What was chosen is looked up in all of them.
 
     Raises:
         ValueError: If there is none, one is damaged, names something else than an environment of ours,
@@ -138,7 +141,7 @@ def load_files(
     searches = [_read(path, check, tables, opened) for path in files]
     hashes = sorted((search.header["agent"], search.seed, _sha256(search.path)) for search in searches)
     digest = hashlib.sha256("\n".join(sha for _, _, sha in hashes).encode()).hexdigest()
-    return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check)
+    return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check, at_hand(tables))
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
