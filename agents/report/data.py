@@ -233,7 +233,7 @@ def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
     variants: dict[str, dict[str, dict[str, Any]]] = {}
     for search in searches:
         head = search.header
-        variants.setdefault(head["agent"], {})[_agent_key(search)] = head["hyperparameters"]
+        variants.setdefault(head["agent"], {})[_agent_key(search)] = _what(search)
     read_as = Counter(map(display_name, variants))
     labels = {}
     for agent, by_key in variants.items():
@@ -247,7 +247,13 @@ def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _agent_key(search: Outcome) -> str:
-    return _key([search.header["agent"], search.header["hyperparameters"]])
+    return _key([search.header["agent"], _what(search)])
+
+
+def _what(search: Outcome) -> dict[str, Any]:
+    """What tells one agent from another of its name: its hyper-parameters, and of one's own its version too."""
+    head = search.header
+    return head["hyperparameters"] | {f"source.{name}": text[:16] for name, text in head["source"].items()}
 
 
 def _differing(kwargs: Mapping[str, Any]) -> str:

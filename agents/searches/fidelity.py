@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nb201env.agents.searches.plan import unfinished
+from nb201env.agents.searches.plan import try_out, unfinished
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
@@ -84,10 +84,14 @@ def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda tex
     """
     surrogate = open_table(plan.surrogate)
     table = open_table(training_table(surrogate))
-    commands, found = [], []
+    sides = []
     for one, name in ((table, table.name), (surrogate, plan.surrogate)):
         folder = out / "searches" / one.id[:12]
-        searches = {agent: plan.searches(agent, one, name, folder) for agent in plan.agents}
+        sides.append((one, {agent: plan.searches(agent, one, name, folder) for agent in plan.agents}))
+    for some in sides[0][1].values():  # a mistake in what was asked for shows before anything runs
+        try_out(unfinished(some)[:1])
+    commands, found = [], []
+    for one, searches in sides:
         for some in searches.values():
             commands.append(command(some))
             if missing := unfinished(some):
@@ -140,10 +144,8 @@ def run_missing(searches: Sequence[Search]) -> None:
     """Run one agent's searches, one after the other.
 
     Raises:
-        ValueError: If the agent or the environment is not known.
         RuntimeError: If a search fails.
     """
-    searches[0].header()  # a mistake in what was asked for shows before anything runs
     for failure in run_all(searches, 1, lambda search, count: None):
         raise RuntimeError(f"{failure.search.command} failed: {failure.reason}")
 
