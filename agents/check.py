@@ -34,11 +34,11 @@ from nb201env.trajectory import read
 
 CHECKED = (
     "it has a method search(env, seed)",
-    "it returns only when the search is over, and soon after it is (budgets in queries, and in simulated seconds "
-    "where the table records them)",
+    "it returns only when the search is over, and soon after it is (budgets in queries, and in simulated "
+    "seconds where the table records them)",
     "it resets without a seed and with no option but 'epochs', and never steps without a reset",
     "it reads no more of the environment than a search may: spaces, masks, recorded epochs; not the table",
-    "it plays with every way to act that it supports: where cells are built (build) and where they are picked (pick)",
+    "it plays with every way to act that it supports: where cells are built and where they are picked",
     "the same seed gives the same trajectory, byte for byte; another seed gives another one",
     "it neither draws from nor seeds the global random generators of random, numpy and torch",
     "its trajectory replays",
@@ -69,8 +69,8 @@ def check_agent(
         env_id: The environment that it is checked on.
         actions: The ways to act that it supports.
         queries: The budget of the searches that are limited in queries.
-        seconds: The budget of those that are limited in simulated seconds; None is what `queries` queries cost on
-            average. A table without recorded seconds is searched with the other budget alone.
+        seconds: The budget of those that are limited in simulated seconds; None is what `queries` queries
+            cost on average. A table without recorded seconds is searched with the other budget alone.
         **env_kwargs: Further arguments of the environment.
 
     Raises:
@@ -90,17 +90,17 @@ def check_agent(
 
 
 def mean_seconds(env: NB201Env) -> float:
-    """What a query of an environment costs on average, in simulated seconds; 0 where the table records none."""
+    """What a query costs on average, in simulated seconds; 0 where the table records none."""
     if not keeps_time(env.table):
         return 0.0
     return float(np.nanmean(answers(env.table, env.options).seconds))
 
 
 def check_start(agent: Agent, env: Env, seed: int, *, queries: int = 10, seconds: float = 1.0) -> None:
-    """Check what the first queries of a search show of the contract: points 1, 3, 4, 6 and 7 of the module.
+    """Check what the first queries of a search show of the contract: points 1, 3, 4, 6 and 7 of `CHECKED`.
 
-    Twice the same search is begun, and left after some queries or seconds. So it costs no more for an agent with
-    a large budget, unless it does much before it asks for anything.
+    Twice the same search is begun, and left after some queries or seconds. So it costs no more for an
+    agent with a large budget, unless it does much before it asks for anything.
 
     Args:
         agent: The agent.

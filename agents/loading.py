@@ -57,7 +57,8 @@ def load_class(where: str, agent: str) -> type[Any]:
     file = _short(getattr(module, "__file__", None) or "no file")
     if found is not None:
         raise ValueError(
-            f"agent {agent!r}: {class_name} in {file} is no class, but a {type(found).__name__}; name the class"
+            f"agent {agent!r}: {class_name} in {file} is no class, but a {type(found).__name__}; "
+            "name the class"
         )
     classes = [name for name, value in vars(module).items() if isinstance(value, type)]
     close = difflib.get_close_matches(class_name, classes, n=1)
@@ -73,7 +74,7 @@ def _import(name: str, agent: str) -> ModuleType:
     except MissingExtra as error:
         raise MissingExtra(f"agent {agent!r}: {error}") from error
     except ModuleNotFoundError as error:
-        if error.name and f"{name}.".startswith(f"{error.name}."):  # itself, or a package that it is said to be in
+        if error.name and f"{name}.".startswith(f"{error.name}."):  # itself, or a package around it
             raise ValueError(_not_found(name, agent, error)) from error
         if error.name:
             package = error.name.partition(".")[0]

@@ -75,7 +75,7 @@ def names() -> list[str]:
 def offered() -> dict[str, list[EntryPoint]]:
     """What installed packages offer, by name; nothing of it is loaded.
 
-    A name that is not made of letters, digits, "_" and "-" could be no part of a file's name, and is left out.
+    A name that is not made of letters, digits, "_" and "-" could be no part of a file's name; it is left out.
     """
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
@@ -104,7 +104,8 @@ def make_agent(name: str, /, *, preset: str = "", **hyperparameters: Any) -> Age
 
     Args:
         name: One of `names`, or ``module:Class``. For the latter the current folder is put in front of
-            `sys.path`, unless the module is loaded already. Where a package offers a name of ours, ours counts.
+            `sys.path`, unless the module is loaded already. Where a package offers a name of ours, ours
+            counts.
         preset: A key of the agent's `PRESETS`, other hyper-parameters than its defaults.
         **hyperparameters: What its constructor takes; the rest keep the preset's values or their defaults.
 
@@ -175,6 +176,6 @@ def _check_settings(name: str, agent_class: type[Any], settings: Mapping[str, An
     for one in parameters:
         if one.default is one.empty and one.kind not in fixed and one.name not in settings:
             raise ValueError(
-                f"agent {name!r}: the hyper-parameter {one.name!r} of its constructor has no default; give it "
-                f'one, or a value: --agent-kwargs, or make_agent({name!r}, {one.name}=…) in Python'
+                f"agent {name!r}: the hyper-parameter {one.name!r} of its constructor has no default; give "
+                f"it one, or a value: --agent-kwargs, or make_agent({name!r}, {one.name}=…) in Python"
             )

@@ -1,7 +1,7 @@
 """Where an agent of one's own comes from: its class, its package's version, a digest of its code.
 
-Texts for the header of a trajectory, by which one sees that two searches were made by the same program. Nothing
-reads them back to import anything.
+Texts for the header of a trajectory, by which one sees that two searches were made by the same program.
+Nothing reads them back to import anything.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ast
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import Distribution, distribution, distributions, packages_distributions
 from pathlib import Path
@@ -23,8 +24,8 @@ ENTRIES = ("class", "distribution", "version", "code_sha256")
 def source_of(agent_class: type[object]) -> dict[str, str]:
     """What a header says of an agent's class, by `ENTRIES`; nothing of a class of ours.
 
-    "version" is that of the installed distribution, else the package's ``__version__``; each text is empty where
-    there is nothing to say: a script's or notebook's class has neither version nor digest.
+    "version" is that of the installed distribution, else the package's ``__version__``; each text is empty
+    where there is nothing to say: a script's or notebook's class has neither version nor digest.
     """
     name = agent_class.__module__
     top = name.partition(".")[0]
@@ -35,9 +36,7 @@ def source_of(agent_class: type[object]) -> dict[str, str]:
     if module is not None and name != "__main__" and top not in sys.stdlib_module_names:
         package, version = _version(module, sys.modules.get(top))
         digest = code_sha256(module)
-    return dict(
-        zip(ENTRIES, (f"{name}:{agent_class.__qualname__}", package, version, digest), strict=True)
-    )
+    return dict(zip(ENTRIES, (f"{name}:{agent_class.__qualname__}", package, version, digest), strict=True))
 
 
 # -- the version -----------------------------------------------------------------------------
@@ -55,21 +54,22 @@ def _version(module: ModuleType, top: ModuleType | None) -> tuple[str, str]:
 
 
 def _distribution(file: Path, package: str) -> Distribution | None:
-    """The installed distribution of a file."""
-    if {"site-packages", "dist-packages"} & set(file.parts):
-        return next(map(distribution, packages_distributions().get(package, ())), None)
-    return next((one for one in distributions() if _develops(one, file, package)), None)
+    """The installed distribution that a file of a package is of."""
+    near = [one for one in distributions() if any(map(file.resolve().is_relative_to, _folders(one)))]
+    for one in near:
+        if package in (one.read_text("top_level.txt") or one.name.replace("-", "_")).split():
+            return one
+    # Few distributions keep no list of their packages; looking through their files takes a while.
+    names = packages_distributions().get(package, []) if near else []
+    return distribution(names[0]) if names else None
 
 
-def _develops(one: Distribution, file: Path, package: str) -> bool:
-    """Whether a distribution is installed so that its sources can be edited, and the file is of them."""
+def _folders(one: Distribution) -> Iterator[Path]:
+    """Where a distribution's files may be: beside its metadata, or in the folder where it is developed."""
+    yield Path(str(one.locate_file(""))).resolve()
     url = json.loads(one.read_text("direct_url.json") or "{}").get("url", "")
-    packages = (one.read_text("top_level.txt") or one.name.replace("-", "_")).split()
-    return (
-        url.startswith("file:")
-        and package in packages
-        and file.resolve().is_relative_to(Path(url2pathname(urlsplit(url).path)).resolve())
-    )
+    if url.startswith("file:"):
+        yield Path(url2pathname(urlsplit(url).path)).resolve()
 
 
 # -- the code --------------------------------------------------------------------------------

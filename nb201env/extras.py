@@ -43,7 +43,7 @@ def check(module: str, extra: str) -> None:
 
 
 def how_to_install(module: str) -> str:
-    """The command that installs a package: the extra of this distribution that it is in, else its own name."""
+    """The command that installs a package: the extra of ours that it is in, else its own name."""
     wanted = _DISTRIBUTIONS.get(module, module).replace("_", "-").lower()
     try:
         requirements = requires("nb201env") or []

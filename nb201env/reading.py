@@ -89,12 +89,14 @@ def read_names(texts: Iterable[str], what: str, known: Iterable[str], hint: str 
 
 
 def check_name(name: str, what: str, known: Iterable[str], hint: str = "") -> None:
-    """Refuse an unknown name with the one that was probably meant, or else with all there are and the hint."""
+    """Refuse an unknown name: with the one that was probably meant, else with all there are and the hint."""
     known = list(known)
     if name in known:
         return
     close = difflib.get_close_matches(name, known, n=1)
-    mend = f"did you mean {close[0]!r}?" if close else f"the {what}s are {', '.join(known)}{hint and f'; {hint}'}"
+    mend = f"did you mean {close[0]!r}?" if close else f"the {what}s are {', '.join(known)}"
+    if hint and not close:
+        mend += f"; {hint}"
     raise ValueError(f"unknown {what} {name!r}; {mend}")
 
 

@@ -3,8 +3,8 @@
 A trajectory file is JSON lines. The first line is the header: the environment's id and arguments,
 the table's id, the agent and its hyper-parameters, the seed, versions, and the command that
 writes the same file again; of an agent that is none of ours also its class, version and a digest of its
-code ("source"), and what is wrapped around the environment ("wrappers"). Then comes one line per answered query, and a last line that says how
-the search ended; without it the file is of a search that was cut short.
+code ("source"), and what is wrapped around the environment ("wrappers"). Then comes one line per answered
+query, and a last line that says how the search ended; without it the file is of a search that was cut short.
 
 Files come from anywhere: `read` checks every field and takes memory in proportion to the file's size, at
 most 40 times as much. What a header says is text and numbers; nothing of it is looked up or run here.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-import gymnasium as gym
 import typer
 
 from nb201env.agents import check, registry
@@ -72,7 +71,9 @@ def check_agent(
     if json:
         print_json(found)
         return
-    typer.echo(f"{agent} keeps the contract: searches of {queries} queries on {env_id}, actions {', '.join(ways)}")
+    typer.echo(
+        f"{agent} keeps the contract: searches of {queries} queries on {env_id}, actions {', '.join(ways)}"
+    )
     for number, what in enumerate(check.CHECKED, 1):
         typer.echo(f"  {number}. {what}")
     for name, value in found["source"].items():

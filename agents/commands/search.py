@@ -35,15 +35,13 @@ Agents = Annotated[
     list[str],
     typer.Option(
         "--agent",
-        help=f"Agents, repeated or with commas: {', '.join(AGENTS)}, those of packages (see nb201 agents), or "
+        help=f"Agents, repeated or with commas: {', '.join(AGENTS)}, those of packages (nb201 agents), or "
         "module:Class for one of your own, such as mine:MyAgent.",
     ),
 ]
 Unchecked = Annotated[
     bool,
-    typer.Option(
-        "--unchecked", help="Do not try the contract of agents of your own in a few queries first."
-    ),
+    typer.Option("--unchecked", help="Do not try the contract of agents of your own in a few queries first."),
 ]
 Envs = Annotated[
     list[str], typer.Option("--env", help=f"Environments, repeated or with commas: {', '.join(TABLES)}, …")

@@ -251,9 +251,10 @@ def _agent_key(search: Outcome) -> str:
 
 
 def _what(search: Outcome) -> dict[str, Any]:
-    """What tells one agent from another of its name: its hyper-parameters, and of one's own its version too."""
+    """What tells an agent from others of its name: its hyper-parameters; of one's own its version too."""
     head = search.header
-    return head["hyperparameters"] | {f"source.{name}": text[:16] for name, text in head["source"].items()}
+    source = {f"its {name.removesuffix('_sha256')}": text[:16] for name, text in head["source"].items()}
+    return head["hyperparameters"] | source
 
 
 def _differing(kwargs: Mapping[str, Any]) -> str:

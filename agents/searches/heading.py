@@ -67,8 +67,8 @@ def header(
 def hyperparameters(agent: Agent, given: Mapping[str, Any]) -> dict[str, Any]:
     """What the agent's constructor takes, by name.
 
-    The value is that of the agent's attribute of this name, as in every dataclass; where there is none, what the
-    constructor was given, or its default.
+    The value is that of the agent's attribute of this name, as in every dataclass; where there is none,
+    what the constructor was given, or its default.
     """
     try:
         parameters = inspect.signature(type(agent)).parameters.values()

@@ -105,11 +105,12 @@ def _identity(head: Mapping[str, Any], key: str) -> Any:
 
 
 def _shown(found: Mapping[str, Any], expected: Mapping[str, Any], key: str) -> Iterator[str]:
-    """What two headers say of something, in JSON: of an environment, the id and the arguments side by side; of an
-    agent's source, what differs.
+    """What two headers say of something, in JSON.
+
+    Of an environment, the id and the arguments side by side; of an agent's source, what differs.
     """
     one, other = (head.get(key, {}) for head in (found, expected))
     for mine, theirs in ((one, other), (other, one)):
         if key == "source":
-            mine = {name: text for name, text in mine.items() if text != theirs.get(name)}
+            mine = {name: text[:16] for name, text in mine.items() if text != theirs.get(name)}
         yield json.dumps({"id": mine["id"]} | mine["kwargs"] if key == "env" else mine)

@@ -47,7 +47,8 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: Env, seed: int, on_query: OnQuery) -> None:
         if not isinstance(env.unwrapped, NB201Env):
-            raise ValueError(f"searches are recorded in environments of nb201env; got {env.unwrapped!r}")
+            got = where(type(env.unwrapped))
+            raise ValueError(f"searches are recorded in environments of nb201env; got {got}")
         super().__init__(env)
         self._over = False
         self._queries, self._clock = 0, 0.0
@@ -94,8 +95,8 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
             raise ValueError("vectorize an environment before its first reset")
         if ignored := [where(type(one)) for one in wrappers(self.env)]:
             raise ValueError(
-                f"a vectorized search would pass by the environment's wrapper {ignored[-1]}: search without it, or "
-                "with one environment"
+                f"a vectorized search would pass by the environment's wrapper {ignored[-1]}: search "
+                "without it, or with one environment"
             )
         self._started = True
         env: NB201Env = self.env.unwrapped  # type: ignore[assignment]
@@ -108,7 +109,9 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
 
     def _report(self, info: dict[str, Any], reward: float) -> None:
         if lacking := [key for key in ("search_over", "queries", *RECORDED) if key not in info]:
-            raise ValueError(f"a wrapper of the environment hides info[{lacking[0]!r}], which a recorder needs")
+            raise ValueError(
+                f"a wrapper of the environment hides info[{lacking[0]!r}], which a recorder needs"
+            )
         self._over = info["search_over"]
         if info["architecture"]:
             self._check_order(info)
@@ -192,14 +195,14 @@ def record(
         path: The trajectory file. One that is there is replaced when the search has ended.
         name: The agent's name in the header; its class's if empty.
         command: The command that does the same again, for the header.
-        given: What the agent's constructor was given, for the header; needed where the agent does not keep it in
-            attributes of the same names.
+        given: What the agent's constructor was given, for the header; needed where the agent does not keep
+            it in attributes of the same names.
         on_query: Also called with each answered query, for a progress bar, say.
         keep: Do not replace a finished trajectory of another search; see `writing.publish`.
 
     Raises:
-        ValueError: If the environment is none of ours, has no budget, or was not made by its id; or if a wrapper
-            around it does what the trajectory would not show.
+        ValueError: If the environment is none of ours, has no budget, or was not made by its id; or if a
+            wrapper around it does what the trajectory would not show.
         FileExistsError: If `path` is to be kept.
     """
 

@@ -248,4 +248,7 @@ def _run_apart(home: str, search: Search) -> dict[str, bytes] | str:
         look_in(home)
     with TemporaryDirectory() as folder:
         reason = _run_one(replace(search, folder=Path(folder)), lambda *_: None)
-        return (reason and f"on {platform.node()}: {reason}") or {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+        if not reason:
+            return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    where = "" if ":" not in search.agent or Path(home).is_dir() else f", which has no folder {home}"
+    return f"on {platform.node()}{where}: {reason}"
