@@ -196,7 +196,7 @@ def _explaining(agent: Agent, where: str) -> Iterator[None]:
         yield
     except (AgentError, MissingExtra):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentError(f"{_name(agent)} failed{where}: {words(error)}") from error
 
 

@@ -68,7 +68,8 @@ def load_class(where: str, agent: str) -> type[Any]:
 
 
 def _import(name: str, agent: str) -> ModuleType:
-    importlib.invalidate_caches()  # the file may be younger than the last look into its folder
+    if name not in sys.modules:
+        importlib.invalidate_caches()  # the file may be younger than the last look into its folder
     try:
         return importlib.import_module(name)
     except MissingExtra as error:

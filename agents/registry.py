@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -72,11 +73,16 @@ def names() -> list[str]:
     return [*AGENTS, *sorted(name for name in offered() if name not in AGENTS)]
 
 
-def offered() -> dict[str, list[EntryPoint]]:
+def offered() -> Mapping[str, list[EntryPoint]]:
     """What installed packages offer, by name; nothing of it is loaded.
 
     A name that is not made of letters, digits, "_" and "-" could be no part of a file's name; it is left out.
     """
+    return _offered(tuple(sys.path))
+
+
+@lru_cache(maxsize=4)  # looking through all installed packages takes longer than a short search
+def _offered(_: tuple[str, ...]) -> Mapping[str, list[EntryPoint]]:
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         if re.fullmatch("[A-Za-z0-9_-]+", point.name):

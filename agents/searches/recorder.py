@@ -108,14 +108,17 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return self.env.unwrapped.action_masks()  # type: ignore[attr-defined]
 
     def _report(self, info: dict[str, Any], reward: float) -> None:
-        if lacking := [key for key in ("search_over", "queries", *RECORDED) if key not in info]:
+        try:
+            self._over = info["search_over"]
+            query = {key: info[key] for key in RECORDED} if info["architecture"] else {}
+            if query:
+                self._check_order(info)
+        except KeyError as hidden:
             raise ValueError(
-                f"a wrapper of the environment hides info[{lacking[0]!r}], which a recorder needs"
-            )
-        self._over = info["search_over"]
-        if info["architecture"]:
-            self._check_order(info)
-            self._on_query({key: info[key] for key in RECORDED} | {"reward": reward} | self._extra)
+                f"a wrapper of the environment hides info[{hidden}], which a recorder needs"
+            ) from None
+        if query:
+            self._on_query(query | {"reward": reward} | self._extra)
 
     def _check_order(self, info: dict[str, Any]) -> None:
         """Refuse what would not replay: queries that a wrapper asked unseen, a search that it began anew."""

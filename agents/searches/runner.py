@@ -196,7 +196,7 @@ def _run_one(search: Search, on_queries: OnProgress) -> str:
 
     try:
         search.run(count)
-    except Exception as error:  # in words, because not every error can be sent to another process
+    except (Exception, SystemExit) as error:  # in words: not every error can be sent to another process
         return f"{type(error).__name__}: {error}"
     on_queries(search, asked % _TICK)
     return ""

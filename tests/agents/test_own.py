@@ -294,12 +294,16 @@ def test_hyperparameters_of_any_class(folder: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("source", [3, [], {"class": 3}, {"version": None}])
-def test_a_strangers_source_is_texts(source: Any, folder: Path) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [*({"source": value} for value in (3, [], None, {"class": 3}, {"version": None}, {"code_sha256": ["0"]})),
+     *({"wrappers": value} for value in (3, {}, None, [3], ["a", None]))],
+)  # fmt: skip
+def test_what_a_stranger_says_of_them_is_texts(wrong: dict[str, Any], folder: Path) -> None:
     record(make_agent("mine:MyAgent"), gym.make(ENV, budget_queries=3), 0, "a.jsonl")
     first, *rest = Path("a.jsonl").read_text().splitlines(keepends=True)
-    Path("a.jsonl").write_text(json.dumps(json.loads(first) | {"source": source}) + "\n" + "".join(rest))
-    with pytest.raises(BadTrajectory, match=r"line 1: source:? should be"):
+    Path("a.jsonl").write_text(json.dumps(json.loads(first) | wrong) + "\n" + "".join(rest))
+    with pytest.raises(BadTrajectory, match=r"line 1: \w+: should be"):
         read("a.jsonl")
 
 
