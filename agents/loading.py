@@ -26,10 +26,16 @@ def parse(where: str) -> tuple[str, str]:
     Raises:
         ValueError: If it is written otherwise.
     """
-    module, _, name = where.partition(":")
-    if not name.isidentifier() or not all(map(str.isidentifier, module.split("."))):
+    if not is_own(where):
         raise ValueError(f"an agent of your own is named {EXAMPLE}; got {where!r}")
+    module, _, name = where.partition(":")
     return module, name
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is ``module:Class``."""
+    module, colon, cls = name.partition(":")
+    return bool(colon) and all(map(str.isidentifier, (cls, *module.split("."))))
 
 
 def look_in(folder: str) -> None:

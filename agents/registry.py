@@ -97,7 +97,9 @@ def owner(point: EntryPoint) -> str:
 
 def display_name(name: str) -> str:
     """An agent's name as people write it: "regularized evolution", "PPO", "MyAgent" for mine:MyAgent."""
-    return name.rpartition(":")[2] if ":" in name else _ACRONYMS.get(name, name.replace("_", " "))
+    if loading.is_own(name):
+        return name.partition(":")[2]
+    return _ACRONYMS.get(name, name.replace("_", " "))
 
 
 def file_name(name: str) -> str:

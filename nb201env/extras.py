@@ -38,7 +38,11 @@ def check(module: str, extra: str) -> None:
     Raises:
         MissingExtra: If it is not installed.
     """
-    if find_spec(module) is None:
+    try:
+        there = find_spec(module) is not None
+    except (ImportError, ValueError):  # something stands in for it
+        there = False
+    if not there:
         require(module, extra)
 
 

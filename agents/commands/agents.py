@@ -55,8 +55,8 @@ def check_agent(
     settings, further = read_object(agent_kwargs, "--agent-kwargs"), read_object(env_kwargs, "--env-kwargs")
     (env_id,) = read_envs([env])
     check_arguments(further, {"budget_queries": queries})
-    made, ways = registry.make_agent(agent, **settings), ("build", "pick")
-    ways = (further.pop("actions"),) if "actions" in further else ways
+    made = registry.make_agent(agent, **settings)
+    ways = (str(further.pop("actions")),) if "actions" in further else ("build", "pick")
     started = time.monotonic()
     check.check_agent(made, env_id=env_id, actions=ways, queries=queries, **further)
     found: dict[str, Any] = {

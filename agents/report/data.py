@@ -252,9 +252,11 @@ def _agent_key(search: Outcome) -> str:
 
 def _what(search: Outcome) -> dict[str, Any]:
     """What tells an agent from others of its name: its hyper-parameters; of one's own its version too."""
-    head = search.header
-    source = {f"its {name.removesuffix('_sha256')}": text[:16] for name, text in head["source"].items()}
-    return head["hyperparameters"] | source
+    settings: dict[str, Any] = search.header["hyperparameters"]
+    source = {
+        f"its {name.removesuffix('_sha256')}": text[:16] for name, text in search.header["source"].items()
+    }
+    return settings | source
 
 
 def _differing(kwargs: Mapping[str, Any]) -> str:

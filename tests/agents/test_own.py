@@ -74,6 +74,7 @@ def test_a_class_that_a_package_offers(tmp_path: Path, monkeypatch: pytest.Monke
 def test_names_of_files_and_for_people() -> None:
     assert (file_name("mine:MyAgent"), display_name("mine:MyAgent")) == ("mine.MyAgent", "MyAgent")
     assert (file_name("a.b:C"), display_name("a.b:My_Agent")) == ("a.b.C", "My_Agent")
+    assert display_name('=LINK("http://x")') == '=LINK("http://x")', "strangers name agents as they like"
     assert (file_name("my_method"), display_name("my_method")) == ("my_method", "my method")
     assert len(set(map(file_name, AGENTS))) == len(AGENTS)
 
@@ -286,7 +287,7 @@ def test_hyperparameters_of_any_class(folder: Path) -> None:
     """An attribute of the parameter's name, else what was given, else the default; nothing else."""
     plain = make_agent("mine:Plain", step=3)
     assert hyperparameters(plain, {"step": 3}) == {"size": 3, "step": 1.5, "rule": print}
-    given = {"step": np.float32(0.5), "rule": Colour.RED, "size": {3, 1}}
+    given: dict[str, Any] = {"step": np.float32(0.5), "rule": Colour.RED, "size": {3, 1}}
     made = as_json(hyperparameters(make_agent("mine:Plain", **given), given))
     assert made == {"size": [1, 3], "step": 0.25, "rule": "RED"}
     assert as_json([print, object(), float("inf"), np.arange(2), Path("a")]) == [
@@ -294,11 +295,13 @@ def test_hyperparameters_of_any_class(folder: Path) -> None:
     ]  # fmt: skip
 
 
+NO_SOURCES: list[Any] = [3, [], None, {"class": 3}, {"version": None}, {"code_sha256": ["0"]}]
+NO_WRAPPERS: list[Any] = [3, {}, None, [3], ["a", None]]
+
+
 @pytest.mark.parametrize(
-    "wrong",
-    [*({"source": value} for value in (3, [], None, {"class": 3}, {"version": None}, {"code_sha256": ["0"]})),
-     *({"wrappers": value} for value in (3, {}, None, [3], ["a", None]))],
-)  # fmt: skip
+    "wrong", [*({"source": value} for value in NO_SOURCES), *({"wrappers": value} for value in NO_WRAPPERS)]
+)
 def test_what_a_stranger_says_of_them_is_texts(wrong: dict[str, Any], folder: Path) -> None:
     record(make_agent("mine:MyAgent"), gym.make(ENV, budget_queries=3), 0, "a.jsonl")
     first, *rest = Path("a.jsonl").read_text().splitlines(keepends=True)
