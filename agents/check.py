@@ -16,7 +16,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ import numpy as np
 
 from nb201env.agents.contract import Agent, AgentError, Env, check_signature
 from nb201env.agents.loading import words
+from nb201env.agents.registry import AGENTS
 from nb201env.agents.searches.recorder import Recorder, agent_seed, record, replay
+from nb201env.agents.searches.runner import Search
 from nb201env.envs.answers import answers, keeps_time
 from nb201env.envs.single import NB201Env
 from nb201env.extras import MissingExtra
@@ -122,6 +124,21 @@ def check_start(agent: Agent, env: Env, seed: int, *, queries: int = 10, seconds
     for number, (one, other) in enumerate(zip(*asked, strict=False), 1):
         if one != other:
             raise AgentError(_two_trajectories(agent, "", number))
+
+
+def try_out(searches: Iterable[Search]) -> None:
+    """Check the contract of every agent that is none of ours, in the first queries of one search of its.
+
+    Raises:
+        AgentError: If one does not keep it; see `check_start`.
+    """
+    tried = set()
+    for search in searches:
+        if search.agent not in AGENTS and (key := (search.agent, search.env_id)) not in tried:
+            tried.add(key)
+            agent, env = search.make()
+            check_start(agent, env, search.seed)
+            env.close()
 
 
 class _Enough(BaseException):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nb201env.agents.check import try_out
 from nb201env.agents.commands.search import (
     ENVS,
     Agents,
@@ -18,7 +19,7 @@ from nb201env.agents.commands.search import (
     show,
 )
 from nb201env.agents.papers.protocols import plan_protocol
-from nb201env.agents.searches.plan import plan, try_out, unfinished
+from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.commands.common import Address, Engine, Jobs, Json, Seeds, cluster_address
 from nb201env.envs.registration import TABLES
 from nb201env.output import resumable

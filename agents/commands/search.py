@@ -12,9 +12,10 @@ import typer
 from rich.progress import TextColumn
 
 from nb201env import trajectory
+from nb201env.agents.check import try_out
 from nb201env.agents.registry import AGENTS, HINT, display_name, names, offered, owner
 from nb201env.agents.searches.outcome import Outcome, outcome, spread_text
-from nb201env.agents.searches.plan import plan, try_out, unfinished
+from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.agents.searches.recorder import ENV_IDS
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all

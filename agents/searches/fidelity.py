@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nb201env.agents.searches.plan import try_out, unfinished
+from nb201env.agents.searches.plan import unfinished
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
@@ -65,13 +65,19 @@ class SearchPlan:
         return [Search(agent, env_id, seed, budget, folder, {}, further) for seed in self.seeds]
 
 
-def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+def compare(
+    plan: SearchPlan,
+    out: Path,
+    say: Callable[[str], None] = lambda text: None,
+    check: Callable[[Sequence[Search]], None] = lambda searches: None,
+) -> dict[str, Any]:
     """Run the searches that are missing, and compare those on the surrogate with those on the table.
 
     Args:
         plan: Which searches.
         out: The trajectories go to ``out/searches``, in a folder per table.
         say: Called with the command of each agent's searches that are run.
+        check: Called with the searches that are missing before any of them runs.
 
     Returns:
         What `nb201env.surrogate.fidelity.report` shows: both tables' names and ids, the searches'
@@ -88,8 +94,8 @@ def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda tex
     for one, name in ((table, table.name), (surrogate, plan.surrogate)):
         folder = out / "searches" / one.id[:12]
         sides.append((one, {agent: plan.searches(agent, one, name, folder) for agent in plan.agents}))
-    for some in sides[0][1].values():  # a mistake in what was asked for shows before anything runs
-        try_out(unfinished(some)[:1])
+    for _, searches in sides:  # a mistake in what was asked for shows before anything runs
+        check([search for some in searches.values() for search in unfinished(some)])
     commands, found = [], []
     for one, searches in sides:
         for some in searches.values():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from nb201env import trajectory
-from nb201env.agents.registry import AGENTS
 from nb201env.agents.searches.runner import Search
 
 IDENTITY = ("agent", "source", "hyperparameters", "seed", "env", "table")
@@ -65,17 +64,6 @@ def unfinished(searches: Sequence[Search]) -> list[Search]:
             if path not in planned:
                 _compare(path, trajectory.read_header(path), head, ("env", "table"))
     return todo
-
-
-def try_out(searches: Sequence[Search]) -> None:
-    """Check the contract of every agent that is none of ours, in the first queries of one search of its.
-
-    Raises:
-        AgentError: If one does not keep it.
-    """
-    for search in {(search.agent, search.env_id): search for search in reversed(searches)}.values():
-        if search.agent not in AGENTS:
-            search.try_out()
 
 
 def _finished(path: Path, expected: Mapping[str, Any]) -> bool:

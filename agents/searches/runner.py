@@ -17,7 +17,6 @@ import gymnasium as gym
 
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env import workers
-from nb201env.agents.check import check_start
 from nb201env.agents.contract import Agent, Env
 from nb201env.agents.loading import look_in
 from nb201env.agents.registry import file_name, make_agent, settings_of
@@ -81,7 +80,7 @@ class Search:
 
     def header(self) -> dict[str, Any]:
         """The first line of its trajectory; also a check that it can be run at all."""
-        agent, env = self._make()
+        agent, env = self.make()
         head = header(agent, env, self.seed, self.agent, self.command, self._given)
         env.close()
         return dict(json.loads(json.dumps(head)))
@@ -92,27 +91,23 @@ class Search:
         Raises:
             FileExistsError: If another search has finished there meanwhile.
         """
-        agent, env = self._make()
+        agent, env = self.make()
         record(agent, env, self.seed, self.path, name=self.agent, command=self.command, given=self._given,
                on_query=on_query, keep=True)  # fmt: skip
         env.close()
         return self.path
 
-    def try_out(self) -> None:
-        """Check the agent's contract in the first queries of this search; see `check_start`.
-
-        Raises:
-            AgentError: If the agent does not keep it.
-        """
-        agent, env = self._make()
-        check_start(agent, env, self.seed)
-        env.close()
-
     @property
     def _given(self) -> dict[str, Any]:
         return settings_of(self.agent, **self.agent_kwargs)
 
-    def _make(self) -> tuple[Agent, Env]:
+    def make(self) -> tuple[Agent, Env]:
+        """The agent, and the environment that it searches.
+
+        Raises:
+            ValueError: If either cannot be made so; the agent's is raised as in `make_agent`.
+            MissingExtra: If the agent needs a package that is not installed.
+        """
         check_arguments(self.env_kwargs, self.budget)
         env = gym.make(self.env_id, **self.env_kwargs, **self.budget)
         return make_agent(self.agent, **self.agent_kwargs), env
