@@ -236,7 +236,7 @@ def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
     variants: dict[str, dict[str, dict[str, Any]]] = {}
     for search in searches:
         head = search.header
-        variants.setdefault(head["agent"], {})[_agent_key(search)] = head["hyperparameters"]
+        variants.setdefault(head["agent"], {})[_agent_key(search)] = _what(search)
     read_as = Counter(map(display_name, variants))
     labels = {}
     for agent, by_key in variants.items():
@@ -250,7 +250,16 @@ def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _agent_key(search: Outcome) -> str:
-    return _key([search.header["agent"], search.header["hyperparameters"]])
+    return _key([search.header["agent"], _what(search)])
+
+
+def _what(search: Outcome) -> dict[str, Any]:
+    """What tells an agent from others of its name: its hyper-parameters; of one's own its version too."""
+    settings: dict[str, Any] = search.header["hyperparameters"]
+    source = {
+        f"its {name.removesuffix('_sha256')}": text[:16] for name, text in search.header["source"].items()
+    }
+    return settings | source
 
 
 def _differing(kwargs: Mapping[str, Any]) -> str:
