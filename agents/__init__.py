@@ -7,8 +7,8 @@ with no option but "epochs", and returns when ``info["search_over"]`` is true.
 is computed from that.
 """
 
-from nb201env.agents.check import AgentError, check_agent
-from nb201env.agents.contract import Agent, Query, query, recorded_epochs, vectorized
+from nb201env.agents.check import check_agent
+from nb201env.agents.contract import Agent, AgentError, Query, query, recorded_epochs, vectorized
 from nb201env.agents.registry import AGENTS, make_agent
 
 __all__ = [

@@ -21,7 +21,7 @@ import numpy as np
 from nb201env.agents.contract import Env, query, recorded_epochs
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
-from nb201env.extras import require
+from nb201env.extras import check
 from nb201env.space import NUM_EDGES, NUM_OPS, sample
 
 _TINY = 1e-32  # keeps the ratio of two densities finite
@@ -60,10 +60,10 @@ class BOHB:
                 f"eta must be at least 2, num_samples at least 1 and min_points above {NUM_EDGES}; "
                 f"got {self.eta}, {self.num_samples} and {self.min_points}"
             )
+        check("statsmodels", "agents")
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
-        require("statsmodels", "agents")
         rng = np.random.default_rng(seed)
         epochs = recorded_epochs(env)
         models: dict[float, Model] = {}

@@ -1,17 +1,6 @@
 """`check_agent`: whether an agent keeps the contract, as `check_env` does for environments.
 
-What it checks, each in searches of a few queries:
-
-1. it has a method ``search(env, seed)``;
-2. it returns only when the search is over, and soon after it is (budgets in queries and in
-   simulated seconds);
-3. it resets without a seed and with no option but "epochs", and never steps without a reset;
-4. it reads no more of the environment than a search may: spaces, masks, recorded epochs; not the
-   table behind it;
-5. it plays where cells are built as well as where they are picked;
-6. the same seed gives the same trajectory, byte for byte; another seed gives another one;
-7. it neither draws from nor seeds the global random generators (random, numpy, torch);
-8. its trajectory replays.
+What it checks, each in searches of a few queries, is listed in `CHECKED`.
 
 Use::
 
@@ -22,27 +11,44 @@ Use::
 
 from __future__ import annotations
 
-import inspect
 import pickle
 import random
 import sys
 import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from nb201env.agents.contract import Agent, Env
-from nb201env.agents.searches.recorder import record, replay
+from nb201env.agents.contract import Agent, AgentError, Env, check_signature
+from nb201env.agents.loading import words
+from nb201env.agents.registry import AGENTS
+from nb201env.agents.searches.recorder import Recorder, agent_seed, record, replay
+from nb201env.agents.searches.runner import Search
+from nb201env.envs.answers import answers, keeps_time
+from nb201env.envs.single import NB201Env
+from nb201env.extras import MissingExtra
 from nb201env.trajectory import read
+
+CHECKED = (
+    "it has a method search(env, seed)",
+    "it returns only when the search is over, and soon after it is (budgets in queries, and in simulated "
+    "seconds where the table records them)",
+    "it resets without a seed and with no option but 'epochs', and never steps without a reset",
+    "it reads no more of the environment than a search may: spaces, masks, recorded epochs; not the table",
+    "it plays with every way to act that it supports: where cells are built and where they are picked",
+    "the same seed gives the same trajectory, byte for byte; another seed gives another one",
+    "it neither draws from nor seeds the global random generators of random, numpy and torch",
+    "its trajectory replays",
+)
+"""What an agent keeps that passes `check_agent`."""
 
 IDLE = 1000
 """Steps and resets after the search is over before an agent counts as one that does not notice."""
-
-
-class AgentError(ValueError):
-    """An agent does not keep the contract; the message says how, and what to do."""
 
 
 class _Forbidden(AgentError, AttributeError):
@@ -55,7 +61,7 @@ def check_agent(
     env_id: str = "NB201-cifar10-v0",
     actions: tuple[str, ...] = ("build", "pick"),
     queries: int = 30,
-    seconds: float = 40_000.0,
+    seconds: float | None = None,
     **env_kwargs: Any,
 ) -> None:
     """Check that an agent keeps the contract; see the module for what is checked.
@@ -65,35 +71,110 @@ def check_agent(
         env_id: The environment that it is checked on.
         actions: The ways to act that it supports.
         queries: The budget of the searches that are limited in queries.
-        seconds: The budget of the one that is limited in simulated seconds.
+        seconds: The budget of those that are limited in simulated seconds; None is what `queries` queries
+            cost on average. A table without recorded seconds is searched with the other budget alone.
         **env_kwargs: Further arguments of the environment.
 
     Raises:
         AgentError: If it does not.
     """
-    _check_signature(agent)
+    check_signature(agent)
+    budgets: list[dict[str, Any]] = [{"budget_queries": queries}]
+    env = gym.make(env_id, **(env_kwargs | {"actions": actions[0]} | budgets[0]))
+    if seconds is None:
+        seconds = queries * mean_seconds(env.unwrapped)  # type: ignore[arg-type]
+    if seconds > 0:
+        budgets.append({"budget_seconds": seconds})
     for way in actions:
-        for budget in ({"budget_queries": queries}, {"budget_seconds": seconds}):
+        for budget in budgets:
             env = gym.make(env_id, **(env_kwargs | {"actions": way} | budget))
             _check_repeats(agent, env, way)
 
 
-def _check_signature(agent: Agent) -> None:
-    search = getattr(agent, "search", None)
-    if not callable(search):
-        raise AgentError(f"{_name(agent)} has no method search(env, seed); give it one")
+def mean_seconds(env: NB201Env) -> float:
+    """What a query costs on average, in simulated seconds; 0 where the table records none."""
+    if not keeps_time(env.table):
+        return 0.0
+    return float(np.nanmean(answers(env.table, env.options).seconds))
+
+
+def check_start(agent: Agent, env: Env, seed: int, *, queries: int = 10, seconds: float = 1.0) -> None:
+    """Check what the first queries of a search show of the contract: points 1, 3, 4, 6 and 7 of `CHECKED`.
+
+    Twice the same search is begun, and left after some queries or seconds. So it costs no more for an
+    agent with a large budget, unless it does much before it asks for anything.
+
+    Args:
+        agent: The agent.
+        env: The environment of the search that is to come, with its budget.
+        seed: Its seed.
+        queries: How many queries of it are looked at.
+        seconds: The next query after this time is the last one.
+
+    Raises:
+        AgentError: If the agent does not keep the contract.
+    """
+    check_signature(agent)
+    asked: list[list[Any]] = []
+    for noise in (1, 2):
+        with _Surroundings(noise, _name(agent)):
+            asked.append(_begin(agent, env, seed, queries, seconds))
+    if not asked[0]:
+        raise AgentError(f"{_name(agent)} asked for nothing: act until the search is over")
+    for number, (one, other) in enumerate(zip(*asked, strict=False), 1):
+        if one != other:
+            raise AgentError(_two_trajectories(agent, "", number))
+
+
+def try_out(searches: Iterable[Search]) -> None:
+    """Check the contract of every agent that is none of ours, in the first queries of one search of its.
+
+    Raises:
+        AgentError: If one does not keep it; see `check_start`.
+    """
+    tried = set()
+    for search in searches:
+        if search.agent not in AGENTS and (key := (search.agent, search.env_id)) not in tried:
+            tried.add(key)
+            agent, env = search.make()
+            check_start(agent, env, search.seed)
+            env.close()
+
+
+class _Enough(BaseException):
+    """Leaves a search that has been looked at for long enough; no agent takes it for a failure of its own."""
+
+
+def _begin(agent: Agent, env: Env, seed: int, queries: int, seconds: float) -> list[Any]:
+    """The first queries of a search."""
+    asked, end = list[Any](), time.monotonic() + seconds
+
+    def note(query: Any) -> None:
+        asked.append(query)
+        if len(asked) == queries or time.monotonic() > end:
+            raise _Enough
+
+    guarded = _Guarded(agent)
     try:
-        inspect.signature(search).bind(None, 0)
-    except TypeError:
-        raise AgentError(
-            f"{_name(agent)}.search must take two arguments, search(env, seed); it is "
-            f"search{inspect.signature(search)}"
-        ) from None
+        with _explaining(agent, ""):
+            guarded.search(Recorder(env, seed, note), agent_seed(seed))
+    except _Enough:
+        return asked
+    _check_over(guarded, "")
+    return asked
+
+
+def _two_trajectories(agent: Agent, where: str, number: int) -> str:
+    return (
+        f"{_name(agent)} gives two trajectories with one seed{where} (they part at query {number}): "
+        "draw every random number from np.random.default_rng(seed) or a torch.Generator, and keep no "
+        "state between searches"
+    )
 
 
 def _check_repeats(agent: Agent, env: Env, way: str) -> None:
     """Search with seeds 0, 0 and 1, the second time among other global random states."""
-    where = f"with actions={way!r}"
+    where = f" with actions={way!r}"
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in ("first", "again", "other")]
         for path, seed, noise in zip(paths, (0, 0, 1), (1, 2, 1), strict=True):
@@ -101,38 +182,45 @@ def _check_repeats(agent: Agent, env: Env, way: str) -> None:
                 _search(agent, env, seed, path, where)
         first, again, other = (read(path) for path in paths)
         if not first.queries:
-            raise AgentError(f"{_name(agent)} asked for nothing {where}: act until the search is over")
+            raise AgentError(f"{_name(agent)} asked for nothing{where}: act until the search is over")
         if paths[0].read_bytes() != paths[1].read_bytes():
             number = next(
                 (n for n, (a, b) in enumerate(zip(first.queries, again.queries, strict=False), 1) if a != b),
                 min(len(first.queries), len(again.queries)) + 1,
             )
-            raise AgentError(
-                f"{_name(agent)} gives two trajectories with one seed {where} (they part at query {number}): "
-                "draw every random number from np.random.default_rng(seed) or a torch.Generator, and keep no "
-                "state between searches"
-            )
+            raise AgentError(_two_trajectories(agent, where, number))
         if [q["architecture"] for q in first.queries] == [q["architecture"] for q in other.queries]:
             raise AgentError(
-                f"{_name(agent)} asks for the same architectures whatever the seed {where}: use the seed "
+                f"{_name(agent)} asks for the same architectures whatever the seed{where}: use the seed "
                 "that search(env, seed) is given"
             )
         differences = replay(first, env.unwrapped.table)  # type: ignore[attr-defined]
         if differences:
-            raise AgentError(f"{_name(agent)}'s trajectory does not replay {where}: {differences[0]}")
+            raise AgentError(f"{_name(agent)}'s trajectory does not replay{where}: {differences[0]}")
 
 
 def _search(agent: Agent, env: Env, seed: int, path: Path, where: str) -> None:
     guarded = _Guarded(agent)
-    try:
+    with _explaining(agent, where):
         record(guarded, env, seed, path)
-    except AgentError:
+    _check_over(guarded, where)
+
+
+@contextmanager
+def _explaining(agent: Agent, where: str) -> Iterator[None]:
+    """Make an `AgentError` of whatever an agent raises."""
+    try:
+        yield
+    except (AgentError, MissingExtra):
         raise
-    except Exception as error:
-        raise AgentError(f"{_name(agent)} failed {where}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise AgentError(f"{_name(agent)} failed{where}: {words(error)}") from error
+
+
+def _check_over(guarded: _Guarded, where: str) -> None:
     if not any(watch.over for watch in guarded.watches):
         raise AgentError(
-            f"{_name(agent)}.search returned before the search was over {where}: go on until "
+            f"{_name(guarded.agent)}.search returned before the search was over{where}: go on until "
             "info['search_over'] is true"
         )
 

@@ -15,7 +15,7 @@ import numpy as np
 from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
-from nb201env.extras import require
+from nb201env.extras import check, require
 from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, encode
 
 DIMENSIONS = NUM_EDGES * NUM_OPS
@@ -41,10 +41,10 @@ class CMAES:
     def __post_init__(self) -> None:
         if not self.sigma > 0 or self.patience < 1 or (self.population is not None and self.population < 2):
             raise ValueError("sigma must be above 0, patience at least 1, population at least 2 (or None)")
+        check("cma", "agents")
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
-        require("cma", "agents")
         follow(env, self.proposals(np.random.default_rng(seed)))
 
     def proposals(self, rng: np.random.Generator) -> Proposals:

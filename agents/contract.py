@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +27,37 @@ class Agent(Protocol):
             env: An environment with a budget; use ``reset()`` and ``step(action)`` only.
             seed: For all of the agent's own randomness.
         """
+
+
+class AgentError(ValueError):
+    """An agent does not keep the contract; the message says how, and what to do."""
+
+
+def check_signature(agent: object) -> None:
+    """Check that something has a method ``search(env, seed)``, which acts when it is called.
+
+    Raises:
+        AgentError: If it has not.
+    """
+    name, search = type(agent).__name__, getattr(agent, "search", None)
+    if not callable(search):
+        raise AgentError(f"{name} has no method search(env, seed); give it one")
+    try:
+        signature = inspect.signature(search)
+    except ValueError:  # of a compiled method
+        return
+    try:
+        signature.bind(None, 0)
+    except TypeError:
+        raise AgentError(
+            f"{name}.search must take two arguments, search(env, seed); it is search{signature}"
+        ) from None
+    if inspect.isgeneratorfunction(search) or inspect.iscoroutinefunction(search):
+        kind = "is a generator" if inspect.isgeneratorfunction(search) else "is async"
+        raise AgentError(
+            f"{name}.search {kind}, so that calling it does nothing: let it act until the search is over "
+            "(nb201env.agents.contract.follow asks for what a generator proposes)"
+        )
 
 
 class Query(NamedTuple):

@@ -66,10 +66,10 @@ class PredictorEvolution:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)!r}")
         if not (self.exploration >= 0 and self.floor >= 0):
             raise ValueError("exploration and floor must not be negative")
+        check_extra()
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
-        check_extra()
         follow(env, self.proposals(np.random.default_rng(seed)))
 
     def proposals(self, rng: np.random.Generator) -> Proposals:

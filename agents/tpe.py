@@ -9,7 +9,7 @@ import numpy as np
 
 from nb201env.agents.contract import Env, Proposals, follow, never_asked
 from nb201env.architecture import Architecture
-from nb201env.extras import require
+from nb201env.extras import check, require
 from nb201env.space import EDGES, NUM_OPS
 
 
@@ -36,10 +36,10 @@ class TPE:
     def __post_init__(self) -> None:
         if min(self.startup, self.candidates, self.patience) < 1:
             raise ValueError("startup, candidates and patience must be at least 1")
+        check("optuna", "agents")
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
-        require("optuna", "agents")
         follow(env, self.proposals(np.random.default_rng(seed)))
 
     def proposals(self, rng: np.random.Generator) -> Proposals:

@@ -13,6 +13,7 @@ import numpy as np
 from nb201env import cost
 from nb201env.architecture import Architecture
 from nb201env.arrays import BoolArray, FloatArray, IntArray
+from nb201env.missing import not_recorded
 from nb201env.official import DATASETS
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Table, mean_over_runs
@@ -293,4 +294,5 @@ def _no_cost(table: Table, name: str) -> NotRecorded:
         )
     close = difflib.get_close_matches(name, known, n=1)
     mend = f"; did you mean {close[0]!r}?" if close else "; `nb201 table add-columns` adds more"
-    return NotRecorded(f"{table.name} does not record {name!r}; it has {there_are}{mend}")
+    lacks = f"{table.name} does not record {name!r}; it has {there_are}{mend}"
+    return not_recorded(lacks, table.manifest, name)

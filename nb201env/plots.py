@@ -19,6 +19,7 @@ from nb201env.classes import representatives
 from nb201env.comparison import costs, final_accuracy, in_words, kendall, pareto, readable, unit_of
 from nb201env.extras import require
 from nb201env.files import appearing
+from nb201env.missing import not_recorded
 from nb201env.output import plain
 from nb201env.space import CONV3X3, EDGES, OPS, SIZE, all_ops
 from nb201env.table import NotRecorded, Table, mean_over_runs
@@ -287,9 +288,8 @@ def curves(
     column = f"{split}_accuracy"
     epochs = table.recorded_epochs(column)
     if len(epochs) < 2:
-        raise NotRecorded(
-            f"{table.name} records {column!r} at epochs={list(epochs)} only; a curve needs more"
-        )
+        has = f"{table.name} records {column!r} at epochs={list(epochs)} only; a curve needs more"
+        raise not_recorded(has, table.manifest)
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 4.8))
     data = {}

@@ -54,13 +54,14 @@ def read_architecture_file(path: Path) -> list[Architecture]:
 # -- names -----------------------------------------------------------------------------------
 
 
-def read_names(texts: Iterable[str], what: str, known: Iterable[str]) -> list[str]:
+def read_names(texts: Iterable[str], what: str, known: Iterable[str], hint: str = "") -> list[str]:
     """Read names that are repeated, separated by commas, or both.
 
     Args:
         texts: What an option was given.
         what: What the names are of, such as "agent".
         known: The names there are. One with a colon, ``module:name``, is left to whom it concerns.
+        hint: What else could have been meant; see `check_name`.
 
     Raises:
         ValueError: If a name is unknown or stands twice, or there is none.
@@ -68,7 +69,7 @@ def read_names(texts: Iterable[str], what: str, known: Iterable[str]) -> list[st
     names, known = _parts(texts), list(known)
     for name in names:
         if ":" not in name:
-            check_name(name, what, known)
+            check_name(name, what, known, hint)
     if not names:
         raise ValueError(f"name at least one {what}: {', '.join(known)}")
     for place, name in enumerate(names):
@@ -77,13 +78,15 @@ def read_names(texts: Iterable[str], what: str, known: Iterable[str]) -> list[st
     return names
 
 
-def check_name(name: str, what: str, known: Iterable[str]) -> None:
-    """Refuse an unknown name with the one that was probably meant, or else with all there are."""
+def check_name(name: str, what: str, known: Iterable[str], hint: str = "") -> None:
+    """Refuse an unknown name: with the one that was probably meant, else with all there are and the hint."""
     known = list(known)
     if name in known:
         return
     close = difflib.get_close_matches(name, known, n=1)
     mend = f"did you mean {close[0]!r}?" if close else f"the {what}s are {', '.join(known)}"
+    if hint and not close:
+        mend += f"; {hint}"
     raise ValueError(f"unknown {what} {name!r}; {mend}")
 
 

@@ -24,6 +24,8 @@ from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.container import Container, DamagedTable, write
 from nb201env.extras import require
 from nb201env.manifest import ROW, SCHEMA, Column, read_manifest
+from nb201env.missing import NotRecorded as NotRecorded
+from nb201env.missing import not_recorded
 from nb201env.space import SIZE, official_index_of
 from nb201env.verification import problems, runs_without
 
@@ -32,10 +34,6 @@ if TYPE_CHECKING:
 
 Run = int | Literal["mean"]
 """A seed, or "mean" for the mean over the recorded runs."""
-
-
-class NotRecorded(LookupError):
-    """The table does not hold this number; the message says what it does hold."""
 
 
 class Result(NamedTuple):
@@ -121,7 +119,8 @@ class Table:
         Returns:
             float64 [15625], [15625, runs] or [15625, runs, epochs].
         """
-        values = _decode(self.container.array(column), self._spec(column))
+        spec = self._spec(column)
+        values = _decode(self.container.array(column), spec)
         return values if self._row is None else np.asarray(values[self._row])
 
     def record(self, architecture: ArchitectureLike, column: str) -> FloatArray:
@@ -211,9 +210,10 @@ class Table:
         index = index_of(architecture)
         accuracy = accuracies[index]
         if accuracy != accuracy:
-            raise NotRecorded(
+            raise not_recorded(
                 f"{self.name} has no run {run!r} of {Architecture.from_index(index)}; "
-                f"its recorded seeds are {self._held(index, split, epochs) or 'none'}"
+                f"its recorded seeds are {self._held(index, split, epochs) or 'none'}",
+                self.manifest,
             )
         return Result(accuracy, seconds[index])
 
@@ -284,7 +284,8 @@ class Table:
 
     def _spec(self, column: str) -> Column:
         if column not in self._specs:
-            raise NotRecorded(f"{self.name} does not record {column!r}; it has {', '.join(self._specs)}")
+            has = f"{self.name} does not record {column!r}; it has {', '.join(self._specs)}"
+            raise not_recorded(has, self.manifest, column)
         return self._specs[column]
 
     @cached_property
@@ -301,9 +302,10 @@ class Table:
         spec = self._spec(column)
         raw = self.container.array(column)
         if spec.epochs and epochs not in spec.epochs:
-            raise NotRecorded(
+            has = (
                 f"{self.name} does not record {column!r} at epochs={epochs}; recorded: {ranges(spec.epochs)}"
             )
+            raise not_recorded(has, self.manifest)
         if raw.ndim == 3 and epochs is not None:
             at = spec.epochs.index(epochs)
             raw = raw[:, :, : at + 1] if spec.accumulates else raw[:, :, at]
@@ -322,7 +324,8 @@ class Table:
 
     def _one_run(self, values: FloatArray, run: Run) -> FloatArray:
         if run != "mean" and run not in self.seeds:
-            raise NotRecorded(f"{self.name} has no run {run!r}; its seeds are {list(self.seeds)}, or 'mean'")
+            has = f"{self.name} has no run {run!r}; its seeds are {list(self.seeds)}, or 'mean'"
+            raise not_recorded(has, self.manifest)
         if values.ndim == 1:
             return values
         if run == "mean":

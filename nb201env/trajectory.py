@@ -2,8 +2,9 @@
 
 A trajectory file is JSON lines. The first line is the header: the environment's id and arguments,
 the table's id, the agent and its hyper-parameters, the seed, versions, and the command that
-writes the same file again. Then comes one line per answered query, and a last line that says how
-the search ended; without it the file is of a search that was cut short.
+writes the same file again; of an agent that is none of ours also its class, version and a digest of its
+code ("source"), and what is wrapped around the environment ("wrappers"). Then comes one line per answered
+query, and a last line that says how the search ended; without it the file is of a search that was cut short.
 
 Files come from anywhere: `read` checks every field and takes memory in proportion to the file's size, at
 most 40 times as much. What a header says is text and numbers; nothing of it is looked up or run here.
@@ -240,6 +241,8 @@ def _header(path: str | os.PathLike[str], line: bytes) -> dict[str, Any]:
     head.text("agent")
     head.whole("seed", least=0)
     env, table, versions = head.object("env"), head.object("table"), head.object("versions", {})
+    source = head.object("source", {})
+    head.texts("wrappers", [])
     env.text("id")
     env.object("kwargs")
     table.text("name")
@@ -247,11 +250,14 @@ def _header(path: str | os.PathLike[str], line: bytes) -> dict[str, Any]:
         raise table.refuse("id", f"should be 64 hexadecimal digits, not {shown(table.text('id'))}")
     if not all(isinstance(version, str) for version in versions.value.values()):
         raise head.refuse("versions", "should be texts by library")
+    if not all(isinstance(text, str) for text in source.value.values()):
+        raise head.refuse("source", "should be texts: of the agent's class, distribution, version and code")
     try:
         json.dumps(head.value, allow_nan=False)
     except ValueError:
         raise BadTrajectory(f"{path}, line 1: a number that is too large for any computer") from None
     return head.value | {
+        "source": source.value,
         "hyperparameters": head.object("hyperparameters", {}).value,
         "versions": versions.value,
         "command": head.text("command", ""),

@@ -16,7 +16,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nb201env.extras import require
+from nb201env.extras import check
 
 if TYPE_CHECKING:
     from nb201env.surrogate.curves import CurveRegressor as CurveRegressor
@@ -61,7 +61,7 @@ def default_model() -> Surrogate:
 def check_extra() -> None:
     """Raise MissingExtra unless everything that a surrogate needs is installed."""
     for module in ("joblib", "scipy", "sklearn", "xgboost"):
-        require(module, "surrogate")
+        check(module, "surrogate")
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def test_code_blocks_run_and_print_what_the_page_says(
                 assert printed.getvalue().strip() == following[1].strip()
         elif language == "console":
             check_console(text, tmp_path)
+        elif language == "toml":
+            tomllib.loads(text)
         else:
             assert language in ("text", "sh", "bibtex"), f"{page}: a block in {language!r} is run by no test"
 

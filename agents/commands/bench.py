@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from nb201env.agents.commands.search import ENVS, Agents, execute, finish, read_agents, read_envs, show
+from nb201env.agents.check import try_out
+from nb201env.agents.commands.search import (
+    ENVS,
+    Agents,
+    Unchecked,
+    execute,
+    finish,
+    read_agents,
+    read_envs,
+    show,
+)
 from nb201env.agents.papers.protocols import plan_protocol
 from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.commands.common import Address, Engine, Jobs, Json, Seeds, cluster_address
@@ -35,6 +45,7 @@ def bench(
     jobs: Jobs = 1,
     engine: Engine = "local",
     address: Address = "local",
+    unchecked: Unchecked = False,
     json: Json = False,
 ) -> None:
     """Run every agent on every environment with every seed; run it again to resume after a stop.
@@ -52,6 +63,8 @@ def bench(
     else:
         searches = plan_protocol(protocol, agents, numbers, out, settings)
     todo = unfinished(searches)
+    if not unchecked:
+        try_out(todo)
     if not json:
         typer.echo(f"{len(searches)} searches, {len(searches) - len(todo)} of them finished before")
     with resumable():

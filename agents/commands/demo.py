@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from nb201env.agents.commands.search import as_rows, print_outcomes, run
+from nb201env.agents.commands.search import as_rows, execute, finish, outcomes_by_agent, print_outcomes
 from nb201env.agents.report.data import load_files
 from nb201env.agents.report.write import write
+from nb201env.agents.searches.plan import unfinished
 from nb201env.agents.searches.runner import Search
 from nb201env.commands.common import CORES, Jobs, Json, Seeds
 from nb201env.extras import require
@@ -45,7 +46,12 @@ def demo(
     if not json:
         typer.echo(f"{len(plan)} searches on {ENV_ID}, budget {budget}")
     with resumable():
-        found = run(plan, min(jobs, len(plan)))
+        failures = execute(unfinished(plan), min(jobs, len(plan)))
+    failed = [failure.search for failure in failures]
+    finished = [search for search in plan if search not in failed]
+    if not finished:
+        finish(failures)
+    found = outcomes_by_agent(finished)
     if json:
         print_json([{"env": ENV_ID} | row for row in as_rows(found)])
     else:
@@ -53,11 +59,14 @@ def demo(
         print_outcomes(found, title)
     pages = out / "demo-report"
     command = shlex.join(["nb201", "demo", "--budget", budget, "--seeds", seeds, "--out", str(out)])
-    write(load_files([search.path for search in plan]), pages, command)
-    if json:
-        return
-    typer.echo(
+    write(load_files([search.path for search in finished]), pages, command)
+    if not json:
+        typer.echo(_where(pages, folder, finished[-1]) + f"\n{time.monotonic() - started:.0f} seconds")
+    finish(failures)
+
+
+def _where(pages: Path, folder: Path, last: Search) -> str:
+    return (
         f"regret curves: {pages / 'regret-0.png'}; all about these searches: {pages / 'report.html'}; "
-        f"trajectories: {folder}{os.sep} (check one with: nb201 replay {plan[-1].path})\n"
-        f"{time.monotonic() - started:.0f} seconds"
+        f"trajectories: {folder}{os.sep} (check one with: nb201 replay {last.path})"
     )

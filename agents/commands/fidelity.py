@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nb201env.agents.check import try_out
 from nb201env.agents.commands.search import Agents, read_agents
 from nb201env.commands.common import Json, Seeds
 from nb201env.extras import require
@@ -41,7 +42,7 @@ def fidelity(
 
     plan = SearchPlan(table, tuple(read_agents(agent)), tuple(parse_seeds(seeds)), queries)
     with resumable():
-        compared = compare(plan, out, say=lambda text: typer.echo(text, err=True))
+        compared = compare(plan, out, say=lambda text: typer.echo(text, err=True), check=try_out)
     add_searches({"command": command_line()} | compared, out)
     if json:
         print_json(compared)

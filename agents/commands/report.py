@@ -22,7 +22,7 @@ def report(
     table: Annotated[
         list[str] | None,
         typer.Option(
-            help="Path of a table that answered some of them, if it has no name; repeat for several."
+            help="A table that answered some searches, or to look up in what they chose; repeat for more."
         ),
     ] = None,
     figures: Annotated[

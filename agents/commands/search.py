@@ -12,7 +12,8 @@ import typer
 from rich.progress import TextColumn
 
 from nb201env import trajectory
-from nb201env.agents.registry import AGENTS, display_name
+from nb201env.agents.check import try_out
+from nb201env.agents.registry import AGENTS, HINT, display_name, names, offered, owner
 from nb201env.agents.searches.outcome import Outcome, outcome, spread_text
 from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.agents.searches.recorder import ENV_IDS
@@ -20,11 +21,28 @@ from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all
 from nb201env.commands.common import Jobs, Json, Seeds
 from nb201env.envs.registration import TABLES
-from nb201env.output import print_error, print_grid, print_json, progress_bars, resumable
-from nb201env.reading import check_name, format_budget, parse_budget, parse_seeds, read_names, read_object
+from nb201env.output import plain, print_error, print_grid, print_json, progress_bars, resumable
+from nb201env.reading import (
+    check_name,
+    format_budget,
+    format_seeds,
+    parse_budget,
+    parse_seeds,
+    read_names,
+    read_object,
+)
 
 Agents = Annotated[
-    list[str], typer.Option("--agent", help=f"Agents, repeated or with commas: {', '.join(AGENTS)}.")
+    list[str],
+    typer.Option(
+        "--agent",
+        help=f"Agents, repeated or with commas: {', '.join(AGENTS)}, those of packages (nb201 agents), or "
+        "module:Class for one of your own, such as mine:MyAgent.",
+    ),
+]
+Unchecked = Annotated[
+    bool,
+    typer.Option("--unchecked", help="Do not try the contract of agents of your own in a few queries first."),
 ]
 Envs = Annotated[
     list[str], typer.Option("--env", help=f"Environments, repeated or with commas: {', '.join(TABLES)}, …")
@@ -47,6 +65,7 @@ def search(
     agent_kwargs: Annotated[str, typer.Option(help="Hyper-parameters of the agent, JSON.")] = "{}",
     env_kwargs: Annotated[str, typer.Option(help="Further arguments of the environment, JSON.")] = "{}",
     jobs: Jobs = 1,
+    unchecked: Unchecked = False,
     json: Json = False,
 ) -> None:
     """Run searches, write a trajectory for each, and print what they found; finished ones are kept.
@@ -59,6 +78,8 @@ def search(
         agents, read_envs(env), numbers, parse_budget(budget), out, dict.fromkeys(agents, settings), further
     )
     todo = unfinished(searches)
+    if not unchecked:
+        try_out(todo)
     if not json and len(todo) < len(searches):
         typer.echo(f"{len(searches)} searches, {len(searches) - len(todo)} of them finished before")
     with resumable():
@@ -112,7 +133,13 @@ def _replayed(file: Path, tables: Sequence[Path]) -> tuple[int, list[str]]:
 
 def read_agents(texts: Iterable[str]) -> list[str]:
     """The agents that ``--agent`` names."""
-    return read_names(texts, "agent", AGENTS)
+    read, packages = read_names(texts, "agent", names(), HINT), offered()
+    for name in read:
+        for point in packages.get(name, []) if name in AGENTS else []:
+            typer.echo(
+                f"{name} is our agent; that of {plain(owner(point))} is {plain(point.value)}", err=True
+            )
+    return read
 
 
 def read_envs(texts: Iterable[str]) -> list[str]:
@@ -143,11 +170,23 @@ def execute(searches: Sequence[Search], jobs: int, address: str | None = None) -
 
 
 def finish(failures: Sequence[Failure]) -> None:
-    """Report searches that failed on stderr, and end the program with code 1 if there are any."""
-    for failure in failures:
-        typer.echo(f"failed: {failure.search.command}: {failure.reason}", err=True)
+    """Report searches that failed on stderr, and end the program with code 1 if there are any.
+
+    Those of one agent on one environment that failed for the same reason share a line.
+    """
+    alike: dict[tuple[str, str, str], list[Search]] = {}
+    for search, reason in failures:
+        alike.setdefault((search.agent, search.env_id, reason), []).append(search)
+    for (agent, env, reason), some in alike.items():
+        seeds = [search.seed for search in some]
+        line = (
+            f"failed: {display_name(agent)} on {env}, {'seeds' if len(seeds) > 1 else 'seed'} "
+            f"{format_seeds(seeds)}: {reason} (again: {some[0].command_with(seeds)})"
+        )
+        typer.echo(plain(" ".join(line.split())), err=True)
     if failures:
-        typer.echo(f"{len(failures)} searches failed; the others are finished", err=True)
+        count = "1 search" if len(failures) == 1 else f"{len(failures)} searches"
+        typer.echo(f"{count} failed; the others are finished", err=True)
         raise typer.Exit(1)
 
 

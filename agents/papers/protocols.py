@@ -24,6 +24,7 @@ from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL
+from nb201env.missing import PAGE
 from nb201env.sources.rows import import_rows
 from nb201env.tables import embedded, home, open_table, own
 from nb201env.trajectory import read
@@ -254,7 +255,7 @@ def plan_protocol(
         raise FileNotFoundError(
             f"protocol {rules.name} searches tables of 12-epoch trainings, such as "
             f"{official_sources().search['cifar10']}, and {home()} has none: import the official files "
-            "(nb201 table import)"
+            f"(nb201 table import; {PAGE})"
         )
     planned: list[Search] = []
     for dataset in at_hand:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nb201env.agents.report.elsewhere import mean_of
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, Curve, SettingSummary, Summary, needed
 from nb201env.agents.report.words import in_csv
@@ -59,7 +60,21 @@ def _agents(summary: Summary) -> Iterator[Row]:
                 one.setting.name, agent.entry.label, len(agent.entry.searches), agent.queries, agent.unique,
                 agent.seconds, 100 * float(agent.valid.mean()), 100 * float(agent.valid.std()),
                 100 * float(test.mean()), 100 * float(test.std()), *_percent(agent.iqm), agent.rank,
+                *_percent(mean_of(test))[1:],
             )  # fmt: skip
+
+
+def _elsewhere(summary: Summary) -> Iterator[Row]:
+    for one in summary.settings:
+        for found in one.elsewhere:
+            table = found.place.table
+            for agent, values in zip(one.agents, found.by_agent, strict=True):
+                held = np.full(1, np.nan) if values is None else values
+                yield (
+                    one.setting.name, agent.entry.label, len(agent.entry.searches),
+                    found.place.name, table.id, table.epochs, found.split,
+                    100 * float(held.mean()), 100 * float(held.std()), *_percent(mean_of(held))[1:],
+                )  # fmt: skip
 
 
 def _reach(summary: Summary) -> Iterator[Row]:
@@ -120,8 +135,13 @@ _FILES = {
     ),
     "agents": (
         "environment agent searches queries architectures gpu_seconds validation_percent_mean "
-        "validation_percent_sd test_percent_mean test_percent_sd regret_points_iqm low high median_rank",
+        "validation_percent_sd test_percent_mean test_percent_sd regret_points_iqm low high median_rank "
+        "test_percent_low test_percent_high",
         _agents,
+    ),
+    "elsewhere": (
+        "environment agent searches looked_up_in table_id epochs split percent_mean percent_sd low high",
+        _elsewhere,
     ),
     "reach": (
         "environment agent within_points reached searches mean_queries median_queries longest_queries "

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nb201env.agents.registry import AGENTS, display_name
+from nb201env.agents.report.elsewhere import Place, at_hand
 from nb201env.agents.report.words import named, own_command, unlike
 from nb201env.agents.searches.outcome import Landscape, Outcome, outcome
 from nb201env.agents.searches.recorder import environment_of, replay
@@ -77,12 +78,14 @@ class Bench:
         unfinished: Files of searches that were cut short; they are not part of any number.
         digest: sha256 over the sha256 of every trajectory file, sorted by agent and seed.
         replayed: Whether every trajectory was replayed against its table without a difference.
+        places: The tables in which to look up what was chosen.
     """
 
     settings: tuple[Setting, ...]
     unfinished: tuple[str, ...]
     digest: str
     replayed: bool
+    places: tuple[Place, ...]
 
     @property
     def searches(self) -> list[Outcome]:
@@ -104,7 +107,7 @@ def load(
         folders: Where they are.
         check: Also replay every trajectory against its table.
         tables: Names or paths of tables that may have answered them, besides those that have a name;
-            which did, the ids say.
+            which did, the ids say. What was chosen is looked up in all of them.
 
     Raises:
         ValueError: If there is none, one is damaged, names something else than an environment of ours,
@@ -138,7 +141,7 @@ def load_files(
     searches = [_read(path, check, tables, opened) for path in files]
     hashes = sorted((search.header["agent"], search.seed, _sha256(search.path)) for search in searches)
     digest = hashlib.sha256("\n".join(sha for _, _, sha in hashes).encode()).hexdigest()
-    return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check)
+    return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check, at_hand(tables))
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
@@ -233,7 +236,7 @@ def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
     variants: dict[str, dict[str, dict[str, Any]]] = {}
     for search in searches:
         head = search.header
-        variants.setdefault(head["agent"], {})[_agent_key(search)] = head["hyperparameters"]
+        variants.setdefault(head["agent"], {})[_agent_key(search)] = _what(search)
     read_as = Counter(map(display_name, variants))
     labels = {}
     for agent, by_key in variants.items():
@@ -247,7 +250,16 @@ def _labels(searches: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _agent_key(search: Outcome) -> str:
-    return _key([search.header["agent"], search.header["hyperparameters"]])
+    return _key([search.header["agent"], _what(search)])
+
+
+def _what(search: Outcome) -> dict[str, Any]:
+    """What tells an agent from others of its name: its hyper-parameters; of one's own its version too."""
+    settings: dict[str, Any] = search.header["hyperparameters"]
+    source = {
+        f"its {name.removesuffix('_sha256')}": text[:16] for name, text in search.header["source"].items()
+    }
+    return settings | source
 
 
 def _differing(kwargs: Mapping[str, Any]) -> str:

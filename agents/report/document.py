@@ -106,7 +106,7 @@ def _overall(over: Overall) -> Section:
 
 def _setting(number: int, one: SettingSummary) -> Section:
     labels = [agent.entry.label for agent in one.agents]
-    paper = beside(one.setting)
+    further = [grid for grid in (tables.elsewhere(one), beside(one.setting)) if grid is not None]
     regret = Figure(
         "regret", "Regret", _REGRET, f"regret-{number}", "regret against queries and simulated GPU time",
         leads=True,
@@ -121,7 +121,7 @@ def _setting(number: int, one: SettingSummary) -> Section:
         (tables.about(one),),
         (
             tables.final(one),
-            *(() if paper is None else (paper,)),
+            *further,
             regret,
             tables.reach(one),
             Pair(profile, tables.improvement(labels, one.improvement)),

@@ -12,6 +12,7 @@ from itertools import permutations
 import numpy as np
 
 from nb201env.agents.random_search import expected_best
+from nb201env.agents.report import elsewhere
 from nb201env.agents.report import statistics as st
 from nb201env.agents.report.data import Bench, Entry, Setting
 from nb201env.agents.searches.outcome import Outcome
@@ -93,6 +94,7 @@ class SettingSummary:
     Attributes:
         setting: The environment, the budget, the searches.
         agents: One per entry.
+        elsewhere: What was chosen, looked up in other tables.
         improvement: By pair of labels: how likely the first one's search beats the second one's.
         random: What random search is expected to reach (closed form); None where that does not
             apply: an answer that is not a sampled run of the schedule's end.
@@ -100,6 +102,7 @@ class SettingSummary:
 
     setting: Setting
     agents: tuple[AgentSummary, ...]
+    elsewhere: tuple[elsewhere.Found, ...]
     improvement: dict[tuple[str, str], st.Estimate]
     random: Curve | None
 
@@ -133,17 +136,19 @@ class Summary:
 
 def summarise(bench: Bench) -> Summary:
     """All numbers of a report."""
-    settings = tuple(_summarise_setting(setting) for setting in bench.settings)
+    settings = tuple(_summarise_setting(setting, bench.places) for setting in bench.settings)
     return Summary(bench, settings, _overall(bench) if len(settings) > 1 else None)
 
 
-def _summarise_setting(setting: Setting) -> SettingSummary:
+def _summarise_setting(setting: Setting, places: Sequence[elsewhere.Place]) -> SettingSummary:
     worst = max(float(entry.finals().max()) for entry in setting.entries)
     thresholds = profile_thresholds(worst)
     agents = tuple(_summarise_agent(entry, thresholds) for entry in setting.entries)
     finals = {entry.label: [entry.finals()] for entry in setting.entries}
     longest = max(search.queries for entry in setting.entries for search in entry.searches)
-    return SettingSummary(setting, agents, _improvements(finals), _expected(setting, longest))
+    chosen = [[search.chosen for search in entry.searches] for entry in setting.entries]
+    found = elsewhere.look_up(setting.landscape.table, chosen, places)
+    return SettingSummary(setting, agents, found, _improvements(finals), _expected(setting, longest))
 
 
 def _improvements(finals: dict[str, list[FloatArray]]) -> dict[tuple[str, str], st.Estimate]:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nb201env.agents.report.data import Entry, Setting
+from nb201env.agents.report.elsewhere import mean_of
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
 from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, named, own_command
 from nb201env.agents.searches.outcome import spread_text
+from nb201env.arrays import FloatArray
+from nb201env.missing import not_recorded
 from nb201env.output import plain
 from nb201env.reading import format_seeds
 
@@ -39,6 +42,15 @@ class Grid:
 def number(value: float, digits: int = 2) -> str:
     """A number, or a dash where there is none."""
     return NONE if np.isnan(value) else f"{value:,.{digits}f}"
+
+
+def mean_text(accuracies: FloatArray | None) -> str:
+    """Mean ± standard deviation in per cent with the mean's interval; of one search, its value alone."""
+    if accuracies is None:
+        return NOT_RECORDED
+    text, mean = spread_text(accuracies), mean_of(accuracies)
+    bounds = f" [{number(100 * mean.low)}, {number(100 * mean.high)}]"
+    return text if np.isnan(mean.low) else text + bounds
 
 
 def interval(estimate: Estimate, scale: float = 100, digits: int = 2, unit: str = "") -> str:
@@ -86,8 +98,38 @@ def final(summary: SettingSummary) -> Grid:
         tuple(_final_row(agent) for agent in summary.agents),
         "The incumbent at the end of the budget, chosen by what the search saw. Its accuracy is the mean "
         "over the table's runs; mean ± standard deviation over searches. Intervals are 95 % bootstrap "
-        "intervals. Rank is among all architectures of the table.",
+        "intervals, of test accuracy that of its mean. Rank is among all architectures of the table."
+        + _untested(summary),
     )  # fmt: skip
+
+
+def _untested(summary: SettingSummary) -> str:
+    """Where there is test accuracy, if this is a table of official trainings without."""
+    landscape = summary.setting.landscape
+    if landscape.test is not None:
+        return ""
+    lacks = f"{named(landscape.table.name)} records no test accuracy"
+    text = str(not_recorded(lacks, landscape.table.manifest))
+    return "" if text == lacks else f" {text}."
+
+
+def elsewhere(summary: SettingSummary) -> Grid | None:
+    """What the searches chose, in other tables; None if there are none to look up in."""
+    found = summary.elsewhere
+    if not found:
+        return None
+    rows = [
+        (agent.entry.label, *(mean_text(one.by_agent[row]) for one in found))
+        for row, agent in enumerate(summary.agents)
+    ]
+    return Grid(
+        "On other tables",
+        ("agent", *(f"{one.what} (%)" for one in found)),
+        tuple(rows),
+        f"Of the architectures chosen on {named(summary.setting.landscape.table.name)}: the mean over the "
+        "other table's runs; mean ± standard deviation over searches, with the 95 % interval of the mean. No "
+        "search saw these numbers.",
+    )
 
 
 def _final_row(agent: AgentSummary) -> tuple[str, ...]:
@@ -98,7 +140,7 @@ def _final_row(agent: AgentSummary) -> tuple[str, ...]:
         number(agent.queries, 0),
         number(agent.seconds / 3600, 1),
         spread_text(agent.valid),
-        NOT_RECORDED if agent.test is None else spread_text(agent.test),
+        mean_text(agent.test),
         interval(agent.iqm),
         f"{agent.rank:,.10g}",
     )
@@ -221,6 +263,9 @@ def provenance(summary: Summary, command: str) -> list[str]:
         f"The searches ran with {versions(summary)}.",
         f"The report: {_code(command)}.",
     ]
+    if used := {one.place.name: one.place.table for s in summary.settings for one in s.elsewhere}:
+        tables = ", ".join(f"{name} (id {table.id[:16]})" for name, table in used.items())
+        lines.insert(2, f"What was chosen was looked up in {tables}.")
     if bench.unfinished:
         lines.insert(
             1, f"Searches cut short, not part of any number: {', '.join(map(named, bench.unfinished))}."

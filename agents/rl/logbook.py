@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nb201env.extras import require
+from nb201env.extras import check, require
 from nb201env.wrappers import Shaping
 
 
@@ -18,6 +18,12 @@ def search_values(shaping: Shaping, queries: int, clock: float) -> dict[str, flo
         "search/queries": int(queries),
         "search/clock_seconds": float(clock),
     }
+
+
+def check_folder(tensorboard: str | None) -> None:
+    """Raise MissingExtra if event files are asked for and TensorBoard is not installed."""
+    if tensorboard is not None:
+        check("tensorboard", "tensorboard")
 
 
 class Logbook:

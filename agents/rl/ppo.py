@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nb201env.agents.contract import Env, vectorized
-from nb201env.agents.rl.logbook import Logbook
+from nb201env.agents.rl.logbook import Logbook, check_folder
 from nb201env.envs.spaces import STATES, UNDECIDED
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS
@@ -55,6 +55,9 @@ class PPO:
     sharpness: float = 50.0
     novelty: float = 0.2
     tensorboard: str | None = None
+
+    def __post_init__(self) -> None:
+        check_folder(self.tensorboard)
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nb201env.agents.contract import Env
-from nb201env.agents.rl.logbook import search_values
+from nb201env.agents.rl.logbook import check_folder, search_values
 from nb201env.extras import require
 from nb201env.wrappers import ShapedReward
 
@@ -53,6 +53,7 @@ class OnPolicy:
 
     def __post_init__(self) -> None:
         _library(self.algorithm)
+        check_folder(self.tensorboard)
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
@@ -128,6 +129,7 @@ class DQN:
 
     def __post_init__(self) -> None:
         _library("DQN")
+        check_folder(self.tensorboard)
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""

@@ -65,13 +65,19 @@ class SearchPlan:
         return [Search(agent, env_id, seed, budget, folder, {}, further) for seed in self.seeds]
 
 
-def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+def compare(
+    plan: SearchPlan,
+    out: Path,
+    say: Callable[[str], None] = lambda text: None,
+    check: Callable[[Sequence[Search]], None] = lambda searches: None,
+) -> dict[str, Any]:
     """Run the searches that are missing, and compare those on the surrogate with those on the table.
 
     Args:
         plan: Which searches.
         out: The trajectories go to ``out/searches``, in a folder per table.
         say: Called with the command of each agent's searches that are run.
+        check: Called with the searches that are missing before any of them runs.
 
     Returns:
         What `nb201env.surrogate.fidelity.report` shows: both tables' names and ids, the searches'
@@ -84,10 +90,14 @@ def compare(plan: SearchPlan, out: Path, say: Callable[[str], None] = lambda tex
     """
     surrogate = open_table(plan.surrogate)
     table = open_table(training_table(surrogate))
-    commands, found = [], []
+    sides = []
     for one, name in ((table, table.name), (surrogate, plan.surrogate)):
         folder = out / "searches" / one.id[:12]
-        searches = {agent: plan.searches(agent, one, name, folder) for agent in plan.agents}
+        sides.append((one, {agent: plan.searches(agent, one, name, folder) for agent in plan.agents}))
+    for _, searches in sides:  # a mistake in what was asked for shows before anything runs
+        check([search for some in searches.values() for search in unfinished(some)])
+    commands, found = [], []
+    for one, searches in sides:
         for some in searches.values():
             commands.append(command(some))
             if missing := unfinished(some):
@@ -140,10 +150,8 @@ def run_missing(searches: Sequence[Search]) -> None:
     """Run one agent's searches, one after the other.
 
     Raises:
-        ValueError: If the agent or the environment is not known.
         RuntimeError: If a search fails.
     """
-    searches[0].header()  # a mistake in what was asked for shows before anything runs
     for failure in run_all(searches, 1, lambda search, count: None):
         raise RuntimeError(f"{failure.search.command} failed: {failure.reason}")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nb201env import trajectory
 from nb201env.agents.searches.runner import Search
 
-IDENTITY = ("agent", "hyperparameters", "seed", "env", "table")
+IDENTITY = ("agent", "source", "hyperparameters", "seed", "env", "table")
 """What a trajectory's header must agree in for a search not to be run again."""
 
 
@@ -75,7 +75,7 @@ def _finished(path: Path, expected: Mapping[str, Any]) -> bool:
 def _compare(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], keys: Sequence[str]) -> None:
     for key in keys:
         if _identity(found, key) != _identity(expected, key):
-            here, wanted = (json.dumps(_shown(head[key])) for head in (found, expected))
+            here, wanted = _shown(found, expected, key)
             raise ValueError(
                 f"{path} is a search of another configuration: its {key} is {here}, this one's is "
                 f"{wanted}; choose another --out, or delete it"
@@ -89,9 +89,16 @@ def _identity(head: Mapping[str, Any], key: str) -> Any:
     if key == "env":
         kwargs = {name: value for name, value in head["env"]["kwargs"].items() if name != "table"}
         return {"id": head["env"]["id"], "kwargs": kwargs}
-    return head[key]
+    return head.get(key, {})
 
 
-def _shown(value: Any) -> Any:
-    """Of an environment, the id and the arguments side by side."""
-    return {"id": value["id"]} | value["kwargs"] if isinstance(value, dict) and "kwargs" in value else value
+def _shown(found: Mapping[str, Any], expected: Mapping[str, Any], key: str) -> Iterator[str]:
+    """What two headers say of something, in JSON.
+
+    Of an environment, the id and the arguments side by side; of an agent's source, what differs.
+    """
+    one, other = (head.get(key, {}) for head in (found, expected))
+    for mine, theirs in ((one, other), (other, one)):
+        if key == "source":
+            mine = {name: text[:16] for name, text in mine.items() if text != theirs.get(name)}
+        yield json.dumps({"id": mine["id"]} | mine["kwargs"] if key == "env" else mine)

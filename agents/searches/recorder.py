@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -16,10 +12,11 @@ import numpy as np
 
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env.agents.contract import Agent, Env
+from nb201env.agents.searches.heading import OPTIONS, header, where, wrappers
 from nb201env.agents.searches.writing import Writer
 from nb201env.architecture import Architecture
 from nb201env.envs.answers import answers
-from nb201env.envs.options import Limit, Options
+from nb201env.envs.options import Options
 from nb201env.envs.registration import OWN, SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.envs.vector import NB201VectorEnv, vectorized
@@ -33,10 +30,7 @@ else:  # takes no parameters before Gymnasium 1.4
     _VectorWrapper = gym.vector.VectorWrapper
 
 OnQuery = Callable[[dict[str, Any]], None]
-OPTIONS = tuple(field.name for field in fields(Options))
 RECORDED = ("architecture", "run", "accuracy", "seconds", "clock")
-_LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch", "statsmodels",
-              "cma", "optuna", "scipy", "scikit-learn", "xgboost")  # fmt: skip
 
 
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):
@@ -52,10 +46,14 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: Env, seed: int, on_query: OnQuery) -> None:
+        if not isinstance(env.unwrapped, NB201Env):
+            got = where(type(env.unwrapped))
+            raise ValueError(f"searches are recorded in environments of nb201env; got {got}")
         super().__init__(env)
         self._over = False
+        self._queries, self._clock = 0, 0.0
         self._vector: VectorRecorder | None = None
-        options = env.unwrapped.options  # type: ignore[attr-defined]
+        options = env.unwrapped.options
         if options.budget_queries is None and options.budget_seconds is None:
             raise ValueError("a search needs an end: set budget_queries or budget_seconds")
         self._seed = seed
@@ -95,6 +93,11 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         """The search's native vector environment, recorded; see `nb201env.agents.contract.vectorized`."""
         if self._started:
             raise ValueError("vectorize an environment before its first reset")
+        if ignored := [where(type(one)) for one in wrappers(self.env)]:
+            raise ValueError(
+                f"a vectorized search would pass by the environment's wrapper {ignored[-1]}: search "
+                "without it, or with one environment"
+            )
         self._started = True
         env: NB201Env = self.env.unwrapped  # type: ignore[assignment]
         self._vector = VectorRecorder(vectorized(env, num_envs), self._seed, self._on_query)
@@ -105,9 +108,29 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return self.env.unwrapped.action_masks()  # type: ignore[attr-defined]
 
     def _report(self, info: dict[str, Any], reward: float) -> None:
-        self._over = info["search_over"]
-        if info["architecture"]:
-            self._on_query({key: info[key] for key in RECORDED} | {"reward": reward} | self._extra)
+        try:
+            self._over = info["search_over"]
+            query = {key: info[key] for key in RECORDED} if info["architecture"] else {}
+            if query:
+                self._check_order(info)
+        except KeyError as hidden:
+            raise ValueError(
+                f"a wrapper of the environment hides info[{hidden}], which a recorder needs"
+            ) from None
+        if query:
+            self._on_query(query | {"reward": reward} | self._extra)
+
+    def _check_order(self, info: dict[str, Any]) -> None:
+        """Refuse what would not replay: queries that a wrapper asked unseen, a search that it began anew."""
+        paid, clock = info["queries"] - self._queries, self._clock + info["seconds"]
+        if paid not in (0, 1) or info["clock"] != clock:
+            around = ", ".join(where(type(one)) for one in wrappers(self.env)) or "something else"
+            raise ValueError(
+                f"this search would not replay: before query {info['queries']} (the recorder's "
+                f"{self._queries + 1}) {around} asked for architectures or began the search anew; a wrapper "
+                "may change observations, actions and rewards only"
+            )
+        self._queries, self._clock = info["queries"], info["clock"]
 
 
 class VectorRecorder(_VectorWrapper):
@@ -162,6 +185,7 @@ def record(
     *,
     name: str = "",
     command: str = "",
+    given: Mapping[str, Any] | None = None,
     on_query: OnQuery | None = None,
     keep: bool = False,
 ) -> None:
@@ -174,11 +198,14 @@ def record(
         path: The trajectory file. One that is there is replaced when the search has ended.
         name: The agent's name in the header; its class's if empty.
         command: The command that does the same again, for the header.
+        given: What the agent's constructor was given, for the header; needed where the agent does not keep
+            it in attributes of the same names.
         on_query: Also called with each answered query, for a progress bar, say.
         keep: Do not replace a finished trajectory of another search; see `writing.publish`.
 
     Raises:
-        ValueError: If the environment has no budget, or was not made by its id.
+        ValueError: If the environment is none of ours, has no budget, or was not made by its id; or if a
+            wrapper around it does what the trajectory would not show.
         FileExistsError: If `path` is to be kept.
     """
 
@@ -188,7 +215,8 @@ def record(
             on_query(query)
 
     recorder = Recorder(env, seed, both)
-    writer = Writer(path, header(agent, env, seed, name or type(agent).__name__, command), keep=keep)
+    writer = Writer(path, header(agent, env, seed, name or type(agent).__name__, command, given),
+                    keep=keep)  # fmt: skip
     complete = stopped = False
     wall, cpu = time.perf_counter(), time.process_time()
     try:
@@ -203,54 +231,6 @@ def record(
 def agent_seed(seed: int) -> int:
     """The agent's own seed, unrelated to the numbers that the environment draws from `seed`."""
     return int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
-
-
-def header(agent: Agent, env: Env, seed: int, name: str, command: str) -> dict[str, Any]:
-    """A trajectory's first line."""
-    if env.spec is None:
-        raise ValueError("make the environment with gym.make, so that it can be made again")
-    table = env.unwrapped.table  # type: ignore[attr-defined]
-    parameters: dict[str, Any] = asdict(agent) if is_dataclass(agent) and not isinstance(agent, type) else {}
-    return {
-        "agent": name,
-        "hyperparameters": _as_json(parameters),
-        "seed": seed,
-        "env": {"id": env.spec.id, "kwargs": _as_json(_arguments(env.spec.kwargs))},
-        "table": {"name": table.name, "id": table.id},
-        "versions": {"python": platform.python_version()} | _versions(),
-        "command": command,
-    }
-
-
-def _arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """Of an environment's arguments, the table's name or path and the options."""
-    return {name: value for name, value in given.items() if name == "table" or name in OPTIONS}
-
-
-def _as_json(value: Any) -> Any:
-    """The same in the types of JSON, which knows neither infinity nor numpy's numbers."""
-    if isinstance(value, Mapping):
-        return {str(name): _as_json(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_json(one) for one in value]
-    if isinstance(value, Limit):
-        return asdict(value)
-    if isinstance(value, Table):
-        return value.name
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    value = value.item() if isinstance(value, np.generic) else value
-    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 # -- replaying -------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +18,14 @@ import gymnasium as gym
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env import workers
 from nb201env.agents.contract import Agent, Env
-from nb201env.agents.registry import make_agent
-from nb201env.agents.searches.recorder import header, record
+from nb201env.agents.loading import look_in
+from nb201env.agents.registry import file_name, make_agent, settings_of
+from nb201env.agents.searches.heading import header
+from nb201env.agents.searches.recorder import record
 from nb201env.agents.searches.writing import partial_name, publish, remove_orphans
 from nb201env.envs.options import Options
 from nb201env.files import appearing, try_lock
-from nb201env.reading import Budget, format_budget
+from nb201env.reading import Budget, format_budget, format_seeds
 from nb201env.table import Table
 from nb201env.tables import open_table
 
@@ -33,7 +37,7 @@ class Search:
     """One search to run.
 
     Attributes:
-        agent: A name in `nb201env.agents.registry.AGENTS`.
+        agent: A name that `nb201env.agents.registry.make_agent` takes.
         env_id: A registered id.
         seed: The search's seed.
         budget: {"budget_queries": n} or {"budget_seconds": s}.
@@ -53,7 +57,7 @@ class Search:
     @property
     def path(self) -> Path:
         """The trajectory file."""
-        return self.folder / f"{self.agent}-{self.seed}.jsonl"
+        return self.folder / f"{file_name(self.agent)}-{self.seed}.jsonl"
 
     @property
     def table(self) -> Table:
@@ -63,8 +67,12 @@ class Search:
     @property
     def command(self) -> str:
         """The command that runs this search alone."""
+        return self.command_with([self.seed])
+
+    def command_with(self, seeds: Sequence[int]) -> str:
+        """The command that runs this search with other seeds."""
         words = ["nb201", "search", "--agent", self.agent, "--env", self.env_id]
-        words += ["--seeds", str(self.seed), "--budget", format_budget(self.budget)]
+        words += ["--seeds", format_seeds(seeds), "--budget", format_budget(self.budget)]
         for option, value in (("--agent-kwargs", self.agent_kwargs), ("--env-kwargs", self.env_kwargs)):
             if value:
                 words += [option, json.dumps(value)]
@@ -72,8 +80,8 @@ class Search:
 
     def header(self) -> dict[str, Any]:
         """The first line of its trajectory; also a check that it can be run at all."""
-        agent, env = self._make()
-        head = header(agent, env, self.seed, self.agent, self.command)
+        agent, env = self.make()
+        head = header(agent, env, self.seed, self.agent, self.command, self._given)
         env.close()
         return dict(json.loads(json.dumps(head)))
 
@@ -83,13 +91,23 @@ class Search:
         Raises:
             FileExistsError: If another search has finished there meanwhile.
         """
-        agent, env = self._make()
-        record(agent, env, self.seed, self.path, name=self.agent, command=self.command, on_query=on_query,
-               keep=True)  # fmt: skip
+        agent, env = self.make()
+        record(agent, env, self.seed, self.path, name=self.agent, command=self.command, given=self._given,
+               on_query=on_query, keep=True)  # fmt: skip
         env.close()
         return self.path
 
-    def _make(self) -> tuple[Agent, Env]:
+    @property
+    def _given(self) -> dict[str, Any]:
+        return settings_of(self.agent, **self.agent_kwargs)
+
+    def make(self) -> tuple[Agent, Env]:
+        """The agent, and the environment that it searches.
+
+        Raises:
+            ValueError: If either cannot be made so; the agent's is raised as in `make_agent`.
+            MissingExtra: If the agent needs a package that is not installed.
+        """
         check_arguments(self.env_kwargs, self.budget)
         env = gym.make(self.env_id, **self.env_kwargs, **self.budget)
         return make_agent(self.agent, **self.agent_kwargs), env
@@ -173,7 +191,7 @@ def _run_one(search: Search, on_queries: OnProgress) -> str:
 
     try:
         search.run(count)
-    except Exception as error:  # in words, because not every error can be sent to another process
+    except (Exception, SystemExit) as error:  # in words: not every error can be sent to another process
         return f"{type(error).__name__}: {error}"
     on_queries(search, asked % _TICK)
     return ""
@@ -185,7 +203,8 @@ def _run_and_tell(search: Search) -> str:
 
 def _on_ray(searches: Sequence[Search], jobs: int, on_progress: OnProgress, address: str) -> list[Failure]:
     failures = []
-    for done in workers.ray(_run_apart, searches, jobs, workers.Cluster(address), retries=1):
+    apart = partial(_run_apart, os.getcwd())
+    for done in workers.ray(apart, searches, jobs, workers.Cluster(address), retries=1):
         search, error = done.job, done.error
         outcome = f"{type(error).__name__}: {error}" if error is not None else done.result()
         if isinstance(outcome, str):
@@ -213,8 +232,18 @@ def _put(files: Mapping[str, bytes], search: Search) -> None:
             beside.write_bytes(files[name])
 
 
-def _run_apart(search: Search) -> dict[str, bytes] | str:
-    """The files that a search writes by name, or why there are none."""
+def _run_apart(home: str, search: Search) -> dict[str, bytes] | str:
+    """The files that a search writes by name, or why there are none.
+
+    Args:
+        home: The folder where the command was given, in which an agent of one's own is looked for here too.
+        search: The search.
+    """
+    if ":" in search.agent:
+        look_in(home)
     with TemporaryDirectory() as folder:
         reason = _run_one(replace(search, folder=Path(folder)), lambda *_: None)
-        return reason or {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+        if not reason:
+            return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    where = "" if ":" not in search.agent or Path(home).is_dir() else f", which has no folder {home}"
+    return f"on {platform.node()}{where}: {reason}"

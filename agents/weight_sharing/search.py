@@ -22,6 +22,7 @@ from torch.nn import functional
 from nb201env.agents.contract import Env, query
 from nb201env.agents.weight_sharing.supernet import BATCH_STATISTICS, initial_supernet
 from nb201env.architecture import Architecture
+from nb201env.extras import check
 from nb201env.space import NUM_EDGES, NUM_OPS
 from nb201env.tables import open_table
 from nb201env.training.data import Data, Split, batches
@@ -104,6 +105,8 @@ class WeightSharing:
             raise ValueError(
                 f"batch_statistics is one of {', '.join(BATCH_STATISTICS)}; got {self.batch_statistics!r}"
             )
+        if not self.data:  # the images are then those of scikit-learn's digits
+            check("sklearn", "train")
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`; the architecture derived at the end is asked for last.

@@ -12,7 +12,7 @@ import typer
 from nb201env import comparison
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
-from nb201env.commands import table_import
+from nb201env.commands import export_reference, import_package, table_import
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
 from nb201env.extras import require
 from nb201env.output import names, percent, plain, print_grid, print_json, progress_bar, resumable, summary
@@ -85,6 +85,8 @@ def _print_entry(key: str, value: object, separator: str) -> None:
 
 
 table_import.add_to(app)
+import_package.add_to(app)
+export_reference.add_to(app)
 
 
 @app.command()

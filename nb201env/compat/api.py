@@ -27,6 +27,7 @@ from nb201env.compat.lookup import (
 from nb201env.compat.results import ArchResults, Infos, describe
 from nb201env.compat.runs import ResultsCount, percent
 from nb201env.compat.traps import UNSET, Info, Trap, Unset
+from nb201env.missing import not_recorded, see_page
 from nb201env.official import DATASETS, SCHEDULES
 from nb201env.space import EDGES, OPS, SIZE, official_order
 from nb201env.table import NotRecorded, Table
@@ -250,7 +251,8 @@ class NATStopology:
         if "valid-per-time" in last:
             seconds += last["valid-per-time"]
         elif self.strict:
-            raise NotRecorded(traps.NO_PASS.format(table=self._table(key, epochs).name))
+            table = self._table(key, epochs)
+            raise not_recorded(traps.NO_PASS.format(table=table.name), table.manifest)
         latency = self._latency(index, (dataset, key), epochs)
         if account_time:
             self._used_time += seconds
@@ -312,9 +314,7 @@ class NATStopology:
                 files without weights.
         """
         if self.strict:
-            raise Trap(
-                "get_net_param: trained weights are not imported; only NATS-tss-v1_0-3ffb9-full has them"
-            )
+            raise Trap(see_page(traps.NO_WEIGHTS))
         return self.query_meta_info_by_index(index, hp).get_net_param(dataset, seed)
 
     def query_info_str_by_arch(self, arch: Any, hp: Hp = UNSET) -> str:
@@ -371,7 +371,8 @@ class NATStopology:
         if epochs in self._tables:
             return epochs
         if epochs is None or self.strict or len(self._tables) > 1:
-            raise NotRecorded(f"no table of hp={hp!r}; there are {', '.join(self._names())}")
+            lacks = f"no table of hp={hp!r}; there are {', '.join(self._names())}"
+            raise NotRecorded(lacks if epochs is None else see_page(lacks))
         (only,) = self._tables
         if not self._warned:
             self._warned = True
@@ -380,7 +381,6 @@ class NATStopology:
 
     def _table(self, task: str, epochs: int) -> Table:
         if task not in self._tables[epochs]:
-            raise NotRecorded(
-                f"no table of {task!r} with hp='{epochs}'; there are {', '.join(self._names())}"
-            )
+            lacks = f"no table of {task!r} with hp='{epochs}'; there are {', '.join(self._names())}"
+            raise NotRecorded(see_page(lacks))
         return self._tables[epochs][task]

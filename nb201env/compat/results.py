@@ -12,6 +12,7 @@ import numpy as np
 from nb201env import cost
 from nb201env.architecture import Architecture
 from nb201env.compat.runs import Metrics, ResultsCount
+from nb201env.missing import see_page
 from nb201env.official import TASKS
 from nb201env.table import NotRecorded, Table
 
@@ -54,10 +55,9 @@ class ArchResults:
     def get_dataset_seeds(self, dataset: str) -> list[int]:
         """The seeds of the runs on a data set; none where there are only means over runs."""
         if dataset not in self.dataset_seed:
-            raise NotRecorded(
-                f"no run of architecture {self.arch_index} on {dataset!r}; "
-                f"there are runs on {', '.join(self.dataset_seed) or 'none'}"
-            )
+            held = ", ".join(self.dataset_seed) or "none"
+            lacks = f"no run of architecture {self.arch_index} on {dataset!r}; there are runs on {held}"
+            raise NotRecorded(see_page(lacks) if dataset in TASKS else lacks)
         return list(self.dataset_seed[dataset])
 
     def draw(self, dataset: str) -> int:
@@ -101,7 +101,7 @@ class ArchResults:
         """Why `get_metrics` has no number of a column."""
         runs = self._runs(dataset, None if is_random is False else is_random)
         run = (runs or [self._means[dataset][0]])[0]
-        return run.why_not(column, iepoch) or f"the table of {dataset!r} does not record it"
+        return run.why_not(column, iepoch)
 
     def get_compute_costs(self, dataset: str) -> Metrics:
         """Millions of multiply-accumulates and parameters, latency and times, as means over runs."""

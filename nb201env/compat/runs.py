@@ -15,6 +15,7 @@ import numpy as np
 from nb201env import cost
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
+from nb201env.missing import not_recorded
 from nb201env.official import DATASETS, TASKS
 from nb201env.table import NotRecorded, Table, mean_over_runs, ranges
 
@@ -128,7 +129,9 @@ class ResultsCount:
         """
         name = "x-valid" if name == "valid" else name
         if name not in self._splits:
-            raise NotRecorded(f"{self._table.name} has no set {name!r}; it has {', '.join(self.eval_names)}")
+            has = f"{self._table.name} has no set {name!r}; it has {', '.join(self.eval_names)}"
+            split = TASKS[self.name].sets.get(name, "no")
+            raise not_recorded(has, self._table.manifest, f"{split}_accuracy")
         return self._metrics(self._splits[name], iepoch)
 
     def get_times(self) -> dict[str, float | None]:
@@ -191,23 +194,23 @@ class ResultsCount:
         accuracy = self._by_epoch(f"{split}_accuracy").get(iepoch)
         if accuracy is None and (split != "train" or loss is total is None):
             column = f"{split}_accuracy"
-            raise NotRecorded(
-                self.why_not(column, iepoch) or f"{self._table.name} does not record {column!r}"
-            )
+            raise NotRecorded(self.why_not(column, iepoch))
         return {"iepoch": iepoch, "loss": loss, "accuracy": accuracy, "cur_time": last, "all_time": total}
 
     def why_not(self, column: str, iepoch: int | None) -> str:
-        """Why there is no number of a column after an epoch; empty if there is no such column."""
+        """Why there is no number of a column after an epoch."""
         table, iepoch = self._table, self.epochs - 1 if iepoch is None else iepoch
         if column not in table.columns:
-            return ""
+            return str(not_recorded(f"{table.name} does not record {column!r}", table.manifest, column))
         recorded = [epoch - 1 for epoch in table.recorded_epochs(column)]
         if recorded and iepoch not in recorded:
             held = f"recorded: {ranges(recorded)} (counted from 0)"
-            return f"{table.name} does not record {column!r} at iepoch={iepoch}; {held}"
+            text = f"{table.name} does not record {column!r} at iepoch={iepoch}; {held}"
+            return str(not_recorded(text, table.manifest))
         if self._run is not None and not table.record(self._architecture, column).ndim:
             return f"{table.name} records only the mean over runs of {column!r}; say is_random=False"
-        return f"{table.name} lacks {column!r} of architecture {self._architecture}, seed {self.seed}"
+        lacks = f"{table.name} lacks {column!r} of architecture {self._architecture}, seed {self.seed}"
+        return str(not_recorded(lacks, table.manifest))
 
     def _seconds(self, split: str, iepoch: int) -> tuple[float | None, float | None]:
         """Seconds of one epoch, and of all up to it; None where not recorded."""

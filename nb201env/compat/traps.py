@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from nb201env.missing import PAGE
 from nb201env.table import NotRecorded
 
 
@@ -38,13 +39,14 @@ VALTEST = (
     "hp={hp} (recorded: {recorded}). The official API then returns the accuracy on validation and test "
     "images together, which leaks the test set; strict=False does so."
 )
+NO_WEIGHTS = "get_net_param: trained weights are not imported; only NATS-tss-v1_0-3ffb9-full has them"
 NO_PASS = (
     "simulate_train_eval: {table} does not record the seconds of a validation pass, which the official "
-    "clock adds to the training's; strict=False counts the training alone, as the environments do."
+    "clock adds to the training's; strict=False counts the training alone, as the environments do"
 )
 OTHER_SCHEDULE = (
     "there is no table of the {asked}-epoch schedule, so calls that ask for it get accuracies and seconds "
-    "of the {only}-epoch one (strict=False); say hp='{only}', or import tables of {asked} epochs."
+    "of the {only}-epoch one (strict=False); say hp='{only}', or import tables of {asked} epochs: " + PAGE
 )
 
 

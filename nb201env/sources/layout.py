@@ -11,6 +11,7 @@ import numpy as np
 from nb201env.architecture import Architecture
 from nb201env.compat.results import ArchResults
 from nb201env.compat.runs import ResultsCount
+from nb201env.missing import not_recorded
 from nb201env.official import TASKS
 from nb201env.table import NotRecorded, Table
 
@@ -36,7 +37,8 @@ def check(table: Table) -> str:
     needed = (*_NEEDED, "valid_accuracy", "valid_loss") if task == "cifar10-valid" else _NEEDED
     missing = [column for column in needed if column not in table.columns]
     if missing:
-        raise NotRecorded(f"{table.name} does not record {', '.join(missing)}, which the NATS layout needs")
+        lacks = f"{table.name} does not record {', '.join(missing)}, which the NATS layout needs"
+        raise not_recorded(lacks, table.manifest)
     _check_columns(table, ("train", *TASKS[task].sets.values()))
     early = [column for column in needed if table.epochs not in table.recorded_epochs(column)]
     if early:

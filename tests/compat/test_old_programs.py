@@ -234,7 +234,7 @@ def test_strict_mode_neither_takes_another_schedule_nor_counts_less(embedded: No
     assert info["train-per-time"] == info["train-all-time"] / 200
     for key in ("valid-per-time", "valid-loss", "train-accuracy", "train-loss"):
         assert key not in info
-        with pytest.raises(NotRecorded, match=f"'{key}': the table of 'cifar10-valid' does not record it"):
+        with pytest.raises(NotRecorded, match=f"'{key}': cifar10-valid-200 does not record '"):
             info[key]
     assert "valid : [loss = None & top1 = " in api.query_info_str_by_arch(284, hp="200")
 

@@ -151,7 +151,7 @@ def test_the_embedded_tables_answer_what_they_hold(monkeypatch: pytest.MonkeyPat
     assert costs["T-train@total"] == pytest.approx(
         open_table("cifar100-200").seconds(epochs=200, run=777)[11667]
     )
-    with pytest.raises(NotRecorded, match="'valid-loss': the table of 'cifar100' does not record it"):
+    with pytest.raises(NotRecorded, match="'valid-loss': cifar100-200 does not record 'valid_loss'"):
         info["valid-loss"]
     with pytest.raises(NotRecorded, match="cifar100-200 does not record"):
         api.simulate_train_eval(BEST, "cifar100", hp="200")

@@ -12,6 +12,7 @@ from nb201env.arrays import Array
 from nb201env.classes import canonical_classes, representatives
 from nb201env.container import DamagedTable
 from nb201env.fields import Fields
+from nb201env.missing import not_recorded
 from nb201env.table import NotRecorded, Table
 from nb201env.training.builds.store import Store
 from nb201env.training.network import Network, Skeleton
@@ -57,7 +58,8 @@ def load_network(
     """
     chosen = Architecture.of(architecture)
     if "skeleton" not in table.manifest:
-        raise NotRecorded(f"{table.name} was not built by this package, so there are no weights for it")
+        lacks = f"{table.name} was not built by this package, so there are no weights for it"
+        raise not_recorded(lacks, table.manifest)
     if "row" in table.container:
         chosen = Architecture.from_index(int(representatives()[canonical_classes()[chosen.index]]))
     entries = Fields(table.manifest, str(table.container.path), DamagedTable)

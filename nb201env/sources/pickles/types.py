@@ -44,6 +44,13 @@ class PickledArray:
     value: np.ndarray[Any, Any] | None = None
 
 
+@dataclass(slots=True)
+class PickledObject:
+    """An object of a class that is no more than a name here: what its attributes are."""
+
+    attributes: dict[str, Any]
+
+
 class Weights:
     """Stands for trained weights, which are not imported."""
 
@@ -120,6 +127,28 @@ def _weights(_args: tuple[Any, ...]) -> Weights:
     return WEIGHTS
 
 
+def new_object(args: tuple[Any, ...]) -> PickledObject:
+    """Stands for a class whose objects are nothing but their attributes.
+
+    Raises:
+        Refused: If it is to be made of anything.
+    """
+    if args:
+        raise Refused("an object made of arguments")
+    return PickledObject({})
+
+
+def set_attributes(target: PickledObject, state: Any) -> None:
+    """Give an object its attributes.
+
+    Raises:
+        Refused: If they are no dictionary of names.
+    """
+    if type(state) is not dict or not all(type(name) is str for name in state):
+        raise Refused(f"attributes that are a {type(state).__name__}, not named values")
+    target.attributes = state
+
+
 def check_dtype(state: Any) -> None:
     """Check the state of a numpy type: a byte order, and none of the fields of a record.
 
@@ -158,8 +187,8 @@ foreseen."""
 
 
 def check_keys(keys: Sequence[Any]) -> None:
-    """Dictionary keys: texts, bytes, whole numbers of at most eight bytes, or a flat tuple of texts and at
-    most one such number; nothing that is slow to hash, nothing whose hash can be chosen.
+    """Dictionary keys: texts, bytes, whole numbers of at most eight bytes, a flat tuple of texts and at
+    most one such number, or six digits; nothing that is slow to hash, nothing whose hash can be chosen.
 
     Raises:
         Refused: If they are anything else.
@@ -168,7 +197,11 @@ def check_keys(keys: Sequence[Any]) -> None:
     if kinds == {str} or (kinds == {int} and min(keys) >= -LARGEST_KEY and max(keys) < LARGEST_KEY):
         return
     for key in keys:
-        if not (type(key) is bytes or _is_plain(key) or (type(key) is tuple and _is_flat(key))):
+        if not (
+            type(key) is bytes
+            or _is_plain(key)
+            or (type(key) is tuple and (_is_flat(key) or _is_digits(key)))
+        ):
             large = " of more than eight bytes" if type(key) is int else ""
             raise Refused(f"a dictionary key that is a {type(key).__name__}{large}")
 
@@ -190,6 +223,11 @@ def _is_plain(value: Any) -> bool:
 
 def _is_flat(key: tuple[Any, ...]) -> bool:
     return len(key) <= 4 and all(map(_is_plain, key)) and sum(type(part) is int for part in key) <= 1
+
+
+def _is_digits(key: tuple[Any, ...]) -> bool:
+    """Six digits, as the ops of a cell: there are too few such keys for their hashes to matter."""
+    return len(key) == 6 and all(type(part) is int and 0 <= part <= 9 for part in key)
 
 
 Call = Callable[[tuple[Any, ...]], Any]

@@ -30,11 +30,14 @@ from nb201env.sources.pickles.types import (
     DType,
     Global,
     PickledArray,
+    PickledObject,
     Refused,
     check_dtype,
     check_items,
     check_keys,
+    new_object,
     set_array,
+    set_attributes,
 )
 
 MOST_ITEMS = 1_000_000
@@ -284,6 +287,12 @@ class Unpickler:
                 self._keep(len(arg))
         self._stack.append(call(args))
 
+    def _new(self) -> None:
+        args, kind = self._pop(), self._pop()
+        if type(kind) is not Global or self._allowed.get(kind) is not new_object or type(args) is not tuple:
+            raise Refused("an object of something that is not a known class")
+        self._stack.append(new_object(args))
+
     def _build(self) -> None:
         state = self._pop()
         target = self._stack[-1]
@@ -291,6 +300,8 @@ class Unpickler:
             check_dtype(state)
         elif type(target) is PickledArray:
             set_array(target, state)
+        elif type(target) is PickledObject:
+            set_attributes(target, state)
         elif not (target is WEIGHTS or (type(target) is dict and type(state) is dict)):
             raise Refused(f"a state for a {type(target).__name__}")
         # The attributes of an OrderedDict (torch's `_metadata`) are no numbers; they are dropped.
@@ -375,6 +386,7 @@ _STEPS: dict[int, Step] = {
         "c": Unpickler._global,
         "\x93": Unpickler._stack_global,
         "R": Unpickler._reduce,
+        "\x81": Unpickler._new,
         "b": Unpickler._build,
         "Q": Unpickler._tensor,
     }.items()

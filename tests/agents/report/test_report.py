@@ -232,7 +232,7 @@ def test_the_same_trajectories_give_the_same_bytes(bench_folder: Path, written: 
         text = path.read_text().replace(str(written), str(tmp_path))
         assert (tmp_path / path.name).read_text() == text
     names = {"report.md", "report.html", "searches.csv", "agents.csv", "curves.csv", "reach.csv",
-             "profiles.csv", "improvement.csv", "overall.csv"}  # fmt: skip
+             "profiles.csv", "improvement.csv", "overall.csv", "elsewhere.csv"}  # fmt: skip
     assert {path.name for path in written.iterdir()} == names
 
 
