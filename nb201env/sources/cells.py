@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
 from collections.abc import Sequence
@@ -42,8 +43,15 @@ class Cells(NamedTuple):
     numbers: list[FloatArray]
 
 
-def read_cells(source: Path, key: str, names: Sequence[str]) -> Cells:
+def read_cells(source: Path, key: str, names: Sequence[str], most: int = SIZE) -> Cells:
     """Read the key's column and some columns of numbers of a CSV file, or Parquet if its name ends so.
+
+    Args:
+        source: The file.
+        key: The key's column.
+        names: The columns of numbers.
+        most: How many rows there may be. Of a file with more come some more than that, so that whoever
+            knows what a row is can say what is wrong.
 
     Raises:
         SourceError: If the file is damaged or holds something else there.
@@ -51,7 +59,8 @@ def read_cells(source: Path, key: str, names: Sequence[str]) -> Cells:
         MissingExtra: For a Parquet file, if pyarrow is not installed.
     """
     with open_source(source) as file:
-        cells = (_read_parquet if source.suffix == ".parquet" else _read_csv)(source, file, key, names)
+        read = _read_parquet if source.suffix == ".parquet" else _read_csv
+        cells = read(source, file, key, names, most)
     if not cells.keys:
         raise SourceError(source, "content", "has a heading but no row")
     for name, numbers in zip(names, cells.numbers, strict=True):
@@ -60,12 +69,12 @@ def read_cells(source: Path, key: str, names: Sequence[str]) -> Cells:
     return cells
 
 
-def _read_csv(source: Path, file: IO[bytes], key: str, names: Sequence[str]) -> Cells:
+def _read_csv(source: Path, file: IO[bytes], key: str, names: Sequence[str], most: int) -> Cells:
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        return _read_lines(source, text, key, names)
+        return _read_lines(source, text, key, names, most)
 
 
-def _read_lines(source: Path, text: TextIO, key: str, names: Sequence[str]) -> Cells:
+def _read_lines(source: Path, text: TextIO, key: str, names: Sequence[str], most: int) -> Cells:
     reader = csv.reader(iter(lambda: text.readline(LONGEST_LINE), ""), strict=True)
     keys: list[Any] = []
     places: list[str] = []
@@ -81,8 +90,8 @@ def _read_lines(source: Path, text: TextIO, key: str, names: Sequence[str]) -> C
             place = f"line {reader.line_num}"
             if len(row) != len(header):
                 raise SourceError(source, place, f"{len(row)} cells under {len(header)} headings")
-            if len(keys) > SIZE:
-                break  # two of these are one architecture
+            if len(keys) > most:
+                break  # enough to see that there are too many
             keys.append(_short(source, place, row[at[0]]))
             places.append(place)
             for name, values, column in zip(names, numbers, at[1:], strict=True):
@@ -98,9 +107,21 @@ def _position(source: Path, header: Sequence[str], name: str) -> int:
     if count > 1:
         raise SourceError(source, name, f"is the heading of {count} columns; rename all but one")
     if not count:
-        shown = ", ".join(heading[:40] for heading in header[:20])
-        raise SourceError(source, name, f"is not one of the columns {shown or '(none)'}")
+        raise SourceError(source, name, f"is not one of the columns {_which(name, header)}")
     return list(header).index(name)
+
+
+def _which(name: str, header: Sequence[str]) -> str:
+    """The headings there are, and what was probably meant."""
+    shown = ", ".join(heading[:40] for heading in header[:20]) or "(none)"
+    close = difflib.get_close_matches(name[:80], [heading[:80] for heading in header[:200]], n=1)
+    if close:
+        return f"{shown}; did you mean {close[0]}?"
+    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    if other:
+        between = {";": "semicolons", "\t": "tabs", "|": "bars"}[other]
+        return f"{shown}; the file has {between} between its cells: save it with commas (and decimal points)"
+    return shown
 
 
 def _short(source: Path, place: str, key: str) -> str:
@@ -118,7 +139,7 @@ def _cell(source: Path, place: str, name: str, text: str) -> float:
     return float(text)
 
 
-def _read_parquet(source: Path, file: IO[bytes], key: str, names: Sequence[str]) -> Cells:
+def _read_parquet(source: Path, file: IO[bytes], key: str, names: Sequence[str], most: int) -> Cells:
     parquet = require("pyarrow.parquet", "parquet")
     pyarrow = require("pyarrow", "parquet")
     try:
@@ -134,7 +155,7 @@ def _read_parquet(source: Path, file: IO[bytes], key: str, names: Sequence[str])
             if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
                 raise SourceError(source, name, f"expected numbers, got {kind}")
         _check_key(source, key, opened.schema_arrow.field(key).type)
-        check_pages(source, file, opened.metadata, [key, *names], MOST_ROWS)
+        check_pages(source, file, opened.metadata, [key, *names], max(most, MOST_ROWS))
         table = opened.read(columns=[key, *names])
         numbers = [table.column(name).cast("float64", safe=False).to_numpy() for name in names]
         keys = _keys(source, key, table.column(key))

@@ -1,4 +1,4 @@
-"""CSV and Parquet files with one row per architecture, through a column map.
+"""CSV and Parquet files with rows of architectures; `import_rows` makes a table of one, through a column map.
 
 A column map says which column of ours each column of the file is (`nb201env.sources.targets`):
 ``{"test_acc": "test_accuracy@200", "acc_seed_777": "valid_accuracy@200#777"}``. Accuracies in the file
@@ -11,13 +11,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nb201env.architecture import Architecture
 from nb201env.arrays import Array, FloatArray
-from nb201env.sources.cells import Cells, read_cells
+from nb201env.sources.cells import read_cells
 from nb201env.sources.errors import SourceError, show
 from nb201env.sources.targets import Target, read_map
 from nb201env.space import SIZE, official_order
@@ -26,6 +26,53 @@ from nb201env.tables import place
 
 ORDERS = ("official", "lexicographic")
 """What a bare number may count by; the first is the official files', the second this package's `index`."""
+
+
+class Rows(NamedTuple):
+    """What was read of a file.
+
+    Attributes:
+        indices: Each row's architecture, by lexicographic index.
+        places: How messages name each row: "line 7", "row 7".
+        numbers: Of each wanted column, one per row; NaN where there is none.
+    """
+
+    indices: list[int]
+    places: list[str]
+    numbers: list[FloatArray]
+
+
+def read_rows(
+    source: Path, key: str, names: Sequence[str], index: str | None = None, most: int = SIZE
+) -> Rows:
+    """Read the rows of a CSV file, or a Parquet file if its name ends so; their numbers are not judged.
+
+    Args:
+        source: The file.
+        key: Its column of architectures, as for `import_rows`.
+        names: The columns of numbers that are wanted.
+        index: What bare numbers in the key count by, as for `import_rows`.
+        most: How many rows there may be; see `nb201env.sources.cells.read_cells`.
+
+    Raises:
+        SourceError: If a row is not what it should be.
+        OSError: If the file cannot be read.
+        ValueError: If the key is among the columns of numbers.
+        MissingExtra: For a Parquet file, if pyarrow is not installed.
+    """
+    if index is not None and index not in ORDERS:
+        raise ValueError(f"--index is {' or '.join(ORDERS)}; got {index!r}")
+    if key in names:
+        raise ValueError(f"{key!r} is the key, so it is no column of numbers too")
+    cells = read_cells(source, key, names, most)
+    order = index or _order_of(key, cells.headings)
+    rows = []
+    for place, value in zip(cells.places, cells.keys, strict=True):
+        try:
+            rows.append(_row(value, order))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise SourceError(source, f"{place}, {key}", f"{show(value)}: {error}") from None
+    return Rows(rows, cells.places, cells.numbers)
 
 
 def import_rows(
@@ -68,18 +115,14 @@ def import_rows(
         MissingExtra: For a Parquet file, if pyarrow is not installed.
     """
     source = Path(source)
-    if index is not None and index not in ORDERS:
-        raise ValueError(f"--index is {' or '.join(ORDERS)}; got {index!r}")
     targets = read_map(columns.items(), epochs)
-    if key in targets:
-        raise ValueError(f"{key!r} is the key, so it is no column of numbers too")
-    cells = read_cells(source, key, list(targets))
-    rows = _rows(source, key, cells, index or _order_of(key, cells.headings))
+    rows = read_rows(source, key, list(targets), index)
+    _check_once(source, rows)
     numbers: dict[Target, FloatArray] = {}
-    for (column, target), values in zip(targets.items(), cells.numbers, strict=True):
-        _check_range(source, column, target, values, percent)
+    for (column, target), values in zip(targets.items(), rows.numbers, strict=True):
+        check_range(source, column, target, values, rows.places, percent)
         numbers[target] = np.full(SIZE, np.nan)
-        numbers[target][rows] = values
+        numbers[target][rows.indices] = values
     arrays, specs, seeds = _arrays(numbers, percent)
     manifest = {
         "name": name,
@@ -102,19 +145,13 @@ def _order_of(key: str, headings: Sequence[str]) -> str | None:
     return "lexicographic" if key == "index" and "official_index" in headings else None
 
 
-def _rows(source: Path, key: str, cells: Cells, order: str | None) -> list[int]:
-    """The lexicographic index of every row."""
+def _check_once(source: Path, rows: Rows) -> None:
     seen: dict[int, str] = {}
-    for where, value in zip(cells.places, cells.keys, strict=True):
-        try:
-            row = _row(value, order)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise SourceError(source, f"{where}, {key}", f"{show(value)}: {error}") from None
-        if row in seen:
-            problem = f"two rows for architecture {Architecture.from_index(row)} (the other: {seen[row]})"
-            raise SourceError(source, where, problem)
-        seen[row] = where
-    return list(seen)
+    for index, place in zip(rows.indices, rows.places, strict=True):
+        if index in seen:
+            problem = f"two rows for architecture {Architecture.from_index(index)} (the other: {seen[index]})"
+            raise SourceError(source, place, problem)
+        seen[index] = place
 
 
 def _row(value: Any, order: str | None) -> int:
@@ -137,15 +174,31 @@ def _row(value: Any, order: str | None) -> int:
     return int(official_order()[index]) if order == "official" else index
 
 
-def _check_range(source: Path, column: str, target: Target, values: FloatArray, percent: bool) -> None:
+def check_range(
+    source: Path, column: str, target: Target, values: FloatArray, places: Sequence[str], percent: bool
+) -> None:
+    """Check that a column's numbers can be what its target says.
+
+    Args:
+        source: The file, for messages.
+        column: The column's heading, for messages.
+        target: What the numbers are to be.
+        values: The numbers, NaN where there is none.
+        places: How messages name each number's row.
+        percent: Whether accuracies are per cent.
+
+    Raises:
+        SourceError: If one is out of range, or accuracies are in the other unit.
+    """
     where = column if column == target.column else f"{column} ({target.column})"
     most = (100.0 if percent else 1.0) if target.is_accuracy else np.inf
-    wrong = values[(values < 0) | (values > most) | np.isinf(values)]
+    wrong = np.flatnonzero((values < 0) | (values > most) | np.isinf(values))
     if len(wrong):
         hint = (
             f" 0..{most:g}; are they {'per cent' if percent else 'fractions'}?" if target.is_accuracy else ""
         )
-        raise SourceError(source, where, f"{wrong[0]} is out of range{hint}")
+        first = wrong[0]
+        raise SourceError(source, f"{places[first]}, {where}", f"{values[first]} is out of range{hint}")
     if target.is_accuracy and percent and np.nanmax(values) <= 1:
         raise SourceError(source, where, "no accuracy is above 1 per cent; are they fractions?")
 
