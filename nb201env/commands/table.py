@@ -13,6 +13,7 @@ from nb201env import comparison
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
+from nb201env.envs.answers import keeps_time
 from nb201env.extras import require
 from nb201env.official import SCHEDULES, TASKS
 from nb201env.output import names, percent, plain, print_grid, print_json, progress_bar, resumable, summary
@@ -58,12 +59,15 @@ def info(table: Name, json: Json = False) -> None:
     """
     opened = open_table(table)
     manifest = {key: value for key, value in opened.manifest.items() if key != "arrays"}
+    clock = keeps_time(opened)
     if json:
-        print_json(summary(opened) | {"manifest": manifest})
+        print_json(summary(opened) | {"clock": clock, "manifest": manifest})
         return
     for key, value in summary(opened).items():
         if key != "columns":
             _print_entry(key, value, ", ")
+    if not clock:
+        print("clock: none, as the table records no seconds; budgets on it are queries")
     for key in ("protocol", "licence", "citation"):
         _print_entry(key, manifest.get(key, "not stated"), "; ")
     for key, value in manifest["provenance"].items():
