@@ -34,7 +34,7 @@ def fit(
     table: Annotated[str | None, typer.Option(help="Learn from a table: its name or path.")] = None,
     csv: Annotated[
         Path | None,
-        typer.Option(help="Or from evaluations of your own, 20 architectures or more: a CSV or Parquet file."),
+        typer.Option(help="Or from your own evaluations of 20 architectures or more: a CSV or Parquet file."),
     ] = None,
     key: Annotated[
         str | None, typer.Option(help="With --csv: the column of official strings or of indices.")
@@ -70,7 +70,7 @@ def fit(
         typer.Option(help="Epochs completed; with --table repeat for learning curves, with --csv optional."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The model file to write; by default NAME-surrogate-model.safetensors.")
+        Path | None, typer.Option(help="The model file; by default NAME-surrogate-model.safetensors.")
     ] = None,
     size: Annotated[
         int | None, typer.Option(min=2, help="With --table: how many random architectures, up to all.")
@@ -141,12 +141,12 @@ def write_table(
     out: Annotated[Path, typer.Option(help="The table file to write, ending in .safetensors.")],
     name: Annotated[
         str | None,
-        typer.Option(help="The table's name; it ends in -surrogate. By default what it learnt from."),
+        typer.Option(help="The table's name, ending in -surrogate; by default NAME-surrogate."),
     ] = None,
     runs: Annotated[
         int | None,
         typer.Option(
-            min=1, max=100, help="Imagined runs of each architecture; by default 3, without noise 1."
+            min=1, max=100, help="Imagined runs of each architecture; by default 3, or 1 without noise."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For drawing them.")] = 0,

@@ -67,11 +67,11 @@ def read_rows(
     cells = read_cells(source, key, names, most)
     order = index or _order_of(key, cells.headings)
     rows = []
-    for place, value in zip(cells.places, cells.keys, strict=True):
+    for where, value in zip(cells.places, cells.keys, strict=True):
         try:
             rows.append(_row(value, order))
         except (ValueError, TypeError, OverflowError) as error:
-            raise SourceError(source, f"{place}, {key}", f"{show(value)}: {error}") from None
+            raise SourceError(source, f"{where}, {key}", f"{show(value)}: {error}") from None
     return Rows(rows, cells.places, cells.numbers)
 
 
@@ -147,11 +147,11 @@ def _order_of(key: str, headings: Sequence[str]) -> str | None:
 
 def _check_once(source: Path, rows: Rows) -> None:
     seen: dict[int, str] = {}
-    for index, place in zip(rows.indices, rows.places, strict=True):
+    for index, where in zip(rows.indices, rows.places, strict=True):
         if index in seen:
             problem = f"two rows for architecture {Architecture.from_index(index)} (the other: {seen[index]})"
-            raise SourceError(source, place, problem)
-        seen[index] = place
+            raise SourceError(source, where, problem)
+        seen[index] = where
 
 
 def _row(value: Any, order: str | None) -> int:
