@@ -194,7 +194,7 @@ def gather(
     found, row = np.unique(index, return_inverse=True)
     if len(found) < FEWEST:
         raise ValueError(
-            f"{name}: {len(found)} distinct architectures with an accuracy; a surrogate needs {FEWEST} or more"
+            f"{name}: {len(found)} distinct architectures with an accuracy; a surrogate needs {FEWEST}"
         )
     runs = _side_by_side(row, values)
     means = {key: _mean_of(row, held) for key, held in costs.items() if not np.isnan(held).all()}
@@ -224,7 +224,7 @@ def _accuracies(accuracy: npt.ArrayLike, rows: int) -> FloatArray:
     if wrong.any():
         at = int(np.flatnonzero(wrong.any(axis=1))[0])
         raise ValueError(
-            f"row {at}: accuracies are fractions in 0..1; got {values[at][wrong[at]][0]:g}; are they per cent?"
+            f"row {at}: accuracies are fractions in 0..1; got {values[at][wrong[at]][0]:g}; per cent?"
         )
     return values
 

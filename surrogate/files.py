@@ -89,7 +89,7 @@ def _check_columns(values: Sequence[str], names: Sequence[str], unit: str | None
 
 
 def _is_percent(numbers: dict[str, FloatArray], values: Sequence[str]) -> bool:
-    """Only one unit is possible: accuracies per cent that are all at most 1 are refused, as fractions above."""
+    """Only one unit is possible: accuracies per cent of which none is above 1 are refused."""
     return any(bool((numbers[column] > 1).any()) for column in values)
 
 

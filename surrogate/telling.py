@@ -50,8 +50,8 @@ def limits(surrogate: Surrogate) -> Iterator[str]:
     if surrogate.noise is None:
         several = surrogate.manifest.get("run_several_times", 0)
         yield (
-            f"no noise: {several} architectures were run more than once and 5 are needed; its table holds one "
-            "run of each, the prediction"
+            f"no noise: {several} architectures were run more than once and 5 are needed; its table holds "
+            "one run of each, the prediction"
         )
     if "train_seconds" not in surrogate.costs:
         yield "no clock: it learnt from no seconds, so budgets on its table are queries"
@@ -63,8 +63,8 @@ def _scores(fitted: dict[str, Any]) -> Iterator[str]:
         yield from (f"{name.replace('_', ' '):20} {value:.4f}" for name, value in held_out.items())
     elif found := fitted.get("cross_validation"):
         yield (
-            f"cross-validated in {found['folds']} folds of whole canonical classes (± standard deviation over "
-            "folds):"
+            f"cross-validated in {found['folds']} folds of whole canonical classes (± standard deviation "
+            "over folds):"
         )
         yield from (_score(name, found) for name in _NAMES if name in found["scores"])
         yield from _how_sure(found)

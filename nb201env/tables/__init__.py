@@ -152,9 +152,7 @@ def check_free(path: Path, option: str, replace: bool) -> None:
     if path.exists() and not replace:
         raise FileExistsError(f"{path} is there already; name another {option}, or replace it with --replace")
     if not path.absolute().parent.is_dir():  # said before the work that would be lost
-        raise FileNotFoundError(
-            f"{path}: there is no folder {path.parent}; make it, or name another {option}"
-        )
+        raise FileNotFoundError(f"{path}: there is no such folder; make it, or name another {option}")
     with suppress(FileNotFoundError):  # without a home there are no names in it
         if path.name.removesuffix(SUFFIX) in embedded() and path.resolve().parent == home().resolve():
             raise ValueError(f"{path}: its name would mean the embedded table; name another {option}")
