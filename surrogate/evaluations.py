@@ -81,7 +81,7 @@ def of_table(table: Table, architectures: npt.ArrayLike, split: str, epochs: Seq
     """
     train, at = _checked(architectures), tuple(sorted(set(epochs)))
     runs = np.stack([table_runs(table, split, epoch)[train] for epoch in at], axis=-1)
-    missing = train[np.isnan(runs).all(axis=1).any(axis=1)]
+    missing = train[np.asarray(np.isnan(runs).all(axis=1)).any(axis=1)]
     if len(missing):
         raise ValueError(
             f"{table.name} has no run of {len(missing)} of the training architectures, such as index "
@@ -184,7 +184,7 @@ def gather(
     values = _accuracies(accuracy, len(index))
     costs = {key: _seconds(key, given, len(index)) for key, given in (seconds or {}).items()}
     index, values, costs = _without(
-        ~np.isnan(values).all(axis=1), index, values, costs, "{} have no number and are left out", note
+        np.asarray(~np.isnan(values).all(axis=1)), index, values, costs, "{} have no number and are left out", note
     )
     order = np.argsort(index, kind="stable")
     index, values, costs = index[order], values[order], {key: held[order] for key, held in costs.items()}
@@ -201,7 +201,7 @@ def gather(
     task = {"name": dataset or name, "dataset": dataset or name, "splits": {}}
     schedule = {"epochs": epochs or 1, "what": "as stated with the evaluations" if epochs else _UNSTATED}
     numbers: dict[str, Array] = {"architectures": found, "runs": runs, **means}
-    told = {key: _sha(held) for key, held in numbers.items()}
+    told: dict[str, Any] = {key: _sha(held) for key, held in numbers.items()}
     told |= {"task": task, "epochs": schedule["epochs"], "split": split}
     about = {
         "table": {"name": name, "id": digest(told)},

@@ -19,6 +19,7 @@ from nb201env.agents.searches.recorder import ENV_IDS
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all
 from nb201env.commands.common import Jobs, Json, Seeds
+from nb201env.envs.answers import keeps_time
 from nb201env.envs.registration import TABLES
 from nb201env.output import print_error, print_grid, print_json, progress_bars, resumable
 from nb201env.reading import check_name, format_budget, parse_budget, parse_seeds, read_names, read_object
@@ -161,7 +162,8 @@ def show(searches: Sequence[Search], failures: Sequence[Failure], *, as_json: bo
         if as_json:
             rows += [{"env": env} | row for row in as_rows(found)]
         elif found:
-            print_outcomes(found, f"{env}, budget {format_budget(mine[0].budget)}")
+            clock = "" if keeps_time(mine[0].table) else " (no clock: the table records no seconds)"
+            print_outcomes(found, f"{env}, budget {format_budget(mine[0].budget)}{clock}")
     if as_json:
         print_json(rows)
 

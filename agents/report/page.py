@@ -33,6 +33,7 @@ from nb201env.agents.report.summary import (
 from nb201env.agents.report.tables import Grid
 from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.comparison import costs
+from nb201env.envs.answers import keeps_time
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import NotRecorded
 
@@ -250,12 +251,15 @@ def _costs(one: SettingSummary) -> Json:
             levels, codes = np.unique(counts / scale, return_inverse=True)
             values = {"levels": levels.tolist(), "codes": _packed(codes)}  # a few different ones
             found[kind] = _cost(name, f"{label} ({word})", unit, digits, values)
-    seconds = {"values": _times(table.seconds(epochs=table.epochs, run="mean"))}
-    found["seconds"] = _cost("GPU seconds", "simulated GPU seconds of one training", "s", 0, seconds)
+    if keeps_time(table):
+        seconds = {"values": _times(table.seconds(epochs=table.epochs, run="mean"))}
+        found["seconds"] = _cost("GPU seconds", "simulated GPU seconds of one training", "s", 0, seconds)
     if "latency_seconds" in table.columns:
         latency = {"values": _times(1e3 * costs(table, "latency_seconds"))}
         found["latency"] = _cost("latency", "latency (ms)", "ms", 2, latency)
-    return found
+    # A table of accuracies alone knows no cost; its space is drawn in the official order.
+    order = {"values": _packed(official_index_of(np.arange(SIZE)))}
+    return found or {"order": _cost("official index", "official index", "", 0, order)}
 
 
 def _cost(name: str, label: str, unit: str, digits: int, values: Json) -> Json:
