@@ -183,13 +183,12 @@ def gather(
     index = np.array([index_of(one) for one in architectures], dtype=np.int64)
     values = _accuracies(accuracy, len(index))
     costs = {key: _seconds(key, given, len(index)) for key, given in (seconds or {}).items()}
-    index, values, costs = _without(
-        np.asarray(~np.isnan(values).all(axis=1)), index, values, costs, "{} have no number and are left out", note
-    )
+    some = np.asarray(~np.isnan(values).all(axis=1))
+    index, values, costs = _without(some, index, values, costs, "{} without a number left out", note)
     order = np.argsort(index, kind="stable")
     index, values, costs = index[order], values[order], {key: held[order] for key, held in costs.items()}
     index, values, costs = _without(
-        ~_copies(index, values), index, values, costs, "{} repeat another one exactly and count once", note
+        ~_copies(index, values), index, values, costs, "{} not counted, equal to another one", note
     )
     found, row = np.unique(index, return_inverse=True)
     if len(found) < FEWEST:
