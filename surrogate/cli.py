@@ -331,7 +331,7 @@ def _write_table(
 def _architectures(
     table: Table, split: str, epochs: int, size: int | None, file: Path | None, seed: int
 ) -> IntArray:
-    from nb201env.surrogate.fidelity.protocol import random_draw
+    from nb201env.surrogate.fidelity.protocol import some
 
     if (size is None) == (file is None):
         raise ValueError(
@@ -340,6 +340,11 @@ def _architectures(
     if size is not None:
         truth = table.accuracy(split=split, epochs=epochs, run="mean")
         known = np.flatnonzero(~np.isnan(truth))
-        return known if size == len(known) else random_draw(truth, size, seed)[0]
+        if size > len(known):
+            raise ValueError(
+                f"{table.name} records {len(known):,} architectures, so --size is 2 to {len(known):,}; "
+                f"got {size:,}"
+            )
+        return some(known, size, seed)
     assert file is not None
     return np.array([one.index for one in read_architecture_file(file)], dtype=np.int64)

@@ -60,8 +60,13 @@ def random_draw(truth: FloatArray, size: int, number: int) -> tuple[IntArray, In
         raise ValueError(
             f"a training size lies between 2 and {len(known) - 2}, so that some remain; got {size}"
         )
-    order = np.random.default_rng(number).permutation(known)
+    order = some(known, len(known), number)
     return order[:size], order[size:]
+
+
+def some(known: IntArray, size: int, number: int) -> IntArray:
+    """A random draw of that many of some indices; the first of `random_draw`'s two."""
+    return np.random.default_rng(number).permutation(known)[:size]
 
 
 def measure(table: Table, job: Job, *, split: str, epochs: int) -> dict[str, float]:

@@ -428,6 +428,5 @@ def test_one_class_or_one_value_has_no_order() -> None:
 
 
 def test_it_is_the_same_whatever_the_threads() -> None:
-    first, second = (fit_evaluations(SOME, ACCURACY, n_jobs=jobs, settings=SMALL, folds=2).manifest["cross_validation"]
-                     for jobs in (1, 2))  # fmt: skip
-    assert first == second
+    first, second = (fit_evaluations(SOME, ACCURACY, n_jobs=n, settings=SMALL, folds=2) for n in (1, 2))
+    assert first.manifest == second.manifest
