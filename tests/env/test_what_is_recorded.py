@@ -81,7 +81,7 @@ def test_a_table_without_seconds_has_no_clock(make: Callable[..., Table]) -> Non
     for made in (NB201Env, NB201VectorEnv):
         with pytest.raises(
             NotRecorded,
-            match="own records no 'train_seconds'.*; use budget_queries, or add a column train_seconds .*import-rows",
+            match="own records no 'train_seconds'.*; use budget_queries, or add .*import-rows",
         ):
             made(table=table, budget_seconds=100.0)
 
