@@ -86,6 +86,6 @@ def _how_sure(found: dict[str, Any]) -> Iterator[str]:
         return
     few = "; that is few to judge by" if count < _FEW else ""
     yield (
-        f"from {count:,} architectures, Kendall's tau on others like them is known to "
+        f"from {count:,} architectures: on classes that it has not seen, and like these, Kendall's tau is "
         f"{interval['low']:.2f}..{interval['high']:.2f} (95 %){few}"
     )

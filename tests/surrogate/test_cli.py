@@ -224,7 +224,7 @@ def test_fit_says_how_good_it_is_and_how_surely(own_model: tuple[Path, str]) -> 
     assert "R2" in output
     assert f"in 80 % interval, %  {100 * found['scores']['coverage_80']:.1f}" in output
     low, high = found["kendall_tau_95"]["low"], found["kendall_tau_95"]["high"]
-    assert f"known to {low:.2f}..{high:.2f} (95 %); that is few to judge by" in output
+    assert f"Kendall's tau is {low:.2f}..{high:.2f} (95 %); that is few to judge by" in output
 
 
 def test_the_table_of_a_model_is_one_command(own_model: tuple[Path, str], tmp_path: Path) -> None:
