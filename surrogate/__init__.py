@@ -20,7 +20,10 @@ from nb201env.extras import check
 
 if TYPE_CHECKING:
     from nb201env.surrogate.curves import CurveRegressor as CurveRegressor
+    from nb201env.surrogate.files import read_evaluations as read_evaluations
     from nb201env.surrogate.model import Surrogate as Surrogate
+    from nb201env.surrogate.model import fit as fit
+    from nb201env.surrogate.model import fit_evaluations as fit_evaluations
     from nb201env.surrogate.model import fit_surrogate as fit_surrogate
     from nb201env.surrogate.noise import NoiseModel as NoiseModel
     from nb201env.surrogate.regressor import SurrogateRegressor as SurrogateRegressor
@@ -35,9 +38,12 @@ _HOME = {
     "Surrogate": "model",
     "SurrogateRegressor": "regressor",
     "SurrogateTable": "tables",
+    "fit": "model",
+    "fit_evaluations": "model",
     "fit_surrogate": "model",
     "load": "storage",
     "materialise": "tables",
+    "read_evaluations": "files",
     "save": "storage",
 }
 __all__ = ["DEFAULT_MODEL", "default_model", *sorted(_HOME)]

@@ -13,7 +13,7 @@ from typing import Any
 
 from nb201env.fields import Fields, shown
 from nb201env.surrogate.encodings import check_stored
-from nb201env.surrogate.model import COSTS
+from nb201env.surrogate.evaluations import COSTS
 from nb201env.surrogate.targets import TARGETS
 
 Json = dict[str, Any]
@@ -67,7 +67,8 @@ def only(fields: Fields, names: Iterable[str]) -> None:
 def read_fitted(fields: Fields) -> Json:
     """What a surrogate was fitted on and with, checked; see `nb201env.surrogate.model.Surrogate.manifest`."""
     only(fields, ("table", "task", "schedule", "licence", "citation", "split", "epochs", "settings",
-                  "random_state", "encoding_tables", "versions", "held_out_scores"))  # fmt: skip
+                  "random_state", "encoding_tables", "versions", "held_out_scores", "run_several_times",
+                  "cross_validation", "source"))  # fmt: skip
     table, task = fields.object("table"), fields.object("task")
     for one, name in ((table, "name"), (table, "id"), (task, "name"), (task, "dataset"), (fields, "licence")):
         one.text(name)
@@ -83,9 +84,12 @@ def read_fitted(fields: Fields) -> Json:
         for key in inner.value:
             inner.text(key)
     fields.object("versions").text("xgboost")
-    scores = fields.object("held_out_scores")
-    for key in scores.value:
-        scores.number(key)
+    _numbers(fields.object("held_out_scores"))
+    fields.whole("run_several_times", least=0, most=_MOST, default=0)  # older files do not say
+    if "cross_validation" in fields.value:
+        _cross_validation(fields.object("cross_validation"))
+    if "source" in fields.value:
+        _source(fields.object("source"))
     _settings(fields.object("settings"), fields.object("encoding_tables").value, seed=False)
     return fields.value
 
@@ -106,6 +110,32 @@ def read_models(fields: Fields, fitted: Json) -> Models:
         curves=curves,
         curve_target=target,
     )
+
+
+def _numbers(fields: Fields) -> None:
+    for name in fields.value:
+        fields.number(name)
+
+
+def _cross_validation(fields: Fields) -> None:
+    only(fields, ("folds", "architectures", "scores", "spread", "kendall_tau_95"))
+    for name in ("folds", "architectures"):
+        fields.whole(name, least=2, most=_MOST)
+    for name in ("scores", "spread"):
+        _numbers(fields.object(name))
+    if "kendall_tau_95" in fields.value:
+        interval = fields.object("kendall_tau_95")
+        only(interval, ("low", "high"))
+        for name in ("low", "high"):
+            interval.number(name, least=-1, most=1)
+
+
+def _source(fields: Fields) -> None:
+    only(fields, ("file", "sha256", "rows", "key", "values", "unit"))
+    for name in ("file", "sha256", "key", "unit"):
+        fields.text(name)
+    fields.whole("rows", least=1, most=_MOST)
+    fields.texts("values")
 
 
 def _regressor(fields: Fields, tables: Mapping[str, str]) -> RegressorSpec:

@@ -117,7 +117,7 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _fit_members(self, features: FloatArray, t: FloatArray, groups: IntArray) -> None:
         random = check_random_state(self.random_state)
-        folds = _folds(groups, self.n_members, random)
+        folds = folds_of(groups, self.n_members, random)
         seeds = random.randint(2**31 - 1, size=self.n_members)
         jobs = [(features, t, folds != member, int(seeds[member])) for member in range(self.n_members)]
         self.boosters_ = side_by_side(self._fit_member, jobs, self.n_jobs)
@@ -208,7 +208,7 @@ def _depth_for(size: int) -> int:
     return 5 + (size >= 1000) + (size >= 3000)
 
 
-def _folds(groups: IntArray, n_folds: int, random: np.random.RandomState) -> IntArray:
+def folds_of(groups: IntArray, n_folds: int, random: np.random.RandomState) -> IntArray:
     """A random fold number for each row, int64 [n]; rows of one group share it."""
     names, group = np.unique(groups, return_inverse=True)
     return np.asarray(random.permutation(len(names))[group] % n_folds, dtype=np.int64)

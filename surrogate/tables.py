@@ -29,7 +29,7 @@ SCALE = 60_000
 """Accuracies are stored as whole 60,000ths: finer than one validation image, and small."""
 _MISSING = 65_535
 RUNS = 3
-"""Imagined runs per architecture, as many as the official tables have at most."""
+"""Imagined runs per architecture, as many as the official tables have at most; 1 without a noise model."""
 
 
 class SurrogateTable(Table):
@@ -40,7 +40,8 @@ class SurrogateTable(Table):
     Args:
         surrogate: The surrogate.
         name: The table's name; "<training table>-surrogate" by default.
-        runs: How many imagined runs each architecture gets.
+        runs: How many imagined runs each architecture gets; if None 3, or without a noise model 1: the
+            prediction itself.
         seed: For drawing them.
         provenance: More entries for the manifest's "provenance", such as the command that made it.
     """
@@ -49,7 +50,7 @@ class SurrogateTable(Table):
         self,
         surrogate: Surrogate,
         name: str | None = None,
-        runs: int = RUNS,
+        runs: int | None = None,
         seed: int = 0,
         provenance: dict[str, Any] | None = None,
     ) -> None:
@@ -69,7 +70,7 @@ def materialise(
     surrogate: Surrogate,
     path: str | os.PathLike[str],
     name: str | None = None,
-    runs: int = RUNS,
+    runs: int | None = None,
     seed: int = 0,
     provenance: dict[str, Any] | None = None,
 ) -> Table:
@@ -81,6 +82,8 @@ def materialise(
     name = name or f"{surrogate.manifest['table']['name']}-surrogate"
     if not name.endswith("-surrogate"):
         raise ValueError(f"the name of a surrogate's table ends in '-surrogate'; got {name!r}")
+    if runs is None:
+        runs = 1 if surrogate.noise is None else RUNS
     if runs < 1:
         raise ValueError(f"runs must be at least 1; got {runs}")
     columns, specs = _columns(surrogate, runs, seed)
@@ -97,7 +100,8 @@ def _columns(surrogate: Surrogate, runs: int, seed: int) -> tuple[dict[str, Arra
     specs: dict[str, Any] = {
         accuracy: {
             "unit": "fraction", "epochs": epochs, "scale": SCALE, "missing": _MISSING,
-            "what": "predicted accuracy plus imagined noise, in whole parts of scale",
+            "what": f"predicted accuracy{' plus imagined noise' if surrogate.noise else ''}, in whole parts "
+            "of scale",
         }
     }  # fmt: skip
     for cost_name, regressor in surrogate.costs.items():
@@ -165,8 +169,18 @@ def _manifest(surrogate: Surrogate, name: str, runs: int, seed: int, specs: dict
             "random_state": fitted["random_state"],
             "versions": fitted["versions"],
             "held_out_scores": fitted["held_out_scores"],
-            "seeds": f"imagined runs drawn from the noise model with seed {seed}, centred on the prediction",
-        },
+            "seeds": _seeds(surrogate, seed),
+        }
+        | {f"training_{key}": fitted[key] for key in ("source",) if key in fitted}
+        | {key: fitted[key] for key in ("cross_validation",) if key in fitted},
         "licence": fitted["licence"],
         "citation": fitted["citation"],
     }
+
+
+def _seeds(surrogate: Surrogate, seed: int) -> str:
+    """What the table's runs are."""
+    if surrogate.noise is not None:
+        return f"imagined runs drawn from the noise model with seed {seed}, centred on the prediction"
+    several = surrogate.manifest.get("run_several_times", 0)
+    return f"the prediction itself: no noise was learnt, as {several} architectures were run more than once"

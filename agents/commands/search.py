@@ -20,6 +20,7 @@ from nb201env.agents.searches.recorder import ENV_IDS
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all
 from nb201env.commands.common import Jobs, Json, Seeds
+from nb201env.envs.answers import keeps_time
 from nb201env.envs.registration import TABLES
 from nb201env.output import plain, print_error, print_grid, print_json, progress_bars, resumable
 from nb201env.reading import (
@@ -200,7 +201,8 @@ def show(searches: Sequence[Search], failures: Sequence[Failure], *, as_json: bo
         if as_json:
             rows += [{"env": env} | row for row in as_rows(found)]
         elif found:
-            print_outcomes(found, f"{env}, budget {format_budget(mine[0].budget)}")
+            clock = "" if keeps_time(mine[0].table) else " (no clock: the table records no seconds)"
+            print_outcomes(found, f"{env}, budget {format_budget(mine[0].budget)}{clock}")
     if as_json:
         print_json(rows)
 

@@ -34,6 +34,7 @@ from nb201env.agents.report.tables import Grid
 from nb201env.agents.report.words import named
 from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.comparison import cost_names, costs, in_words, readable, unit_of
+from nb201env.envs.answers import keeps_time
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import NotRecorded
 
@@ -251,7 +252,7 @@ def _costs(one: SettingSummary) -> Json:
             levels, codes = np.unique(counts / scale, return_inverse=True)
             values = {"levels": levels.tolist(), "codes": _packed(codes)}  # a few different ones
             found[kind] = _cost(name, f"{label} ({word})", unit, digits, values)
-    with suppress(NotRecorded):  # a table may keep no time
+    if keeps_time(table):
         seconds = {"values": _floats(table.seconds(epochs=table.epochs, run="mean"))}
         found["train_seconds"] = _cost(
             "GPU seconds", "simulated GPU seconds of one training", "s", 0, seconds
@@ -260,7 +261,9 @@ def _costs(one: SettingSummary) -> Json:
         recorded = costs(table, name)
         if name not in found and not np.isnan(recorded).all():
             found[name] = _recorded_cost(name, *readable(recorded, unit_of(table, name)))
-    return found
+    # A table of accuracies alone knows no cost; its space is drawn in the official order.
+    order = {"values": _packed(official_index_of(np.arange(SIZE)))}
+    return found or {"order": _cost("official index", "official index", "", 0, order)}
 
 
 def _recorded_cost(name: str, values: FloatArray, unit: str) -> Json:

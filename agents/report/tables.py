@@ -15,6 +15,7 @@ from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, Setti
 from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, named, own_command
 from nb201env.agents.searches.outcome import spread_text
 from nb201env.arrays import FloatArray
+from nb201env.envs.answers import keeps_time
 from nb201env.missing import not_recorded
 from nb201env.output import plain
 from nb201env.reading import format_seeds
@@ -61,13 +62,14 @@ def interval(estimate: Estimate, scale: float = 100, digits: int = 2, unit: str 
 
 
 def budget_text(setting: Setting) -> str:
-    """ "300 queries" or "12,000 simulated GPU seconds"."""
+    """ "300 queries" or "12,000 simulated GPU seconds"; and that there is no clock, where there is none."""
     parts = []
     if "budget_queries" in setting.budget:
         parts.append(f"{setting.budget['budget_queries']:,} queries")
     if "budget_seconds" in setting.budget:
         parts.append(f"{setting.budget['budget_seconds']:,.10g} simulated GPU seconds")
-    return " or ".join(parts)
+    clock = "" if keeps_time(setting.landscape.table) else " (no clock: the table records no seconds)"
+    return " or ".join(parts) + clock
 
 
 def about(summary: SettingSummary) -> str:

@@ -92,7 +92,7 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
     if options.budget_seconds is not None and not keeps_time(table):
         raise NotRecorded(
             f"{table.name} records no 'train_seconds', so nothing can be counted against budget_seconds; "
-            "use budget_queries"
+            f"use budget_queries, or {_how_to_add_seconds(table)}"
         )
     whole = options.epochs or table.epochs
     if epochs is not None and not 1 <= epochs <= whole:
@@ -120,6 +120,12 @@ def _costs_in_info(table: Table, names: tuple[str, ...]) -> FloatArray:
 def keeps_time(table: Table) -> bool:
     """Whether the table knows what queries cost; if not, the clock stands at 0."""
     return "train_seconds" in table.columns
+
+
+def _how_to_add_seconds(table: Table) -> str:
+    if table.kind == "surrogate":
+        return "fit it again with seconds (nb201 surrogate fit --csv … --seconds COLUMN)"
+    return "add a column train_seconds (nb201 table import-rows … --column seconds=train_seconds)"
 
 
 def epochs_answered(table: Table, options: Options) -> tuple[int, ...]:
@@ -156,7 +162,8 @@ def _answers(
         raise not_recorded(
             f"{table.name} has no run {run!r} for {int((slots == 0).sum()):,} of "
             f"{SIZE:,} architectures; its seeds are {list(table.seeds)}; "
-            + ("it is partial: finish its build, or query the table itself" if partial
+            + ("it is partial: finish its build, query the table itself, or let a surrogate answer for the "
+               "rest (nb201 surrogate fit)" if partial
                else "use run='sample' or 'mean'"),
             table.manifest,
         )  # fmt: skip

@@ -114,13 +114,13 @@ def _position(source: Path, header: Sequence[str], name: str) -> int:
 def _which(name: str, header: Sequence[str]) -> str:
     """The headings there are, and what was probably meant."""
     shown = ", ".join(heading[:40] for heading in header[:20]) or "(none)"
-    close = difflib.get_close_matches(name[:80], [heading[:80] for heading in header[:200]], n=1)
-    if close:
-        return f"{shown}; did you mean {close[0]}?"
     other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
     if other:
         between = {";": "semicolons", "\t": "tabs", "|": "bars"}[other]
         return f"{shown}; the file has {between} between its cells: save it with commas (and decimal points)"
+    close = difflib.get_close_matches(name[:80], [heading[:80] for heading in header[:200]], n=1)
+    if close:
+        return f"{shown}; did you mean {close[0]}?"
     return shown
 
 

@@ -183,10 +183,7 @@ def _row(value: Any, order: str | None) -> int:
         raise ValueError("no architecture")
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and not (text.isascii() and text.removeprefix("-").isdecimal()):
-        kind, _, number = text.partition(":")
-        if kind not in ("official", "index") or not (number.isascii() and number.isdecimal()):
-            return Architecture.parse(text).index
-        order, text = ("official" if kind == "official" else "lexicographic"), number
+        return Architecture.parse(text).index
     index = int(text)
     if not 0 <= index < SIZE or (index != text and not isinstance(text, str)):
         raise ValueError(f"an index is a whole number in 0..{SIZE - 1}")

@@ -146,10 +146,13 @@ def check_free(path: Path, option: str, replace: bool) -> None:
 
     Raises:
         FileExistsError: If something is there, and `replace` is False.
+        FileNotFoundError: If its folder is not there.
         ValueError: If it is a table of one's own whose name would mean an embedded one.
     """
     if path.exists() and not replace:
         raise FileExistsError(f"{path} is there already; name another {option}, or replace it with --replace")
+    if not path.absolute().parent.is_dir():  # said before the work that would be lost
+        raise FileNotFoundError(f"{path}: there is no such folder; make it, or name another {option}")
     with suppress(FileNotFoundError):  # without a home there are no names in it
         if path.name.removesuffix(SUFFIX) in embedded() and path.resolve().parent == home().resolve():
             raise ValueError(f"{path}: its name would mean the embedded table; name another {option}")

@@ -19,6 +19,7 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes
 from nb201env.space import all_ops
 from nb201env.surrogate.encodings import class_mean
+from nb201env.surrogate.evaluations import table_runs
 from nb201env.surrogate.fidelity import baselines
 from nb201env.surrogate.metrics import calibration, noise_distance, scores
 from nb201env.surrogate.noise import NoiseModel
@@ -59,8 +60,13 @@ def random_draw(truth: FloatArray, size: int, number: int) -> tuple[IntArray, In
         raise ValueError(
             f"a training size lies between 2 and {len(known) - 2}, so that some remain; got {size}"
         )
-    order = np.random.default_rng(number).permutation(known)
+    order = some(known, len(known), number)
     return order[:size], order[size:]
+
+
+def some(known: IntArray, size: int, number: int) -> IntArray:
+    """A random draw of that many of some indices; the first of `random_draw`'s two."""
+    return np.random.default_rng(number).permutation(known)[:size]
 
 
 def measure(table: Table, job: Job, *, split: str, epochs: int) -> dict[str, float]:
@@ -78,7 +84,7 @@ def measure(table: Table, job: Job, *, split: str, epochs: int) -> dict[str, flo
     predicted, deviation = model.predict(all_ops()[rest], return_std=True)
     result = scores(truth[rest], predicted) | calibration(truth[rest], predicted, deviation)
     if job.model == baselines.SURROGATE:
-        result |= _noise(table.runs(split=split, epochs=epochs), train, rest, predicted, job.draw)
+        result |= _noise(table_runs(table, split, epochs), train, rest, predicted, job.draw)
     return result
 
 
@@ -104,7 +110,7 @@ def ceilings(table: Table, *, split: str, epochs: int) -> dict[str, dict[str, fl
         class as the prediction of an architecture's mean over seeds, over all that have others.
     """
     truth = table.accuracy(split=split, epochs=epochs, run="mean")
-    runs = table.runs(split=split, epochs=epochs)
+    runs = table_runs(table, split, epochs)
     found = {"seed": {}, "class": scores(*_class_means(truth))}
     if runs.shape[1] > 1:
         both = runs[~np.isnan(runs[:, :2]).any(axis=1)]

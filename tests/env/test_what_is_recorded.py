@@ -79,7 +79,10 @@ def test_a_table_without_seconds_has_no_clock(make: Callable[..., Table]) -> Non
         envs.reset(seed=0)
         assert envs.step(np.full((2, 6), 4))[4]["clock"].tolist() == [0.0, 0.0]
     for made in (NB201Env, NB201VectorEnv):
-        with pytest.raises(NotRecorded, match="own records no 'train_seconds'.*; use budget_queries"):
+        with pytest.raises(
+            NotRecorded,
+            match="own records no 'train_seconds'.*; use budget_queries, or add .*import-rows",
+        ):
             made(table=table, budget_seconds=100.0)
 
 

@@ -42,6 +42,8 @@ PATTERNS = [
     "report DIR --out NEW --replay --no-figures",
     "surrogate predict FILE ARCH",
     "surrogate predict FILE ARCH ARCH --json",
+    "surrogate fit --csv FILE --key WORD --value WORD --unit UNIT --name WORD --folds 0 --out NEW",
+    "surrogate table FILE --out NEW --name WORD --json",
     "merge DIR --out NEW",
     "latency ARCH --batch N --device WORD --repeats 1",
     "build --task WORD --recipe WORD --seeds SEEDS --out DIR --data FILE --limit-seconds 0",

@@ -201,6 +201,19 @@ def test_no_column_is_dropped_or_mixed_up(tmp_path: Path) -> None:
     assert read_pairs(["a=b=valid_accuracy@1"]) == {"a=b": "valid_accuracy@1"}
 
 
+def test_a_column_that_is_not_there_is_guessed(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"ac: is not one of the columns arch, acc; did you mean acc\?"):
+        rows(tmp_path, "arch,acc\n1,50\n", {"ac": "valid_accuracy@200"})
+    for mark, name in {";": "semicolons", "\t": "tabs", "|": "bars"}.items():
+        with pytest.raises(SourceError, match=f"the file has {name} between its cells: save it with commas"):
+            rows(tmp_path, f"arch{mark}acc\n1{mark}50\n")
+
+
+def test_a_number_out_of_range_names_its_line(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"line 4, acc \(valid_accuracy\): 101.0 is out of range"):
+        rows(tmp_path, "arch,acc\n1,50\n\n2,101\n")
+
+
 # -- which numbers -------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -97,7 +99,7 @@ def test_evaluate_writes_a_report(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ([*FIT, "--out", "m"], "say either --size .* or --architectures"),
-        ([*FIT, "--out", "m", "--size", "20000"], "so that some remain; got 20000"),
+        ([*FIT, "--out", "m", "--size", "20000"], "so --size is 2 to 15,625; got 20,000"),
         ([*FIT, "--out", "m", "--size", "20", "--encoding", "x"], "unknown encoding 'x'"),
         ([*FIT, "--out", "m", "--architectures", "none.txt"], "none.txt"),
         ([*FIT[:2], "nowhere", *FIT[3:], "--out", "m", "--size", "20"], "no table 'nowhere'"),
@@ -162,17 +164,150 @@ def test_what_cannot_be_saved_is_not_fitted(tmp_path: Path) -> None:
     assert "cannot be saved: it reads the table" in str(runner.invoke(app, arguments).exception)
 
 
-def test_a_table_of_means_is_told_what_to_do(tmp_path: Path) -> None:
-    source = open_table("cifar10-valid-200")
+def test_all_of_a_table_of_means_is_learnt(tmp_path: Path) -> None:
+    """Up to the last architecture that it records; one more is refused."""
+    means = open_table("cifar10-valid-200").accuracy(split="valid", epochs=200, run="mean").copy()
+    means[40:] = np.nan
     manifest = {
         "name": "means", "task": {"name": "toy", "dataset": "toy"}, "schedule": {"epochs": 200}, "seeds": [],
         "columns": {"valid_accuracy": {"epochs": [200]}}, "provenance": {}, "licence": "MIT",
     }  # fmt: skip
-    means = source.accuracy(split="valid", epochs=200, run="mean")
     write_table(tmp_path / "means.safetensors", manifest, {"valid_accuracy": means})
-    arguments = ["fit", "--table", str(tmp_path / "means.safetensors"), *FIT[3:], "--size", "30"]
-    result = runner.invoke(app, [*arguments, "--out", str(tmp_path / "m")])
-    assert "import single runs (with `nb201 table import-rows`" in str(result.exception)
+    arguments = [
+        "fit",
+        "--table",
+        str(tmp_path / "means.safetensors"),
+        *FIT[3:],
+        "--out",
+        str(tmp_path / "m"),
+    ]
+    result = runner.invoke(app, [*arguments, "--size", "40", "--folds", "2"])
+    assert result.exit_code == 0, result.output
+    assert "trained on 40 architectures of means" in result.output
+    assert "cross-validated in 2 folds" in result.output
+    assert "no noise: 0 architectures were run more than once" in result.output
+    assert "no clock: it learnt from no seconds" in result.output
+    result = runner.invoke(app, [*arguments, "--size", "41", "--replace"])
+    assert "means records 40 architectures, so --size is 2 to 40; got 41" in str(result.exception)
+
+
+# -- evaluations of one's own ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A file of 40 evaluations of two runs, and the command that fits on it."""
+    path = tmp_path_factory.mktemp("own") / "mine.csv"
+    runs = open_table("cifar10-valid-200").runs(split="valid", epochs=200)
+    rows = [f"index:{i},{100 * runs[i, 0]:.3f},{100 * runs[i, 2]:.3f},{i + 1}" for i in range(3, SIZE, 400)]
+    path.write_text("\n".join(["arch,acc,again,s", *rows]))
+    return path, ["fit", "--csv", str(path), "--key", "arch", "--value", "acc"]
+
+
+@pytest.fixture(scope="module")
+def own_model(own: tuple[Path, list[str]]) -> tuple[Path, str]:
+    model = own[0].with_name("model")
+    result = runner.invoke(app, [*own[1], "--folds", "3", "--out", str(model)])
+    assert result.exit_code == 0, result.output
+    return model, result.output
+
+
+def test_fit_says_how_good_it_is_and_how_surely(own_model: tuple[Path, str]) -> None:
+    model, output = own_model
+    found = load(model).manifest["cross_validation"]
+    assert "trained on 40 architectures of mine" in output
+    assert "40 rows of mine.csv, accuracies in percent; data set mine, epochs 1 (not stated" in output
+    tau, spread = found["scores"]["kendall_tau"], found["spread"]["kendall_tau"]
+    assert f"Kendall's tau        {tau:.3f} ± {spread:.3f}" in output
+    assert f"mean error, points   {100 * found['scores']['mae']:.3f}" in output
+    assert "Spearman's rho" in output
+    assert "R2" in output
+    assert f"in 80 % interval, %  {100 * found['scores']['coverage_80']:.1f}" in output
+    low, high = found["kendall_tau_95"]["low"], found["kendall_tau_95"]["high"]
+    assert f"Kendall's tau is {low:.2f}..{high:.2f} (95 %); that is few to judge by" in output
+
+
+def test_the_table_of_a_model_is_one_command(own_model: tuple[Path, str], tmp_path: Path) -> None:
+    out = tmp_path / "x.safetensors"
+    result = runner.invoke(app, ["table", str(own_model[0]), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    table = Table.open(out)
+    assert (table.name, table.seeds, table.dataset) == ("mine-surrogate", (0,), "mine")
+    assert f"table mine-surrogate {table.id[:12]}" in result.output
+    assert "no clock" in result.output
+    env = gym.make("NB201-v0", table=str(out), budget_queries=100)
+    env.reset(seed=0)
+    there = runner.invoke(app, ["table", str(own_model[0]), "--out", str(out)])
+    assert isinstance(there.exception, FileExistsError)
+    again = ["table", str(own_model[0]), "--out", str(out), "--replace", "--runs", "2", "--json",
+             "--name", "other-surrogate"]  # fmt: skip
+    found = json.loads(runner.invoke(app, again).output)
+    assert (found["name"], found["seeds"], found["clock"], found["noise"]) == (
+        "other-surrogate", [0, 1], False, False,
+    )  # fmt: skip
+
+
+def test_runs_and_seconds_give_noise_and_a_clock(own: tuple[Path, list[str]], tmp_path: Path) -> None:
+    further = ["--value", "again", "--seconds", "s", "--dataset", "cifar10", "--epochs", "200"]
+    path = tmp_path / "t-surrogate.safetensors"
+    further += ["--folds", "0", "--out", str(tmp_path / "m"), "--table-out", str(path), "--json"]
+    found = json.loads(runner.invoke(app, [*own[1], *further]).output)
+    assert (found["noise"], found["clock"], found["run_several_times"]) == (True, True, 16)
+    assert found["cross_validation"] is None
+    table = Table.open(path)
+    assert (table.name, table.dataset) == ("t-surrogate", "cifar10")
+    assert (table.epochs, table.seeds) == (200, (0, 1, 2))
+    gym.make("NB201-cifar10-v0", table=str(path), budget_seconds=1e4)
+
+
+def test_the_model_is_called_like_the_file(
+    own: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert runner.invoke(app, [*own[1], "--folds", "0"]).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine-surrogate-model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "valid"], "say what to learn from: --table"),
+        (["--table", "x", "--csv", "y"], "say what to learn from: --table"),
+        (["--csv", "y", "--value", "acc"], "--csv needs --key, too"),
+        (["--csv", "y", "--key", "arch"], "--csv needs --value, too"),
+        (["--csv", "y", "--key", "arch", "--value", "a", "--size", "30"], "--size does not go with --csv"),
+        (["--table", "x", "--valid-seconds", "s"], "--valid-seconds does not go with --table"),
+        (["--table", "x", "--epochs", "3"], "--table needs --split, too"),
+        (["--table", "x", "--split", "valid"], "--table needs --epochs, too"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_go_together(arguments: list[str], message: str) -> None:
+    result = runner.invoke(app, ["fit", *arguments])
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("│", " ").split())
+
+
+def test_a_table_names_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a table is called may lead anywhere; a model is not written there unasked."""
+    monkeypatch.chdir(tmp_path)
+    manifest = {
+        "name": "../outside", "task": {"name": "t", "dataset": "t"}, "schedule": {"epochs": 1}, "seeds": [],
+        "columns": {"valid_accuracy": {"epochs": [1]}}, "provenance": {}, "licence": "MIT",
+    }  # fmt: skip
+    write_table(tmp_path / "t.safetensors", manifest, {"valid_accuracy": np.linspace(0, 1, SIZE)})
+    arguments = ["fit", "--table", "t.safetensors", "--split", "valid", "--epochs", "1", "--size", "20"]
+    assert "a table's name is a file name" in str(runner.invoke(app, arguments).exception)
+
+
+def test_a_folder_that_is_not_there_is_said_before_the_work(
+    own: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    for option in ("--out", "--table-out"):
+        place = tmp_path / "nowhere" / "m"
+        others = {"--out": str(tmp_path / "m"), option: str(place)}
+        result = runner.invoke(app, [*own[1], *(word for pair in others.items() for word in pair)])
+        assert f"{place}: there is no such folder; make it, or name another {option}" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_the_old_predictions(

@@ -21,7 +21,7 @@ from nb201env.surrogate.fidelity.protocol import random_draw
 from nb201env.surrogate.fidelity.report import LEVELS
 from nb201env.surrogate.metrics import calibration, top_kendall_tau
 from nb201env.surrogate.model import Surrogate
-from nb201env.surrogate.regressor import SurrogateRegressor, _folds
+from nb201env.surrogate.regressor import SurrogateRegressor, folds_of
 from nb201env.surrogate.trees import pack
 from nb201env.tables import open_table
 from tests.surrogate.conftest import SMALL
@@ -104,7 +104,7 @@ def test_it_goes_through_scikit_learns_tools(truth: FloatArray, train: IntArray)
 
 def test_folds_keep_groups_together() -> None:
     groups = np.array([5, 5, 1, 2, 2, 9, 7, 1])
-    folds = _folds(groups, 3, np.random.RandomState(0))
+    folds = folds_of(groups, 3, np.random.RandomState(0))
     for group in np.unique(groups):
         assert len(np.unique(folds[groups == group])) == 1
     assert set(folds) == {0, 1, 2}
