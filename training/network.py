@@ -22,6 +22,8 @@ from nb201env.fields import Fields
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP
 
 STAGES = 3
+MOST = {"width": 4096, "cells": 256, "classes": 100_000, "image_size": 4096, "channels": 1024}
+"""What a skeleton of a file may have: wide, but nothing that only exhausts a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,8 @@ class Skeleton:
         Raises:
             ValueError: If an entry is missing, unknown or not what it should be.
         """
-        most = {"width": 4096, "cells": 256, "classes": 100_000, "image_size": 4096, "channels": 1024}
-        entries.refuse_others(most)
-        return cls(**{name: entries.whole(name, least=1, most=largest) for name, largest in most.items()})
+        entries.refuse_others(MOST)
+        return cls(**{name: entries.whole(name, least=1, most=largest) for name, largest in MOST.items()})
 
 
 def live_ops(architecture: Architecture) -> tuple[int, ...]:
