@@ -57,7 +57,7 @@ class Recipe:
     def __post_init__(self) -> None:
         entries = Fields(asdict(self), "a recipe")
         name = entries.text("name")
-        if not name or not name.isprintable() or len(name) > _LONGEST_NAME:
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
             raise ValueError(f"a recipe's name is a line of at most {_LONGEST_NAME} characters")
         entries.where = f"recipe {name!r}"
         for field in FIELDS:
@@ -189,17 +189,20 @@ def read_recipe(text: str, changes: Sequence[str] = ()) -> Recipe:
         name, equals, value = (side.strip() for side in part.partition("="))
         if not equals:
             raise ValueError(f"--set takes NAME=VALUE, such as epochs=3,width=4; got {part!r}")
-        check_name(name, "entry of a recipe", FIELDS)
+        check_name(name, "recipe field", FIELDS)
         if name in said:
             raise ValueError(f"--set names {name} twice")
+        if not value:
+            raise ValueError(f"--set gives {name} no value; it takes NAME=VALUE, such as epochs=3")
         said[name] = value
     if not said:
         return Recipe(**base)
-    new = Fields({name: _parsed(name, value) for name, value in said.items()}, "--set")
-    name = base["name"] + "".join(f"+{key}={value}" for key, value in said.items())
+    entries = Fields({name: _parsed(name, value) for name, value in said.items()}, "--set")
+    new = {name: _value(entries, name) for name in said}
+    name = _name(base["name"], [f"{key}={value}" for key, value in said.items()])
     if "name" not in said and len(name) > _LONGEST_NAME:
         raise ValueError("--set makes too many changes for a name made of them; add --set name=MINE")
-    return Recipe(**base | {"name": name} | {name: _value(new, name) for name in said})
+    return Recipe(**base | {"name": name} | new)
 
 
 def as_options(recipe: Recipe) -> str:
@@ -210,22 +213,28 @@ def as_options(recipe: Recipe) -> str:
         return {name: value for name, value in wanted.items() if asdict(preset)[name] != value}
 
     nearest = min(PRESETS.values(), key=lambda preset: len(others(preset)))
-    changes = others(nearest)
-    name = changes.pop("name", "")
-    texts = [",".join(f"{key}={_written(value)}" for key, value in changes.items()), name and f"name={name}"]
-    return " ".join([f"--recipe {nearest.name}", *(f"--set {quote(text)}" for text in texts if text)])
+    changes = [f"{key}={_written(value)}" for key, value in others(nearest).items() if key != "name"]
+    texts = [",".join(changes)] if changes else []
+    if recipe.name != _name(nearest.name, changes):
+        texts.append(f"name={recipe.name}")
+    return " ".join([f"--recipe {nearest.name}", *(f"--set {quote(text)}" for text in texts)])
 
 
 def _read_file(path: Path) -> Recipe:
     found = Fields.parse(read_limited(path, _LONGEST_FILE), str(path))
     for name in found.value:
         try:
-            check_name(name, "entry of a recipe", FIELDS)
+            check_name(name, "recipe field", FIELDS)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     found.value.setdefault("name", path.stem)
     _value(found, "epochs")
     return Recipe(**{name: _value(found, name) for name in FIELDS if name in found.value})
+
+
+def _name(base: str, changes: Sequence[str]) -> str:
+    """What a recipe is called if nothing is said: after what it was made of."""
+    return "+".join([base, *changes])
 
 
 def _parts(change: str) -> list[str]:

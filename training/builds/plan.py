@@ -271,8 +271,8 @@ def _check_same(address: str, old: Plan, new: Plan) -> None:
         return
     a, b = old.as_json(), new.as_json()
     if a["recipe"]["name"] == b["recipe"]["name"]:
-        a |= {f"recipe's {key}": value for key, value in a.pop("recipe").items()}
-        b |= {f"recipe's {key}": value for key, value in b.pop("recipe").items()}
+        a |= {f"recipe {key}": value for key, value in a.pop("recipe").items()}
+        b |= {f"recipe {key}": value for key, value in b.pop("recipe").items()}
     differing = [f"{key} {_short(a[key])} (not {_short(b[key])})" for key in a if a[key] != b[key]]
     raise ForeignShard(
         f"{address} holds another build: {'; '.join(differing)}; repeat its own command, or give another "
