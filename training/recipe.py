@@ -160,7 +160,9 @@ def find_recipe(name: str) -> Recipe:
         ValueError: If there is none; the message lists the names.
     """
     if name not in PRESETS:
-        raise ValueError(f"unknown recipe {name!r}; the presets are {', '.join(PRESETS)}")
+        raise ValueError(
+            f"unknown recipe {name!r}; the presets are {', '.join(PRESETS)}; a file's ends in .json"
+        )
     return PRESETS[name]
 
 
@@ -184,17 +186,7 @@ def read_recipe(text: str, changes: Sequence[str] = ()) -> Recipe:
     """
     is_file = text.endswith(".json") or os.sep in text or bool(os.altsep and os.altsep in text)
     base = asdict(_read_file(Path(text)) if is_file else find_recipe(text))
-    said: dict[str, str] = {}
-    for part in (part for change in changes for part in _parts(change)):
-        name, equals, value = (side.strip() for side in part.partition("="))
-        if not equals:
-            raise ValueError(f"--set takes NAME=VALUE, such as epochs=3,width=4; got {part!r}")
-        check_name(name, "recipe field", FIELDS)
-        if name in said:
-            raise ValueError(f"--set names {name} twice")
-        if not value:
-            raise ValueError(f"--set gives {name} no value; it takes NAME=VALUE, such as epochs=3")
-        said[name] = value
+    said = _said(changes)
     if not said:
         return Recipe(**base)
     entries = Fields({name: _parsed(name, value) for name, value in said.items()}, "--set")
@@ -230,6 +222,22 @@ def _read_file(path: Path) -> Recipe:
     found.value.setdefault("name", path.stem)
     _value(found, "epochs")
     return Recipe(**{name: _value(found, name) for name in FIELDS if name in found.value})
+
+
+def _said(changes: Sequence[str]) -> dict[str, str]:
+    """Each field that is changed, and its value as it was written."""
+    said: dict[str, str] = {}
+    for part in (part for change in changes for part in _parts(change)):
+        name, equals, value = (side.strip() for side in part.partition("="))
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE, such as epochs=3,width=4; got {part!r}")
+        check_name(name, "recipe field", FIELDS)
+        if name in said:
+            raise ValueError(f"--set names {name} twice")
+        if not value:
+            raise ValueError(f"--set gives {name} no value; it takes NAME=VALUE, such as epochs=3")
+        said[name] = value
+    return said
 
 
 def _name(base: str, changes: Sequence[str]) -> str:
