@@ -66,6 +66,7 @@ class Plan:
     only: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        find_task(self.task)
         if not 1 <= self.shard <= _MOST_SHARDS:
             raise ValueError(f"a shard holds 1 to {_MOST_SHARDS:,} architectures; got {self.shard}")
         if any(not 0 <= index < SIZE for index in self.only):
@@ -136,10 +137,6 @@ class Plan:
             raise entries.refuse("data", "should be a sha256")
         if (trainer := entries.text("trainer")) not in TRAINERS:
             raise entries.refuse("trainer", f"there is no trainer {shown(trainer)}")
-        try:
-            find_task(entries.text("task"))
-        except ValueError as error:
-            raise entries.refuse("task", str(error)) from None
         return cls(
             entries.text("task"), data, Recipe.read(entries.object("recipe")), tuple(entries.wholes("seeds")),
             entries.text("trainer"), entries.flag("every_string"), entries.whole("shard"),

@@ -139,7 +139,7 @@ def load_own(own: OwnImages, path: Path) -> Data:
     arrays = read_npz(
         path, names, lambda heads: check_looks(own.given, str(own), str(path), heads),
         optional=[f"{axis}_{split}" for split in SPLITS if split not in own.given for axis in "xy"],
-        mend=f"give all of these, or shares of x_train as in {_FORM}",
+        mend=f"give a whole file with all of these, or shares of x_train as in {_FORM}",
     )  # fmt: skip
     return _data(own, arrays, str(path))
 

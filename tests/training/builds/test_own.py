@@ -152,6 +152,8 @@ def test_images_at_hand(images: Path, table: Table, tmp_path: Path) -> None:
     folder = Folder.create(tmp_path / "b", Plan(TASK, data.digest, recipe, (3,), "compiled", only=only))
     with pytest.raises(ValueError, match="the images given are not those of the plan"):
         build(folder, source=other)
+    with pytest.raises(ValueError, match="'cifar10' means other images"):
+        Plan("npz:cifar10", data.digest, recipe, (3,))
 
 
 @pytest.mark.parametrize("side", [4, 8, 12, 20])
