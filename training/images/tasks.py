@@ -117,8 +117,10 @@ def _own(own: OwnImages) -> Task:
         raise ValueError(
             f"{own.name!r} means other images; name yours otherwise, as in {PREFIX}my-{own.name}"
         )
-    words = (own.what(split) for split in SPLITS)
-    return Task(own.name, *words, lambda source: load_own(own, _given(str(own), source, "FILE.npz")))
+    train, valid, test = (own.what(split) for split in SPLITS)
+    return Task(
+        own.name, train, valid, test, lambda source: load_own(own, _given(str(own), source, "FILE.npz"))
+    )
 
 
 def download_task(name: str, folder: Path) -> Path:
