@@ -21,6 +21,9 @@ from tests.conftest import ROOT
 PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = ("stable_baselines3", "xgboost", "sklearn", "pandas", "matplotlib", "pyarrow", "torch")
+MINUTES = "<!-- What follows takes minutes: run by pytest -m slow. -->"
+NOT_OURS = re.compile(r"^import onnxruntime", re.MULTILINE)
+"""What no extra of ours installs; a block with it is a test of its own."""
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -32,11 +35,40 @@ def test_code_blocks_run_and_print_what_the_page_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    quick = page.read_text(encoding="utf-8").partition(MINUTES)[0]
+    check_blocks(page, BLOCK.findall(quick), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if MINUTES in page.read_text(encoding="utf-8")],
+    ids=lambda page: page.stem,
+)
+def test_pages_that_take_minutes(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_blocks(page, blocks(page), tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's exporter warns of itself
+@pytest.mark.parametrize(
+    "text", [text for page in PAGES for _, text in blocks(page) if NOT_OURS.search(text)]
+)
+def test_blocks_that_need_more_than_our_extras(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(module)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(text, "a block", "exec", dont_inherit=True), {"__name__": "__page__"})
+
+
+def check_blocks(page: Path, found: list[tuple[str, str]], folder: Path) -> None:
+    """Run a page's blocks in order, in one namespace and one folder."""
     namespace: dict[str, Any] = {"__name__": "__page__"}
-    found = blocks(page)
     for i, (language, text) in enumerate(found):
         following = found[i + 1] if i + 1 < len(found) else ("", "")
-        if language == "python":
+        if language == "python" and not NOT_OURS.search(text):
             for module in NEEDS:
                 if re.search(rf"^\s*(import|from) {module}", text, re.MULTILINE):
                     pytest.importorskip(module)
@@ -45,10 +77,10 @@ def test_code_blocks_run_and_print_what_the_page_says(
             if following[0] == "text":
                 assert printed.getvalue().strip() == following[1].strip()
         elif language == "console":
-            check_console(text, tmp_path)
+            check_console(text, folder)
         elif language == "toml":
             tomllib.loads(text)
-        else:
+        elif language != "python":
             assert language in ("text", "sh", "bibtex"), f"{page}: a block in {language!r} is run by no test"
 
 

@@ -9,15 +9,23 @@ From the ground up:
 * `builds` trains a space in shards, merges them into a table and audits it; `latency` times one network.
 """
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["load_network"]
+if TYPE_CHECKING:
+    from nb201env.training.builds.weights import load_network as load_network
+    from nb201env.training.network import network_for as network_for
+
+_HOME = {"load_network": "builds.weights", "network_for": "network"}
+__all__ = [*_HOME]
 
 
 def __getattr__(name: str) -> Any:
     # PyTorch takes a second to import, and the command line must not wait for it.
-    if name == "load_network":
-        from nb201env.training.builds.weights import load_network
-
-        return load_network
+    if name in _HOME:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

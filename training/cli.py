@@ -30,10 +30,26 @@ def build(
         str, typer.Option(help="The build's folder or URL (s3://...); made if new, resumed if not.")
     ],
     task: Annotated[
-        str, typer.Option(help="digits, cifar10-valid, cifar10, cifar100, ImageNet16-120 (docs/building.md).")
+        str,
+        typer.Option(
+            help="digits, cifar10-valid, cifar10, cifar100, ImageNet16-120 (docs/building.md); npz:NAME for "
+            "images of your own, npz:NAME,valid=0.2,test=0.2 if they are to be split (docs/own-images.md)."
+        ),
     ],
-    recipe: Annotated[str, typer.Option(help="A preset, such as official-12.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="official-12, official-200, small-12, digits-10, smoke-2, or a .json file of your own "
+            "(docs/building.md)."
+        ),
+    ],
     seeds: Seeds,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change the recipe: epochs=3,width=4; name=mine names it. Repeat at will."
+        ),
+    ] = None,
     every_string: Annotated[
         bool, typer.Option("--every-string", help="Train all 15,625, not one per canonical class.")
     ] = False,
@@ -81,7 +97,7 @@ def build(
     from nb201env.training.data import training_split
     from nb201env.training.images.tasks import download_task, find_task, load_task
     from nb201env.training.loop import skeleton_for
-    from nb201env.training.recipe import find_recipe
+    from nb201env.training.recipe import read_recipe
     from nb201env.training.trainers import check_device, find_trainer, shard_for, trainer_for
     from nb201env.workers import Cluster, check_cluster, check_limit
 
@@ -93,7 +109,7 @@ def build(
     check_limit(limit_seconds)
     check_cluster(cluster or Cluster())
     Store(out)
-    part, chosen, numbers = read_share(share), find_recipe(recipe), tuple(parse_seeds(seeds))
+    part, chosen, numbers = read_share(share), read_recipe(recipe, changes or ()), tuple(parse_seeds(seeds))
     trained = tuple(one.index for one in read_architectures(only or ()))
     find_task(task)
     if trainer != "auto":
@@ -106,7 +122,7 @@ def build(
     training_split(images, chosen)
     skeleton_for(images, chosen)
     plan = Plan(
-        task,
+        images.task,
         images.digest,
         chosen,
         numbers,
@@ -116,7 +132,7 @@ def build(
         trained,
     )
     folder = Folder.create(out, plan)
-    with resumable(), progress_bar(f"{task} {recipe}", "shards") as progress:
+    with resumable(), progress_bar(f"{task} {chosen.name}", "shards") as progress:
 
         def tick(stand: BuildProgress) -> None:
             progress(stand.done, stand.total, _rate(stand))
@@ -140,7 +156,9 @@ def merge(
         Path | None,
         typer.Option(help="The table's file; by default in the folder, or here if that is a URL."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The table's name; by default TASK-EPOCHS.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The table's name; by default TASK-EPOCHS, of own images NAME-EPOCHS.")
+    ] = None,
     data: DataOption = None,
     measured: Annotated[
         bool, typer.Option("--measured", help="State processors and seconds in the manifest.")
@@ -168,7 +186,7 @@ def merge(
     numbers = tuple(parse_seeds(seeds)) if seeds is not None else None
     opened = Folder.open(folder)
     plan = opened.plan
-    name = name or f"{plan.task}-{plan.recipe.epochs}"
+    name = name or plan.table_name
     check_file_name(name)
     path = out or (opened.store.folder or Path()) / f"{name}{SUFFIX}"
     if not is_of_build(path, plan):
@@ -215,6 +233,7 @@ def latency(
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 256,
     repeats: Annotated[int, typer.Option(min=1, help="Timed passes; the median is printed.")] = 20,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    data: Annotated[Path | None, typer.Option("--data", help="The .npz of a task npz:NAME.")] = None,
     json: Json = False,
 ) -> None:
     """Time one architecture's forward pass on this machine.
@@ -225,7 +244,7 @@ def latency(
     _torch()
     from nb201env.training.latency import measure
 
-    found = measure(chosen, task, batch=batch, repeats=repeats, device=device)
+    found = measure(chosen, task, batch=batch, repeats=repeats, device=device, data=data)
     if json:
         print_json(names(chosen) | {"task": task} | found._asdict())
     else:

@@ -102,7 +102,7 @@ def training_split(data: Data, recipe: Recipe) -> Split:
     """The images that a recipe trains on: all of the split, or its first `recipe.train_images`.
 
     Raises:
-        ValueError: If the recipe wants more than there are.
+        ValueError: If the recipe wants more than there are, or a batch cannot be normalised.
     """
     split, wanted = data.splits["train"], recipe.train_images
     if wanted > len(split.labels):
@@ -110,7 +110,14 @@ def training_split(data: Data, recipe: Recipe) -> Split:
             f"recipe {recipe.name!r} wants {wanted} training images, but task {data.task!r} has "
             f"{len(split.labels)}; use train_images=0 for all"
         )
-    return Split(split.images[:wanted], split.labels[:wanted]) if wanted else split
+    chosen = Split(split.images[:wanted], split.labels[:wanted]) if wanted else split
+    count, side = len(chosen.labels), chosen.images.shape[-1]
+    if side == 4 and (recipe.batch == 1 or count % recipe.batch == 1):
+        raise ValueError(
+            f"recipe {recipe.name!r} makes a batch of one image of the {count} of task {data.task!r}, and "
+            "4x4 pixels end as one, which has no variance; use another batch or train_images"
+        )
+    return chosen
 
 
 def augment(images: Tensor, shifts: Tensor, flips: Tensor, pad: int) -> Tensor:

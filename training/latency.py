@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 
 from nb201env.architecture import Architecture
 from nb201env.training.builds.plan import processor
-from nb201env.training.images.tasks import DATASETS, find_task
+from nb201env.training.images.tasks import DATASETS, find_task, load_task
+from nb201env.training.loop import skeleton_for
 from nb201env.training.network import Network, Skeleton
 from nb201env.training.precision import exact_float32
+from nb201env.training.recipe import find_recipe
 from nb201env.training.trainers import check_device
 
 _WARM_UP = 3
@@ -39,8 +42,9 @@ class Latency(NamedTuple):
 
 
 def measure(
-    architecture: Architecture, task: str, *, batch: int = 256, repeats: int = 20, device: str = "cpu"
-) -> Latency:
+    architecture: Architecture, task: str, *, batch: int = 256, repeats: int = 20, device: str = "cpu",
+    data: Path | None = None,
+) -> Latency:  # fmt: skip
     """The forward pass of the official network (width 16, 5 cells per stage), in float32, for evaluation.
 
     Args:
@@ -49,24 +53,33 @@ def measure(
         batch: Images at once.
         repeats: Timed passes, after three that warm up.
         device: "cpu" or "cuda".
+        data: Where the images are; only those of one's own are looked at, because nothing else says of what
+            size they are.
 
     Raises:
         ValueError: If the task or the device is unknown, or there is not enough memory for the batch.
     """
     if not 1 <= batch <= MOST_IMAGES:
         raise ValueError(f"a batch is 1 to {MOST_IMAGES:,} images; got {batch:,}")
-    data = DATASETS[find_task(task).dataset]
+    skeleton = _skeleton(task, data)
     check_device(device)
     place = torch.device(device)
-    skeleton = Skeleton(classes=data.classes, image_size=data.image_size, channels=data.channels)
     network = Network(architecture, skeleton)
     network.eval().to(place)
-    shape = batch, data.channels, data.image_size, data.image_size
+    shape = batch, skeleton.channels, skeleton.image_size, skeleton.image_size
     with _enough_memory(batch), torch.inference_mode(), exact_float32():
         images = torch.zeros(shape, device=place)
         times = [_timed(network, images, place) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
     low, middle, high = np.percentile(times, (25, 50, 75))
     return Latency(float(middle), float(high - low), _name(place), batch)
+
+
+def _skeleton(task: str, data: Path | None) -> Skeleton:
+    """The official one, for the task's images."""
+    known = DATASETS.get(find_task(task).dataset)
+    if known is None:
+        return skeleton_for(load_task(task, data), find_recipe("official-12"))
+    return Skeleton(classes=known.classes, image_size=known.image_size, channels=known.channels)
 
 
 @contextmanager

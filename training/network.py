@@ -17,11 +17,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nb201env.architecture import Architecture
-from nb201env.fields import Fields
+from nb201env.architecture import Architecture, ArchitectureLike
+from nb201env.container import DamagedTable
+from nb201env.fields import Fields, quoted
+from nb201env.official import DATASETS
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, POOL, SKIP
+from nb201env.table import Table
 
 STAGES = 3
+MOST = {"width": 4096, "cells": 256, "classes": 100_000, "image_size": 4096, "channels": 1024}
+"""What a skeleton of a file may have: wide, but nothing that only exhausts a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,8 @@ class Skeleton:
         Raises:
             ValueError: If an entry is missing, unknown or not what it should be.
         """
-        most = {"width": 4096, "cells": 256, "classes": 100_000, "image_size": 4096, "channels": 1024}
-        entries.refuse_others(most)
-        return cls(**{name: entries.whole(name, least=1, most=largest) for name, largest in most.items()})
+        entries.refuse_others(MOST)
+        return cls(**{name: entries.whole(name, least=1, most=largest) for name, largest in MOST.items()})
 
 
 def live_ops(architecture: Architecture) -> tuple[int, ...]:
@@ -229,3 +233,29 @@ def count_macs(network: Network) -> int:
         for hook in hooks:
             hook.remove()
     return total + count_params(network.classifier)
+
+
+def network_for(of: Table | str, architecture: ArchitectureLike) -> Network:
+    """An architecture's network as it surrounds the cells of a table or of an official data set; not trained.
+
+    Args:
+        of: A table, or the name of an official data set: "cifar10", "cifar100" or "ImageNet16-120".
+        architecture: Which one.
+
+    Raises:
+        LookupError: If there is no such data set, or the table is of another one and does not say what
+            surrounds its cells.
+        DamagedTable: If what the table says is no skeleton.
+    """
+    chosen = Architecture.of(architecture)
+    if not isinstance(of, str) and "skeleton" in of.manifest:
+        entries = Fields(of.manifest, str(of.container.path), DamagedTable)
+        return Network(chosen, Skeleton.read(entries.object("skeleton")))
+    name = of if isinstance(of, str) else of.dataset
+    if name not in DATASETS:
+        known = f"known are {', '.join(DATASETS)}, and tables made by 'nb201 merge'"
+        raise LookupError(f"nothing says what surrounds a cell for {quoted(name)}; {known}")
+    images = DATASETS[name]
+    return Network(
+        chosen, Skeleton(classes=images.classes, image_size=images.image_size, channels=images.channels)
+    )

@@ -139,8 +139,8 @@ def test_a_built_tables_clock_is_the_exports(tmp_path: Path) -> None:
     raw |= {f"{split}_loss": np.ones(shape, np.float32) for split in SPLITS}
     facts = merge.Facts(
         Plan("cifar10-valid", "0" * 64, PRESETS["official-12"], (7,)), find_task("cifar10-valid"), (7,),
-        {"train": 25_000, "valid": 25_000, "test": 10_000}, False, Skeleton(), costs, raw,
-        [{"torch": "2", "device": "cpu"}], len(costs),
+        {"train": 25_000, "valid": 25_000, "test": 10_000}, False, Skeleton(),
+        {"mean": [0.0] * 3, "std": [1.0] * 3}, costs, raw, [{"torch": "2", "device": "cpu"}], len(costs),
     )  # fmt: skip
     table = write_table(
         tmp_path / "built.safetensors", merge.manifest(facts), merge.columns(facts), canonical_classes()

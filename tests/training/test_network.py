@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from nb201env import Architecture, cost
+from nb201env import Architecture, NotRecorded, cost, open_table, training
 from nb201env.classes import canonical_classes, canonical_naming, convolutions, output_terms
 from nb201env.official import DATASETS
 from nb201env.space import CONV1X1, CONV3X3, NONE, POOL, SIZE, SKIP
+from nb201env.tables import embedded
+from nb201env.training import load_network
 from nb201env.training.network import (
     AveragePool,
     Network,
@@ -21,6 +23,7 @@ from nb201env.training.network import (
     initial_network,
     live_ops,
     make_op,
+    network_for,
 )
 
 TINY = Skeleton(width=4, cells=1, classes=10, image_size=8, channels=1)
@@ -158,3 +161,42 @@ def test_poolings_on_a_gpu_see_one_channel_after_the_other(pool: AveragePool) ->
         assert pool(x).is_contiguous() == plain
     x = torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last)
     assert torch.equal(pool(x), pool(x.contiguous()))
+
+
+def test_the_network_of_a_data_set_is_the_official_one() -> None:
+    """Parameters and multiply-accumulates are those of the closed forms; for CIFAR-10's best: 1,073,466."""
+    best = Architecture.from_official_index(6111)
+    assert count_params(network_for("cifar10", best)) == 1_073_466
+    for dataset in DATASETS:
+        network = network_for(dataset, best)
+        assert count_params(network) == cost.params(best.index, dataset)
+        assert count_macs(network) == cost.macs(best.index, dataset)
+
+
+def test_the_network_of_a_table() -> None:
+    """As it was trained, where the table says so; else as the data set's official one."""
+    best = Architecture.from_official_index(6111)
+    digits, official = open_table("digits-10"), open_table("cifar100-200")
+    assert network_for(digits, best).skeleton == Skeleton(4, 5, 10, 8, 1)
+    assert network_for(official, best).skeleton == network_for("cifar100", str(best)).skeleton
+    assert network_for(digits, best)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    for nothing in ("mnist", "digits-10", "cifar10-valid"):
+        with pytest.raises(
+            LookupError, match=f"nothing says what surrounds a cell for '{nothing}'; known are cif"
+        ):
+            network_for(nothing, best)
+
+
+def test_embedded_tables_come_without_weights() -> None:
+    for name in embedded():
+        with pytest.raises(
+            NotRecorded, match="come without weights; train some with 'nb201 build --weights' and"
+        ):
+            load_network(open_table(name), 3124, 777)
+
+
+def test_names_that_are_imported_late_are_listed() -> None:
+    assert {"load_network", "network_for"} <= {*dir(training)}
+    assert all(getattr(training, name) for name in training.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'x'"):
+        training.x  # noqa: B018

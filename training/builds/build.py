@@ -155,7 +155,7 @@ def build(
     folder: Folder,
     way: Way = ON_CPU,
     *,
-    source: Path | None = None,
+    source: Path | Data | None = None,
     jobs: int = 1,
     limit_seconds: float | None = None,
     share: tuple[int, int] = (1, 1),
@@ -168,7 +168,7 @@ def build(
         folder: The build.
         way: How each shard is trained. If trainings that diverge are masked, the shards in which
             that happens are trained a second time without them.
-        source: Where the task's images are.
+        source: Where the task's images are, or the images themselves.
         jobs: Processes; each trains one shard at a time on one thread. The results do not
             depend on it.
         limit_seconds: Start no shard after this time; those in flight are finished.
@@ -252,7 +252,7 @@ class _Shards:
 
     plan: Plan
     way: Way
-    source: Path | None
+    source: Path | Data | None
     images: Data | None = None
 
     @cached_property
@@ -261,9 +261,11 @@ class _Shards:
 
     def load(self) -> Data:
         """The plan's images."""
-        images = load_task(self.plan.task, self.source)
+        given = isinstance(self.source, Data)
+        images = self.source if isinstance(self.source, Data) else load_task(self.plan.task, self.source)
         if images.digest != self.plan.data:
-            raise ValueError(f"the images in {self.source} are not those of the plan; give the plan's own")
+            where = "given" if given else f"in {self.source}"
+            raise ValueError(f"the images {where} are not those of the plan; give the plan's own")
         return images
 
     def train(self, unit: Unit) -> Trained:

@@ -22,9 +22,11 @@ from nb201env.training.builds.build import trainings_in
 from nb201env.training.builds.plan import Folder, Plan
 from nb201env.training.builds.shards import AGAIN, COLUMNS
 from nb201env.training.data import SPLITS, Data, training_split
+from nb201env.training.images.own import PREFIX
 from nb201env.training.images.tasks import Task, find_task
 from nb201env.training.loop import skeleton_for
 from nb201env.training.network import Network, Skeleton, count_macs, count_params, live_ops
+from nb201env.training.recipe import as_options
 
 NOMINAL_MACS_PER_SECOND = 1e9
 """The table's clock: how many multiply-accumulates count as one simulated second."""
@@ -44,7 +46,7 @@ def merge(
         folder: The build.
         out: The table's file.
         data: The task's images, whose sizes the manifest states.
-        name: The table's name; the default is "<task>-<epochs>".
+        name: The table's name; the default is "<task>-<epochs>", of own images "<name>-<epochs>".
         measured: Also write the processors and the summed seconds into the manifest, whose bytes then
             differ between builds.
         seeds: Make the table of these seeds of the build alone, because the others are not whole
@@ -83,6 +85,7 @@ class Facts:
         images: How many images each split has; of `train`, those that are trained on.
         part: Whether these are only some of the data set's images.
         skeleton: What surrounds the cell.
+        normalisation: What is taken from the pixels, and what they are divided by, of every channel.
         costs: Multiply-accumulates per image and parameters; counts, [rows, 2].
         raw: The shards' columns; [rows, seeds, epochs], -1 or NaN where missing.
         machines: What each finished shard says of where and how it was trained.
@@ -95,6 +98,7 @@ class Facts:
     images: dict[str, int]
     part: bool
     skeleton: Skeleton
+    normalisation: dict[str, list[float]]
     costs: IntArray
     raw: dict[str, Array]
     machines: list[dict[str, Any]]
@@ -121,9 +125,11 @@ def gather(folder: Folder, data: Data, seeds: Collection[int] | None) -> Facts:
         raise FileNotFoundError(
             f"{folder.store.address} has no finished shard{which}; run 'nb201 build' first"
         )
+    normalisation = {"mean": data.mean.tolist(), "std": data.std.tolist()}
     return Facts(
-        plan, find_task(plan.task), chosen, images, data.part, skeleton, costs, raw, machines, trainings
-    )
+        plan, find_task(plan.task), chosen, images, data.part, skeleton, normalisation, costs, raw, machines,
+        trainings,
+    )  # fmt: skip
 
 
 def _chosen(plan: Plan, seeds: Collection[int] | None) -> tuple[int, ...]:
@@ -239,7 +245,7 @@ def manifest(facts: Facts, name: str | None = None, measured: bool = False) -> d
     if facts.seeds != plan.seeds:
         command += f" --out FOLDER && nb201 merge FOLDER --seeds {_commas(facts.seeds)}"
     about: dict[str, Any] = {
-        "name": name or f"{plan.task}-{recipe.epochs}",
+        "name": name or plan.table_name,
         "space": "NAS-Bench-201",
         "task": {"name": plan.task, "dataset": facts.task.dataset, "splits": _splits(facts)},
         "schedule": {"epochs": recipe.epochs, "what": f"cosine to 0 over {recipe.epochs} epochs, per epoch"},
@@ -247,6 +253,7 @@ def manifest(facts: Facts, name: str | None = None, measured: bool = False) -> d
         "columns": _describe_columns(facts),
         "protocol": asdict(recipe),
         "skeleton": asdict(facts.skeleton),
+        "normalisation": facts.normalisation,
         "coverage": {
             "trainings": facts.trainings, "of": len(facts.costs) * len(facts.seeds), "diverged": diverged
         },
@@ -260,7 +267,7 @@ def manifest(facts: Facts, name: str | None = None, measured: bool = False) -> d
             "rows": "every architecture has its own runs" if plan.every_string else
             "architectures of one canonical class share the runs of its first member",
         },
-        "licence": "MIT",
+        "licence": "not stated" if plan.task.startswith(PREFIX) else "MIT",
     }  # fmt: skip
     if measured:
         about["provenance"]["measured"] = {
@@ -285,11 +292,11 @@ def _software(machines: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def build_command(plan: Plan) -> str:
-    """The command that builds a plan."""
+    """The command that builds a plan, but for the place of its images."""
     extra = " --every-string" if plan.every_string else ""
     extra += f" --only {','.join(f'index:{index}' for index in plan.only)}" if plan.only else ""
     return (
-        f"nb201 build --task {plan.task} --recipe {quote(plan.recipe.name)} --seeds {_commas(plan.seeds)} "
+        f"nb201 build --task {quote(plan.task)} {as_options(plan.recipe)} --seeds {_commas(plan.seeds)} "
         f"--trainer {plan.trainer} --shard {plan.shard}{extra}"
     )
 

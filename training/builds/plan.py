@@ -30,7 +30,7 @@ from nb201env.fields import Fields, shown
 from nb201env.space import SIZE
 from nb201env.training.builds.shards import AGAIN, ForeignShard, Unit, read_shard
 from nb201env.training.builds.store import Store
-from nb201env.training.images.tasks import TASKS
+from nb201env.training.images.tasks import find_task, short_name
 from nb201env.training.recipe import Recipe
 from nb201env.training.trainers import TRAINERS
 
@@ -66,6 +66,7 @@ class Plan:
     only: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        find_task(self.task)
         if not 1 <= self.shard <= _MOST_SHARDS:
             raise ValueError(f"a shard holds 1 to {_MOST_SHARDS:,} architectures; got {self.shard}")
         if any(not 0 <= index < SIZE for index in self.only):
@@ -107,6 +108,11 @@ class Plan:
         blocks = -(-len(self.indices) // self.shard)
         return [Unit(seed, number) for seed in self.seeds for number in range(blocks)]
 
+    @property
+    def table_name(self) -> str:
+        """What its table is called if nothing else is said."""
+        return f"{short_name(self.task)}-{self.recipe.epochs}"
+
     def rows(self, unit: Unit) -> slice:
         """Which rows of `indices` a shard holds."""
         return slice(unit.number * self.shard, min((unit.number + 1) * self.shard, len(self.indices)))
@@ -129,9 +135,8 @@ class Plan:
         entries.refuse_others(field.name for field in fields(cls))
         if not re.fullmatch("[0-9a-f]{64}", data := entries.text("data")):
             raise entries.refuse("data", "should be a sha256")
-        for name, known in (("task", TASKS), ("trainer", TRAINERS)):
-            if (found := entries.text(name)) not in known:
-                raise entries.refuse(name, f"there is no {name} {shown(found)}")
+        if (trainer := entries.text("trainer")) not in TRAINERS:
+            raise entries.refuse("trainer", f"there is no trainer {shown(trainer)}")
         return cls(
             entries.text("task"), data, Recipe.read(entries.object("recipe")), tuple(entries.wholes("seeds")),
             entries.text("trainer"), entries.flag("every_string"), entries.whole("shard"),
@@ -262,6 +267,9 @@ def _check_same(address: str, old: Plan, new: Plan) -> None:
     if old.digest == new.digest:
         return
     a, b = old.as_json(), new.as_json()
+    if a["recipe"]["name"] == b["recipe"]["name"]:
+        a |= {f"recipe {key}": value for key, value in a.pop("recipe").items()}
+        b |= {f"recipe {key}": value for key, value in b.pop("recipe").items()}
     differing = [f"{key} {_short(a[key])} (not {_short(b[key])})" for key in a if a[key] != b[key]]
     raise ForeignShard(
         f"{address} holds another build: {'; '.join(differing)}; repeat its own command, or give another "

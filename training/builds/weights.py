@@ -14,6 +14,7 @@ from nb201env.container import DamagedTable
 from nb201env.fields import Fields
 from nb201env.missing import not_recorded
 from nb201env.table import NotRecorded, Table
+from nb201env.tables import embedded_file
 from nb201env.training.builds.store import Store
 from nb201env.training.network import Network, Skeleton
 
@@ -57,6 +58,11 @@ def load_network(
         DamagedTable: If the file is damaged, or belongs to another build.
     """
     chosen = Architecture.of(architecture)
+    if table.container.path.parent == embedded_file(table.name).parent:
+        raise NotRecorded(
+            f"{table.name} comes with nb201env, and embedded tables come without weights; train some with "
+            "'nb201 build --weights' and 'nb201 merge' (docs/network.md)"
+        )
     if "skeleton" not in table.manifest:
         lacks = f"{table.name} was not built by this package, so there are no weights for it"
         raise not_recorded(lacks, table.manifest)

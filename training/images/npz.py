@@ -45,7 +45,7 @@ class Head(NamedTuple):
 
 def read_npz(
     path: str | os.PathLike[str], names: Sequence[str], judge: Callable[[dict[str, Head]], None],
-    optional: Sequence[str] = (),
+    optional: Sequence[str] = (), mend: str = "get a fresh copy",
 ) -> dict[str, Array]:  # fmt: skip
     """Read some of a file's arrays.
 
@@ -53,6 +53,7 @@ def read_npz(
         path: The file; nothing in it is unpickled.
         names: Of the arrays.
         optional: Of arrays whose heads are judged with the others if they are there; they are not read.
+        mend: What to do if they are not there or the file is damaged, for messages.
         judge: Raises if the heads are not what they should be. Nothing is inflated before, so it bounds the
             memory: after it, that of the arrays is taken.
 
@@ -77,9 +78,7 @@ def read_npz(
             raise
         except _FAULTS as error:
             wanted = ", ".join(names)
-            raise DamagedData(
-                f"{Path(path)}: not an .npz with {wanted} ({error}); get a fresh copy"
-            ) from error
+            raise DamagedData(f"{Path(path)}: not an .npz with {wanted} ({error}); {mend}") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

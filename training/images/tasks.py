@@ -10,6 +10,7 @@
 | cifar100-own-halves | as cifar100 | another random half | the other half |
 | ImageNet16-120-own-halves | as ImageNet16-120 | another random half | the other half |
 | digits | 797 of scikit-learn's 1,797 images | 500 | 500 |
+| npz:NAME | images of one's own, see `nb201env.training.images.own` | | |
 
 The official split of CIFAR-10 is regenerated from its recipe (see `official_half`). Those of
 CIFAR-100 and ImageNet16-120 follow no known recipe and are read from the official lists (see
@@ -31,8 +32,9 @@ import torch
 from nb201env import official
 from nb201env.arrays import IntArray
 from nb201env.extras import require
+from nb201env.fields import quoted
 from nb201env.official import Dataset
-from nb201env.training.data import Data, Split
+from nb201env.training.data import SPLITS, Data, Split
 from nb201env.training.images.lists import LISTS, download_list, read_list
 from nb201env.training.images.originals import (
     COUNTS,
@@ -42,6 +44,7 @@ from nb201env.training.images.originals import (
     read_cifar100,
     read_imagenet16,
 )
+from nb201env.training.images.own import PREFIX, OwnImages, load_own
 
 _SPLIT_SEED = 1021
 _OWN = "-own-halves"
@@ -76,9 +79,9 @@ def load_task(name: str, source: Path | None = None) -> Data:
     """A task's images.
 
     Args:
-        name: One of `TASKS`.
-        source: Folder of the original files, or an .npz with x_train, y_train, x_test, y_test.
-            Not needed for digits.
+        name: One of `TASKS`, or a task of own images.
+        source: Folder of the original files, or an .npz with x_train, y_train, x_test, y_test; of own images
+            an .npz as `nb201env.training.images.own` says. Not needed for digits.
 
     Raises:
         ValueError: If there is no such task, no source was given, or a file is damaged.
@@ -93,9 +96,31 @@ def find_task(name: str) -> Task:
     Raises:
         ValueError: If there is none; the message lists the names.
     """
+    if name.startswith(PREFIX):
+        return _own(OwnImages.parse(name))
     if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}; the tasks are {', '.join(TASKS)}")
+        raise ValueError(
+            f"unknown task {quoted(name)}; the tasks are {', '.join(TASKS)}, and {PREFIX}NAME for your own "
+            "images (docs/own-images.md)"
+        )
     return TASKS[name]
+
+
+def short_name(task: str) -> str:
+    """What tables of a task are called, before the epochs: its name, or that of the own images."""
+    return OwnImages.parse(task).name if task.startswith(PREFIX) else task
+
+
+def _own(own: OwnImages) -> Task:
+    taken = {name.casefold() for name in (*TASKS, *DATASETS)}
+    if own.name.casefold() in taken:
+        raise ValueError(
+            f"{own.name!r} means other images; name yours otherwise, as in {PREFIX}my-{own.name}"
+        )
+    train, valid, test = (own.what(split) for split in SPLITS)
+    return Task(
+        own.name, train, valid, test, lambda source: load_own(own, _given(str(own), source, "FILE.npz"))
+    )
 
 
 def download_task(name: str, folder: Path) -> Path:
@@ -110,6 +135,8 @@ def download_task(name: str, folder: Path) -> Path:
         DamagedData: If what came is not the original.
     """
     task = find_task(name)
+    if name.startswith(PREFIX):
+        raise ValueError(f"the images of {name} are your own; give their --data FILE.npz, without --download")
     source = download(task.files or task.dataset, folder)
     if name in LISTS:
         download_list(name, source)
@@ -225,12 +252,15 @@ def _data(task: str, splits: dict[str, Split], mean: tuple[float, ...], std: tup
     return Data(task, splits, torch.tensor(mean), torch.tensor(std), classes)
 
 
-def _given(task: str, source: Path | None) -> Path:
+_ORIGINALS = (
+    "FOLDER (the original files) or --data FILE.npz, or add --download to fetch the original files into that "
+    "folder"
+)
+
+
+def _given(task: str, source: Path | None, what: str = _ORIGINALS) -> Path:
     if source is None:
-        raise ValueError(
-            f"task {task} needs its images: give --data FOLDER (the original files) or --data FILE.npz, "
-            "or add --download to fetch the original files into that folder"
-        )
+        raise ValueError(f"task {task} needs its images: give --data {what}")
     return source
 
 

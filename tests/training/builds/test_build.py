@@ -109,7 +109,10 @@ def test_an_environment_over_a_partial_table_says_what_it_cannot_do(table: Table
 
 def test_the_manifest_repeats_the_build(table: Table) -> None:
     provenance = table.manifest["provenance"]
-    assert "nb201 build --task digits --recipe smoke-2 --seeds 3,4" in provenance["command"]
+    assert (
+        "--task digits --recipe smoke-2 --set train_images=64 --set name=smoke-2 --seeds 3,4"
+        in provenance["command"]
+    )
     assert Recipe(**table.manifest["protocol"]) == RECIPE
     assert "measured" not in provenance
 
