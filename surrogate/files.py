@@ -102,9 +102,9 @@ def _check_numbers(
     percent: bool,
 ) -> None:
     for column in values:
-        check_range(source, column, Target("valid_accuracy", 1, None), numbers[column], rows.places, percent)
+        check_range(source, column, Target.parse("valid_accuracy@1"), numbers[column], rows.places, percent)
     for ours, column in clock.items():
-        check_range(source, column, Target(ours, None, None), numbers[column], rows.places, percent)
+        check_range(source, column, Target.parse(ours), numbers[column], rows.places, percent)
         zero = np.flatnonzero(numbers[column] == 0)
         if len(zero):
             raise SourceError(
