@@ -23,7 +23,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = ("stable_baselines3", "xgboost", "sklearn", "pandas", "matplotlib", "pyarrow", "torch")
 MINUTES = "<!-- What follows takes minutes: run by pytest -m slow. -->"
 NOT_OURS = re.compile(r"^import onnxruntime", re.MULTILINE)
-"""What no extra of ours installs; a block with it is a test of its own."""
+"""What the extras for users do not install; a block with it is a test of its own."""
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
