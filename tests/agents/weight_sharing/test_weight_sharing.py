@@ -124,7 +124,7 @@ def test_the_cost_stands_beside_the_trajectory(tmp_path: Path) -> None:
         ({"task": "didgits"}, "unknown task 'didgits'; the tasks are digits"),
         ({"batch_statistics": "some"}, "batch_statistics is one of none, cells, all"),
         ({"epochs": 0}, "must be at least 1"),
-        ({"depth": 3}, "unexpected keyword argument 'depth'"),
+        ({"depth": 3}, "no hyper-parameter 'depth'"),
         ({"preset": "mnist"}, "has no preset 'mnist'; it has digits"),
     ],
 )
