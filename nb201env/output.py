@@ -50,6 +50,10 @@ def plain(text: object) -> str:
 
 def print_error(message: object) -> None:
     """Write one line to stderr: "error: " and the message, with nothing in it that a terminal obeys."""
+    if isinstance(message, OSError) and message.filename and message.strerror:
+        message = (
+            f"{message.filename}: {message.strerror[:1].lower()}{message.strerror[1:]}"  # without [Errno 2]
+        )
     line = plain(str(message).replace("\n", " "))
     typer.echo(f"{typer.style('error:', fg='red')} {line}", err=True)
 

@@ -357,7 +357,9 @@ def _finish(axes: Any, title: str, *, grid: bool = True) -> None:
 
 def _save(figure: Any, path: str | os.PathLike[str], plt: Any) -> None:
     figure.tight_layout()
-    kind = os.path.splitext(path)[1].removeprefix(".") or None
+    kind = os.path.splitext(path)[1].removeprefix(".")
+    if not kind:
+        raise ValueError(f"{os.fspath(path)}: a picture's name says its format; end it in .png, .pdf or .svg")
     with appearing(path) as new:
         figure.savefig(new, dpi=150, facecolor="white", format=kind)
     plt.close(figure)

@@ -75,3 +75,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'nb201env.surrogate' has no attribute {name!r}")
     check_extra()
     return getattr(importlib.import_module(f"nb201env.surrogate.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

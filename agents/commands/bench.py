@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,29 +10,27 @@ import typer
 
 from nb201env.agents.check import try_out
 from nb201env.agents.commands.search import (
-    ENVS,
     Agents,
+    Envs,
+    OwnTable,
     Unchecked,
     execute,
     finish,
     read_agents,
-    read_envs,
+    read_setting,
     show,
 )
 from nb201env.agents.papers.protocols import plan_protocol
 from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.commands.common import Address, Engine, Jobs, Json, Seeds, cluster_address
-from nb201env.envs.registration import TABLES
 from nb201env.output import resumable
 from nb201env.reading import parse_budget, parse_seeds, read_object
 
 
 def bench(
     agent: Agents,
-    env: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Environments, repeated or with commas: {', '.join(TABLES)}, …"),
-    ] = None,
+    env: Envs = None,
+    table: OwnTable = None,
     seeds: Seeds = "0-9",
     budget: Annotated[str | None, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = None,
     protocol: Annotated[
@@ -53,13 +52,16 @@ def bench(
     Example: nb201 bench --agent random_search,ppo --seeds 0-9 --budget 300
     """
     cluster = cluster_address(engine, address)
-    settings, further = read_object(agent_kwargs, "--agent-kwargs"), read_object(env_kwargs, "--env-kwargs")
+    settings = read_object(agent_kwargs, "--agent-kwargs")
+    envs, further = read_setting(env, table, env_kwargs)
     agents, numbers = read_agents(agent), parse_seeds(seeds)
     if protocol is None:
-        envs, rules = read_envs(env or ENVS), parse_budget(budget or "500")
+        rules = parse_budget(budget or "500")
         searches = plan(agents, envs, numbers, rules, out, settings, further)
     elif env or budget or further:
-        raise ValueError("--protocol sets environments and budgets: leave out --env, --budget, --env-kwargs")
+        raise ValueError(
+            "--protocol sets environments and budgets: leave out --env, --table, --budget, --env-kwargs"
+        )
     else:
         searches = plan_protocol(protocol, agents, numbers, out, settings)
     todo = unfinished(searches)
@@ -72,4 +74,5 @@ def bench(
     show(searches, failures, as_json=json)
     finish(failures)
     if not json:
-        typer.echo(f"write the report with: nb201 report {out}")
+        own = ["--table", str(further["table"])] if "table" in further else []
+        typer.echo(f"write the report with: {shlex.join(['nb201', 'report', str(out), *own])}")

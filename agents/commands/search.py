@@ -21,7 +21,7 @@ from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all
 from nb201env.commands.common import Jobs, Json, Seeds
 from nb201env.envs.answers import keeps_time
-from nb201env.envs.registration import TABLES
+from nb201env.envs.registration import OWN, TABLES
 from nb201env.output import plain, print_error, print_grid, print_json, progress_bars, resumable
 from nb201env.reading import (
     check_name,
@@ -32,6 +32,8 @@ from nb201env.reading import (
     read_names,
     read_object,
 )
+
+ENVS = ["NB201-cifar10-v0"]
 
 Agents = Annotated[
     list[str],
@@ -46,18 +48,25 @@ Unchecked = Annotated[
     typer.Option("--unchecked", help="Do not try the contract of agents of your own in a few queries first."),
 ]
 Envs = Annotated[
-    list[str], typer.Option("--env", help=f"Environments, repeated or with commas: {', '.join(TABLES)}, …")
+    list[str] | None,
+    typer.Option(
+        "--env",
+        help=f"Environments, repeated or with commas: {', '.join(TABLES)}, …; by default {ENVS[0]}, or {OWN} "
+        "with --table.",
+    ),
+]
+OwnTable = Annotated[
+    str | None, typer.Option("--table", help="A table of your own to search on, by name or path.")
 ]
 TableFiles = Annotated[
     list[Path], typer.Option("--table", help="File of a table that lies elsewhere; may be repeated.")
 ]
 
-ENVS = ["NB201-cifar10-v0"]
-
 
 def search(
     agent: Agents,
-    env: Envs = ENVS,
+    env: Envs = None,
+    table: OwnTable = None,
     budget: Annotated[str, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = "500",
     seeds: Seeds = "0",
     out: Annotated[Path, typer.Option(help="Folder for the trajectories, OUT/ENV/AGENT-SEED.jsonl.")] = Path(
@@ -74,9 +83,10 @@ def search(
     Example: nb201 search --agent random_search,ppo --seeds 0-4 --budget 300
     """
     agents, numbers = read_agents(agent), parse_seeds(seeds)
-    settings, further = read_object(agent_kwargs, "--agent-kwargs"), read_object(env_kwargs, "--env-kwargs")
+    settings = read_object(agent_kwargs, "--agent-kwargs")
+    envs, further = read_setting(env, table, env_kwargs)
     searches = plan(
-        agents, read_envs(env), numbers, parse_budget(budget), out, dict.fromkeys(agents, settings), further
+        agents, envs, numbers, parse_budget(budget), out, dict.fromkeys(agents, settings), further
     )
     todo = unfinished(searches)
     if not unchecked:
@@ -141,6 +151,18 @@ def read_agents(texts: Iterable[str]) -> list[str]:
                 f"{name} is our agent; that of {plain(owner(point))} is {plain(point.value)}", err=True
             )
     return read
+
+
+def read_setting(
+    envs: Iterable[str] | None, table: str | None, env_kwargs: str
+) -> tuple[list[str], dict[str, Any]]:
+    """The environments to search, and their further arguments, among them a table of one's own."""
+    further = read_object(env_kwargs, "--env-kwargs")
+    if table is None:
+        return read_envs(envs or ENVS), further
+    if "table" in further:
+        raise ValueError("--table and --env-kwargs both name a table; leave one out")
+    return read_envs(envs or [OWN]), further | {"table": table}
 
 
 def read_envs(texts: Iterable[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -160,7 +161,9 @@ def query(
         asked = {"table": opened.name, "table_id": opened.id, "split": split, "epochs": epochs, "run": run}
         print_json(names(which) | asked | result._asdict())
         return
-    print(f"{which}\n{split} accuracy {percent(result.accuracy)} %, {result.seconds:.1f} simulated seconds")
+    known = not math.isnan(result.seconds)
+    seconds = f"{result.seconds:.1f} simulated seconds" if known else "no seconds recorded"
+    print(f"{which}\n{split} accuracy {percent(result.accuracy)} %, {seconds}")
 
 
 @app.command()
@@ -330,6 +333,11 @@ def plot(
         raise ValueError(f"{kind} draws one table; got {len(opened)}")
     if kind != "landscape" and (x or y):
         raise ValueError(f"--x and --y are for landscape; {kind} has axes of its own")
+    if kind == "landscape" and not (x or y or "macs" in comparison.cost_names(opened[0])):
+        raise ValueError(
+            f"{opened[0].name} records no macs for landscape's axis: name another cost with --x, or draw "
+            "--kind histogram, ops or ranks, which need accuracies alone"
+        )
     if kind == "landscape":
         data = plots.landscape(opened[0], out, split=split, x=x or "macs", y=y)
     elif kind in ("histogram", "seeds", "ops"):

@@ -34,6 +34,13 @@ def test_nothing_printed_is_obeyed_by_a_terminal(capsys: pytest.CaptureFixture[s
     assert not obeyed(shown.err + shown.out)
 
 
+def test_what_the_system_says_is_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "a").read_bytes()
+    print_error(caught.value)
+    assert capsys.readouterr().err == f"error: {tmp_path / 'a'}: no such file or directory\n"
+
+
 def test_json_says_the_same_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     value = {HOSTILE: "größe 日本 \U000e0001"}
     print_json(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,17 @@ def test_searches_on_accuracies_alone_can_be_reported(dataset: str, tmp_path: Pa
         "columns": {"valid_accuracy": {"epochs": [3]}}, "provenance": {}, "licence": "MIT",
     }  # fmt: skip
     write_table(tmp_path / "bare.safetensors", manifest, {"valid_accuracy": np.linspace(0.1, 0.9, SIZE)})
-    kwargs = json.dumps({"table": str(tmp_path / "bare.safetensors"), "run": "mean"})
-    search = ["search", "--agent", "random_search", "--env", "NB201-v0", "--env-kwargs", kwargs]
-    search += ["--budget", "8", "--seeds", "0-1", "--out", str(tmp_path / "s")]
+    search = ["search", "--agent", "random_search", "--table", str(tmp_path / "bare.safetensors")]
+    search += [
+        "--env-kwargs",
+        '{"run": "mean"}',
+        "--budget",
+        "8",
+        "--seeds",
+        "0-1",
+        "--out",
+        str(tmp_path / "s"),
+    ]
     runner = CliRunner()
     result = runner.invoke(cli.build(), search)
     assert result.exit_code == 0, result.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from nb201env import cli
 from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.reading import format_seeds, parse_seeds
+from nb201env.tables import embedded_file
 from nb201env.trajectory import BadTrajectory, read
 
 LIGHT = ["random_search", "regularized_evolution"]
@@ -234,6 +236,17 @@ def test_bench_prints_outcomes_and_what_comes_next(tmp_path: Path) -> None:
     assert read(tmp_path / ENVS[1] / "random_search-1.jsonl").header["seed"] == 1
 
 
+def test_a_table_of_ones_own_is_one_option(tmp_path: Path) -> None:
+    """It is searched in NB201-v0, and the report is told where it lies."""
+    own = str(shutil.copy(embedded_file("digits-10"), tmp_path / "own.safetensors"))
+    words = ["bench", "--agent", "random_search", "--table", own, "--seeds", "0", "--budget", "5"]
+    result = runner.invoke(cli.build(), [*words, "--out", str(tmp_path / "runs")])
+    assert result.exit_code == 0, result.output
+    head = read(tmp_path / "runs" / "NB201-v0" / "random_search-0.jsonl").header
+    assert (head["env"]["id"], head["env"]["kwargs"]["table"]) == ("NB201-v0", own)
+    assert f"nb201 report {tmp_path / 'runs'} --table {own}" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -244,6 +257,15 @@ def test_bench_prints_outcomes_and_what_comes_next(tmp_path: Path) -> None:
             "unknown environment 'NB201-mnist-v0'; did you mean 'NB201-digits-v0'",
         ),
         (["--agent", "random_search", "--seeds", "0,0"], "a seed is named twice"),
+        (
+            ["--agent", "random_search", "--table", "digits-10", "--env-kwargs", '{"table": "digits-10"}'],
+            "--table and --env-kwargs both name a table",
+        ),
+        (["--agent", "random_search", "--table", "nowhere"], "no table .nowhere.: the names are"),
+        (
+            ["--agent", "random_search", "--table", "digits-10", "--env", "NB201-cifar10-v0"],
+            "this id is for tables of cifar10; 'digits-10' is of digits",
+        ),
         (["--agent", "random_search", "--engine", "slurm"], "the engines are local, ray"),
         (["--agent", "random_search", "--agent-kwargs", '{"ppo": {}}'], "hyper-parameters by agent"),
         (
@@ -255,7 +277,7 @@ def test_bench_prints_outcomes_and_what_comes_next(tmp_path: Path) -> None:
 )
 def test_mistakes_show_before_anything_runs(words: list[str], message: str, tmp_path: Path) -> None:
     result = runner.invoke(cli.build(), ["bench", *words, "--out", str(tmp_path / "out")])
-    assert isinstance(result.exception, ValueError | gymnasium.error.Error)
+    assert isinstance(result.exception, ValueError | OSError | gymnasium.error.Error)
     assert re.search(message, str(result.exception))
     assert not (tmp_path / "out").exists()
 
