@@ -35,7 +35,7 @@ def test_nothing_printed_is_obeyed_by_a_terminal(capsys: pytest.CaptureFixture[s
 
 
 def test_what_the_system_says_is_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(FileNotFoundError) as caught:
         (tmp_path / "a").read_bytes()
     print_error(caught.value)
     assert capsys.readouterr().err == f"error: {tmp_path / 'a'}: no such file or directory\n"
