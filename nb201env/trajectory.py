@@ -32,7 +32,7 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.fields import Fields, parse_json, shown
 from nb201env.files import appearing, open_regular, read_limited
 from nb201env.table import Table
-from nb201env.tables import open_by_id
+from nb201env.tables import open_by_id, open_table
 
 FORMAT, VERSION = "nb201-trajectory", 1
 OVER, STOPPED = "search over", "agent stopped"
@@ -99,8 +99,11 @@ class Trajectory:
             FileNotFoundError: If it is not at hand.
         """
         recorded = self.header["table"]
+        for table in map(open_table, paths):  # what is wrong with one of these is not this file's fault
+            if table.id == recorded["id"]:
+                return table
         try:
-            return open_by_id(recorded["id"], paths)
+            return open_by_id(recorded["id"])
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{self.path}: searched the table {_plain(recorded['name'])} with id "

@@ -59,7 +59,7 @@ OwnTable = Annotated[
     str | None, typer.Option("--table", help="A table of your own to search on, by name or path.")
 ]
 TableFiles = Annotated[
-    list[Path], typer.Option("--table", help="File of a table that lies elsewhere; may be repeated.")
+    list[str], typer.Option("--table", help="Name or path of a table that answered; repeat for more.")
 ]
 
 
@@ -131,7 +131,7 @@ def replay(
         raise typer.Exit(2 if unreadable else 1)
 
 
-def _replayed(file: Path, tables: Sequence[Path]) -> tuple[int, list[str]]:
+def _replayed(file: Path, tables: Sequence[str]) -> tuple[int, list[str]]:
     """How many queries a trajectory has, and what is wrong with them."""
     if file.is_dir():
         raise ValueError(f"{file} is a folder; name trajectory files, such as those of {file / '*.jsonl'}")

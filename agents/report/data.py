@@ -138,10 +138,11 @@ def load_files(
         tables: Of tables that may have answered them.
     """
     opened: dict[str, Table] = {}
+    places = at_hand(tables)  # first, for a table that is not there is no trajectory's fault
     searches = [_read(path, check, tables, opened) for path in files]
     hashes = sorted((search.header["agent"], search.seed, _sha256(search.path)) for search in searches)
     digest = hashlib.sha256("\n".join(sha for _, _, sha in hashes).encode()).hexdigest()
-    return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check, at_hand(tables))
+    return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check, places)
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

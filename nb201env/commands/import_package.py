@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nb201env.commands.common import Group, Json
-from nb201env.commands.table_import import Out, Replace, _note, _report, _target
+from nb201env.commands.table_import import Out, Replace, print_note, print_tables, table_path
 from nb201env.reading import check_name
 
 PACKAGES = ("analog-nasbench",)
@@ -40,7 +40,7 @@ def import_from_package(
 
     check_name(package, "package", PACKAGES)
     name = name or package
-    table = import_package(_target(out, name), name, source=source, replace=replace, note=_note)
+    table = import_package(table_path(out, name), name, source=source, replace=replace, note=print_note)
     for trap in TRAPS:
-        _note(trap)
-    _report([table], json)
+        print_note(trap)
+    print_tables([table], json)

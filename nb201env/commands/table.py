@@ -72,7 +72,7 @@ def info(table: Name, json: Json = False) -> None:
     if not clock:
         print("clock: none, as the table records no seconds; budgets on it are queries")
     for key in ("protocol", "licence", "citation"):
-        _print_entry(key, manifest.get(key, "not stated"), "; ")
+        _print_entry(key, manifest.get(key) or "not stated", "; ")
     for key, value in manifest["provenance"].items():
         many = isinstance(value, list) and len(value) > 20
         _print_entry(f"provenance, {key}", f"{len(value)} entries (see --json)" if many else value, ", ")

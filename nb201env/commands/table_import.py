@@ -58,8 +58,8 @@ def import_source(
     )  # fmt: skip
     with resumable(again), progress_bar("importing") as progress:
         tables = import_official(source, out or home(), prefix=prefix, workers=jobs, progress=progress,
-                                 replace=replace, note=_note)  # fmt: skip
-    _report(tables, json)
+                                 replace=replace, note=print_note)  # fmt: skip
+    print_tables(tables, json)
 
 
 def import_rows_file(
@@ -85,10 +85,10 @@ def import_rows_file(
     from nb201env.sources.rows import import_rows
     from nb201env.sources.targets import read_pairs, read_units
 
-    table = import_rows(source, _target(out, name), key=key, columns=read_pairs(column), name=name,
+    table = import_rows(source, table_path(out, name), key=key, columns=read_pairs(column), name=name,
                         dataset=dataset, epochs=epochs, percent=_is_percent(unit), task=task, index=index,
-                        units=read_units(unit_of or ()), replace=replace, note=_note)  # fmt: skip
-    _report([table], json)
+                        units=read_units(unit_of or ()), replace=replace, note=print_note)  # fmt: skip
+    print_tables([table], json)
 
 
 def import_devices(
@@ -105,8 +105,10 @@ def import_devices(
     """
     from nb201env.sources.hw import add_devices
 
-    made = add_devices(open_table(table), source, _target(out, name), name, replace=replace, note=_note)
-    _report([made], json)
+    made = add_devices(
+        open_table(table), source, table_path(out, name), name, replace=replace, note=print_note
+    )
+    print_tables([made], json)
 
 
 def add_columns_of_file(
@@ -130,11 +132,11 @@ def add_columns_of_file(
     from nb201env.sources.extend import add_columns
     from nb201env.sources.targets import read_pairs, read_units
 
-    made = add_columns(open_table(table), source, _target(out, name), name, key=key,
+    made = add_columns(open_table(table), source, table_path(out, name), name, key=key,
                        columns=read_pairs(column), units=read_units(unit_of or ()), index=index,
                        percent=None if unit is None else _is_percent(unit),
-                       replace=replace, note=_note)  # fmt: skip
-    _report([made], json)
+                       replace=replace, note=print_note)  # fmt: skip
+    print_tables([made], json)
 
 
 def _is_percent(unit: str) -> bool:
@@ -143,18 +145,21 @@ def _is_percent(unit: str) -> bool:
     return unit == "percent"
 
 
-def _target(folder: Path | None, name: str) -> Path:
+def table_path(folder: Path | None, name: str) -> Path:
+    """Where a table of one's own goes: into the folder, which is made, or NB201_HOME."""
     folder = folder or home()
     check_own_name(name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}{SUFFIX}"
 
 
-def _note(text: str) -> None:
+def print_note(text: str) -> None:
+    """Write a line that is worth knowing, beside what the command prints."""
     typer.echo(f"note: {text}", err=True)
 
 
-def _report(tables: list[Table], json: bool) -> None:
+def print_tables(tables: list[Table], json: bool) -> None:
+    """Write which tables an import made."""
     if any(table.manifest["provenance"].get("md5_agrees_with_name") is False for table in tables):
         typer.echo(
             "warning: the file's md5 is not the one in its name; it is not the official file", err=True
