@@ -59,10 +59,11 @@ def load_network(
     """
     chosen = Architecture.of(architecture)
     if table.container.path.parent == embedded_file(table.name).parent:
-        raise NotRecorded(
+        lacks = (
             f"{table.name} comes with nb201env, and embedded tables come without weights; train some with "
             "'nb201 build --weights' and 'nb201 merge' (docs/network.md)"
         )
+        raise not_recorded(lacks, table.manifest)  # which names the official files, whose archives have some
     if "skeleton" not in table.manifest:
         lacks = f"{table.name} was not built by this package, so there are no weights for it"
         raise not_recorded(lacks, table.manifest)
