@@ -79,13 +79,13 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
       `nb201 table info` lists. A hard limit that no cell of the table meets is refused, and a cell
       whose cost is not known is not within one.
     * `"log_error"`: -ln(1 - accuracy): 0 for an accuracy of 0, 2.3 for 0.9, 3.0 for 0.95. It spreads the
-      good cells out, where accuracies hardly differ: the reward to learn from. An error below 0.0001
-      counts as 0.0001.
+      good cells out, where accuracies hardly differ. An error below 0.0001 counts as 0.0001.
     * `"rank"`: the share of the table's cells whose mean accuracy, after as many epochs, is lower; in [0, 1].
     * `"regret"`: the accuracy minus the table's best mean accuracy; negative, or slightly
       positive for a lucky run.
 
     `"rank"` and `"regret"` look at the whole table: they tell an agent more than a search without one knows.
+    For learning a policy, `nb201env.wrappers.ShapedReward` is there.
 
     With `actions="edit"` the reward of a step is the gain over the cell before.
 
