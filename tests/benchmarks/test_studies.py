@@ -62,7 +62,10 @@ def test_every_marker_names_a_study_that_writes_its_page() -> None:
         assert set(Counter(found).values()) <= {1}
         for name in found:
             assert path in written(name)
-    assert {path.suffix for path in (ROOT / "docs").rglob("*")} & {".py", ".ipynb", ".sh"} == set()
+    assert {path.suffix for path in (ROOT / "docs").rglob("*")} & {".py", ".sh"} == set()
+    assert {*(ROOT / "docs").rglob("*.ipynb")} == {*written("notebooks")}, (
+        "made of pages, no code of their own"
+    )
 
 
 def test_a_part_is_put_between_its_markers(tmp_path: Path) -> None:
