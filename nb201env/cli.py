@@ -8,6 +8,7 @@ command needs beyond the core it asks `nb201env.extras.require` for.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from importlib.metadata import EntryPoint, entry_points, version
@@ -120,6 +121,8 @@ def main() -> None:
     Exit codes: 2 for a mistake in its use, 1 for a finding or a failure, 130 after Ctrl-C. Errors
     are one line on stderr; --traceback, anywhere on the command line, shows where they come from.
     """
+    # Notebooks hand on the name of a backend of their own, which may not be installed here.
+    os.environ["MPLBACKEND"] = "agg"
     trace = "--traceback" in sys.argv[1:]
     sys.argv[1:] = [word for word in sys.argv[1:] if word != "--traceback"]
     try:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.studies notebooks page
 
-Each block in Python is a cell of code, with what the page says it prints as its output; commands are cells
-that a notebook hands to the shell.
+Each block in Python is a cell of code, with what the page says it prints as its output. Commands that the page
+shows with their output are cells that a notebook hands to the shell; all others stay examples.
 """
 
 from __future__ import annotations
@@ -51,10 +51,8 @@ def _cells(text: str) -> list[Any]:
             cells[-1].outputs = [new_output("stream", name="stdout", text=block)]
         elif language == "python":
             cells.append(new_code_cell(block.rstrip("\n")))
-        elif language in ("console", "sh"):
-            cells.append(
-                new_code_cell(_commands(block) if language == "console" else f"%%bash\n{block}".rstrip())
-            )
+        elif language == "console":
+            cells.append(new_code_cell(_commands(block)))
         else:
             cells.append(new_markdown_cell(f"```{language}\n{block}```"))
         if prose.strip():

@@ -52,7 +52,7 @@ def test_blocks_become_cells(tmp_path: Path) -> None:
         ("code", "print(1)"),
         ("code", "!nb201 table list\n!nb201 table verify x"),
         ("markdown", "| a | b |\n| --- | --- |"),
-        ("code", "%%bash\ncat > mine.py <<'END'\nx = 1\nEND"),
+        ("markdown", "```sh\ncat > mine.py <<'END'\nx = 1\nEND\n```"),
     ]
     assert made.cells[1].outputs[0].text == "1\n"
     assert notebooks.notebook(page) == notebooks.notebook(page)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +69,13 @@ def test_a_plot_that_cannot_be_written_leaves_the_old_one(
     with pytest.raises(OSError, match="No space left"):
         plots.ops(open_table("cifar10-valid-200"), path, split="valid")
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+def test_commands_draw_whatever_a_notebook_draws_with(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    words = ["table", "plot", "cifar100-200", "--split", "valid", "--kind", "ops", "--out", "a.png"]
+    command = [sys.executable, "-m", "nb201env.cli", *words]
+    backend = os.environ | {"MPLBACKEND": "module://of_a_notebook.alone"}
+    done = subprocess.run(command, cwd=tmp_path, env=backend, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "a.png").exists()
