@@ -2,8 +2,8 @@
 
     python -m benchmarks.studies notebooks page
 
-Each block in Python is a cell of code, with what the page says it prints as its output. Commands that the page
-shows with their output are cells that a notebook hands to the shell; all others stay examples.
+Each block in Python is a cell of code, with what the page says it prints as its output. Commands that the
+page shows with their output are cells that a notebook hands to the shell; all others stay examples.
 """
 
 from __future__ import annotations
