@@ -283,7 +283,9 @@ def ray(
     _join(module, cluster, count)
     try:
         lonely = _Lonely(module, cluster)
-        sent, name = module.put(work), getattr(work, "__name__", type(work).__name__)
+        function = work.func if isinstance(work, partial) else work
+        # What the cluster's dashboard and its process list call the jobs.
+        sent, name = module.put(work), getattr(function, "__name__", type(function).__name__)
         remote = module.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=retries)(_apart)
         waiting, flying = list(enumerate(jobs))[::-1], dict[Any, Numbered[Job]]()
         while True:
