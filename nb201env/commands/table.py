@@ -334,7 +334,7 @@ def plot(
     if kind != "landscape" and (x or y):
         raise ValueError(f"--x and --y are for landscape; {kind} has axes of its own")
     if kind == "landscape" and not (x or y or "macs" in comparison.cost_names(opened[0])):
-        raise ValueError(
+        raise NotRecorded(
             f"{opened[0].name} records no macs for landscape's axis: name another cost with --x, or draw "
             "--kind histogram, ops or ranks, which need accuracies alone"
         )

@@ -209,11 +209,8 @@ NOTHING = np.full(SIZE, np.nan)
 @pytest.mark.parametrize(
     ("columns", "kind", "words"),
     [
-        (
-            {"valid_accuracy": NOTHING, "params": NOTHING},
-            "landscape",
-            "valid accuracy of no architecture",
-        ),
+        ({"valid_accuracy": NOTHING, "macs": NOTHING}, "landscape", "valid accuracy of no architecture"),
+        ({"valid_accuracy": np.ones(SIZE)}, "landscape", "no macs for landscape's axis: name another cost"),
         ({"valid_accuracy": NOTHING}, "histogram", "valid accuracy of no architecture"),
         ({"valid_accuracy": NOTHING}, "ops", "valid accuracy of no architecture"),
         ({"valid_accuracy": np.ones(SIZE), "macs": NOTHING}, "landscape", "valid accuracy and macs of no"),
