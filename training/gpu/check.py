@@ -122,11 +122,12 @@ def check(
         arguments: What their command is told besides the part's name.
         limit_seconds: Of all; a part that is not done by then is ended, and is wrong.
         workers: Processes at a time.
-        report: Called with the verdicts on all parts, those that are not done as not run, and with the
-            newest; at first without one, so that a kill leaves something.
+        report: Called, once at a time, with the verdicts on all parts, those that are not done as not
+            run, and with the newest; at first without one, so that a kill leaves something.
     """
     end, not_run = time.monotonic() + limit_seconds, "not run: the check's time was up"
     verdicts = {name: _verdict(name, not_run) for name in names}
+    reporting = Lock()  # so that no earlier state of the verdicts is reported after a later one
     report(list(verdicts.values()), None)
 
     def apart(name: str) -> None:
@@ -134,7 +135,8 @@ def check(
         if left > 0:
             command = [sys.executable, "-m", "nb201env.training.gpu.check", "--part", name, *arguments]
             verdicts[name] = _read(name, run_apart(command, left))
-        report(list(verdicts.values()), verdicts[name])
+        with reporting:
+            report(list(verdicts.values()), verdicts[name])
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(apart, names))
@@ -217,11 +219,8 @@ def _report(file: Path | None, verdicts: list[Verdict], newest: Verdict | None) 
     if newest is not None:
         print(as_line(newest), flush=True)
     if file is not None:
-        with _WRITING, appearing(file) as new:
+        with appearing(file) as new:
             new.write_text(json.dumps(verdicts, indent=1) + "\n")
-
-
-_WRITING = Lock()
 
 
 def _setting(device: str, backend: str | None, batch: int | None, networks: int) -> Setting:

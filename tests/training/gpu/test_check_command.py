@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,22 @@ def test_without_time_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     (verdict,) = check.check(["cells4x8"], [], 0, 1)
     assert verdict["problem"] == "not run: the check's time was up"
     assert check.as_line(verdict) == "cells4x8         0.0 s  WRONG: not run: the check's time was up"
+
+
+def test_the_last_report_is_of_all_parts_though_they_end_at_the_same_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check, "run_apart", lambda *_: Ended(0, ['{"problem": ""}'], 1.0))
+    waits, still_missing = [0.2, 0.1, 0.05, 0.0], []
+
+    def report(verdicts: list[Verdict], newest: Verdict | None) -> None:
+        if newest is not None:
+            time.sleep(waits.pop(0))  # what is told first takes longest to be written
+        still_missing.append(sum("not run" in v["problem"] for v in verdicts))
+
+    check.check(["cells4x8", "cells8x4", "cells16x2", "convs4x8"], [], 60, 4, report)
+    assert still_missing == sorted(still_missing, reverse=True)
+    assert still_missing[-1] == 0
 
 
 def test_whatever_a_part_raises_is_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
