@@ -23,7 +23,7 @@ coverage: $(VENV)/.dev ## Run the test suite and print which lines it does not r
 	$(BIN)/python -m pytest -n auto --cov
 
 test-slow: $(VENV)/.dev ## Run the tests that take minutes each
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
 
 fuzz: $(VENV)/.dev ## Spoil files of every kind and command lines for SECONDS=600 (or as long as you like)
 	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS)
