@@ -93,17 +93,17 @@ class Trajectory:
         """The table that answered this search, found by its id.
 
         Args:
-            paths: Files of tables that lie elsewhere; see `nb201env.tables.open_by_id`.
+            paths: Names or paths of tables that may have answered; see `nb201env.tables.open_by_id`.
 
         Raises:
-            FileNotFoundError: If it is not at hand.
+            FileNotFoundError: If it is not at hand, or one of `paths` is not there.
+            DamagedTable: If one of `paths` is no table.
         """
         recorded = self.header["table"]
-        for table in map(open_table, paths):  # what is wrong with one of these is not this file's fault
-            if table.id == recorded["id"]:
-                return table
+        for path in paths:
+            open_table(path)  # first, for what is wrong with one of these is not this file's fault
         try:
-            return open_by_id(recorded["id"])
+            return open_by_id(recorded["id"], paths)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{self.path}: searched the table {_plain(recorded['name'])} with id "
