@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nb201env  # noqa: F401  (registers the ids)
-from nb201env.envs.registration import SURROGATES, TABLES
+from nb201env.envs.registration import NAMED, TABLES
 from nb201env.tables import open_table
 from tests.epoch_table import write_epoch_table
 from tests.official_data import official_folder, official_tables  # noqa: F401  (fixtures)
@@ -70,7 +70,7 @@ def env_id(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=sorted(TABLES | SURROGATES))
+@pytest.fixture(params=sorted(NAMED))
 def every_id(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -148,9 +148,9 @@ def test_baselines_are_run_where_they_are_missing(tmp_path: Path, monkeypatch: p
 
 
 def test_every_environment_has_its_page() -> None:
-    from nb201env.envs.registration import SURROGATES, TABLES
+    from nb201env.envs.registration import NAMED
 
     written = (ROOT / "README.md").read_text(encoding="utf-8")
     written += (ROOT / "docs" / "surrogate.md").read_text(encoding="utf-8")
-    for env_id in TABLES | SURROGATES:
+    for env_id in NAMED:
         assert f"environments/{env_id}.md)" in written

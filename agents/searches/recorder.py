@@ -17,7 +17,7 @@ from nb201env.agents.searches.writing import Writer
 from nb201env.architecture import Architecture
 from nb201env.envs.answers import answers
 from nb201env.envs.options import Options
-from nb201env.envs.registration import OWN, SURROGATES, TABLES
+from nb201env.envs.registration import NAMED, ONE_HOT, OWN
 from nb201env.envs.single import NB201Env
 from nb201env.envs.vector import NB201VectorEnv, vectorized
 from nb201env.fields import Fields, shown
@@ -235,7 +235,7 @@ def agent_seed(seed: int) -> int:
 
 # -- replaying -------------------------------------------------------------------------------
 
-ENV_IDS = (*TABLES, *SURROGATES, OWN)
+ENV_IDS = (*NAMED, *ONE_HOT, OWN)
 """The environments that a trajectory may be of."""
 
 _ALWAYS: dict[str, Any] = {

@@ -23,7 +23,7 @@ from nb201env.agents.registry import display_name
 from nb201env.agents.searches.outcome import spread_text
 from nb201env.agents.searches.runner import Search
 from nb201env.arrays import FloatArray
-from nb201env.envs.registration import SURROGATES, TABLES
+from nb201env.envs.registration import NAMED, SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
 from nb201env.output import markdown_table
 from nb201env.table import Table
@@ -44,7 +44,7 @@ def page() -> Pages:
     folder, tables = DOCS / "environments", DOCS / "tables.md"
     return {
         folder / f"{env_id}.md": environment_page(env_id, table)
-        for env_id, table in (TABLES | SURROGATES).items()
+        for env_id, table in NAMED.items()
     } | {tables: with_part(tables, "environments", tables_part())}
 
 
@@ -138,7 +138,7 @@ def tables_part() -> str:
         "id (sha256)",
     ]
     rows = []
-    for name in (TABLES | SURROGATES).values():
+    for name in NAMED.values():
         table = open_table(name)
         splits = table.manifest["task"]["splits"]
         runs = int((~np.isnan(table.runs(split="valid", epochs=table.epochs))).sum())

@@ -22,6 +22,14 @@ TABLES: dict[str, str] = OFFICIAL | {"NB201-digits-v0": "digits-10"}
 SURROGATES: dict[str, str] = {"NB201-cifar10-surrogate-v0": "cifar10-valid-200-surrogate"}
 """Ids that say surrogate, and the embedded tables of predictions behind them."""
 
+NAMED: dict[str, str] = TABLES | SURROGATES
+"""Each id with a table of its own, and the table."""
+
+ONE_HOT: dict[str, str] = {
+    env_id.replace("-v0", "-onehot-v0"): table for env_id, table in TABLES.items()
+}
+"""Ids whose observations are one-hot, for libraries that take only an id and no `MultiDiscrete` observations."""
+
 OWN = "NB201-v0"
 """The id without a table of its own: for any table, which must be given."""
 
@@ -32,8 +40,12 @@ def register_all() -> None:
         return
     from gymnasium.envs.registration import register
 
-    named = {env_id: {"table": table, "dataset": _dataset(env_id)} for env_id, table in _NAMED.items()}
-    for env_id, arguments in ({OWN: {"table": None}} | named).items():
+    plain = {env_id: {"table": table, "dataset": _dataset(env_id)} for env_id, table in NAMED.items()}
+    one_hot = {
+        env_id: {"table": table, "dataset": _dataset(env_id), "observations": "onehot"}
+        for env_id, table in ONE_HOT.items()
+    }
+    for env_id, arguments in ({OWN: {"table": None}} | plain | one_hot).items():
         register(
             id=env_id,
             entry_point="nb201env.envs.single:NB201Env",
@@ -73,9 +85,6 @@ def table_for(table: str | os.PathLike[str] | Table | None, dataset: str | None)
     return table
 
 
-_NAMED = TABLES | SURROGATES
-
-
 def _dataset(env_id: str) -> str:
     """The data set in an id's name; tests hold it to that of the table behind it."""
-    return env_id.removeprefix("NB201-").removesuffix("-v0").removesuffix("-surrogate")
+    return env_id.removeprefix("NB201-").removesuffix("-v0").removesuffix("-surrogate").removesuffix("-onehot")

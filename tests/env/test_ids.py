@@ -12,11 +12,9 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 
 from nb201env import open_table
-from nb201env.envs.registration import OWN, SURROGATES, TABLES
+from nb201env.envs.registration import NAMED, ONE_HOT, OWN
 from nb201env.envs.single import NB201Env
 from nb201env.envs.vector import NB201VectorEnv
-
-ALL = TABLES | SURROGATES
 
 
 def make(env_id: str, native: bool, **kwargs: Any) -> Any:
@@ -28,17 +26,17 @@ both_forms = pytest.mark.parametrize("native", [False, True], ids=["single", "ve
 
 def test_every_id_has_a_table_of_the_data_set_in_its_name(every_id: str) -> None:
     kwargs = gym.spec(every_id).kwargs
-    assert kwargs == {"table": ALL[every_id], "dataset": open_table(ALL[every_id]).dataset}
+    assert kwargs == {"table": NAMED[every_id], "dataset": open_table(NAMED[every_id]).dataset}
     assert every_id in (f"NB201-{kwargs['dataset']}-v0", f"NB201-{kwargs['dataset']}-surrogate-v0")
 
 
 @both_forms
-@pytest.mark.parametrize("table", ALL.values())
+@pytest.mark.parametrize("table", NAMED.values())
 def test_a_named_id_takes_tables_of_its_data_set_and_no_other(
     every_id: str, table: str, native: bool
 ) -> None:
     of = open_table(table).dataset
-    if of == open_table(ALL[every_id]).dataset:
+    if of == open_table(NAMED[every_id]).dataset:
         assert make(every_id, native, table=table).unwrapped.table is open_table(table)
         return
     message = f"this id is for tables of .*; '{table}' is of {of}: use NB201-v0 or NB201-{of}-v0$"
@@ -47,7 +45,7 @@ def test_a_named_id_takes_tables_of_its_data_set_and_no_other(
 
 
 @both_forms
-@pytest.mark.parametrize("table", ALL.values())
+@pytest.mark.parametrize("table", NAMED.values())
 def test_the_id_for_tables_of_ones_own_takes_any(table: str, native: bool) -> None:
     env = make(OWN, native, table=table)
     assert env.unwrapped.table is open_table(table)
@@ -102,3 +100,15 @@ def test_a_surrogate_may_stand_in_for_its_table() -> None:
     env = gym.make("NB201-cifar10-v0", table="cifar10-valid-200-surrogate", actions="pick")
     env.reset(seed=0)
     assert 0 < float(env.step(np.full(6, 3))[1]) < 1
+
+
+@both_forms
+@pytest.mark.parametrize("env_id", ONE_HOT)
+def test_one_hot_ids_need_nothing_but_the_id(env_id: str, native: bool) -> None:
+    plain = make(env_id.replace("-onehot", ""), native, observations="onehot")
+    env = make(env_id, native)
+    assert isinstance(env.observation_space, gym.spaces.Box)
+    assert env.unwrapped.table is plain.unwrapped.table
+    assert env.unwrapped.options == plain.unwrapped.options
+    with pytest.raises(ValueError, match="this id is for tables of"):
+        make(env_id, native, table="digits-10" if "digits" not in env_id else "cifar100-200")
