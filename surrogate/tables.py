@@ -19,6 +19,7 @@ import numpy as np
 
 from nb201env import cost
 from nb201env.arrays import Array, FloatArray
+from nb201env.container import Container
 from nb201env.files import appearing
 from nb201env.official import DATASETS
 from nb201env.space import SIZE, all_ops
@@ -54,16 +55,32 @@ class SurrogateTable(Table):
         seed: int = 0,
         provenance: dict[str, Any] | None = None,
     ) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="nb201-surrogate-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        table = materialise(surrogate, folder / "table.safetensors", name, runs, seed, provenance)
+        table = materialise(surrogate, _file_of(self), name, runs, seed, provenance)
         super().__init__(table.container)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), self.container.path.read_bytes())
 
     def save(self, path: str | os.PathLike[str]) -> Table:
         """Write the table to a file, atomically, and open that."""
         with appearing(path) as new:
             shutil.copyfile(self.container.path, new)
         return Table.open(path)
+
+
+def _file_of(table: SurrogateTable) -> Path:
+    """Where a table in memory has its bytes; the folder goes with the table."""
+    folder = Path(tempfile.mkdtemp(prefix="nb201-surrogate-"))
+    weakref.finalize(table, shutil.rmtree, folder, ignore_errors=True)
+    return folder / "table.safetensors"
+
+
+def _unpickled(kind: type[SurrogateTable], content: bytes) -> SurrogateTable:
+    table = object.__new__(kind)
+    path = _file_of(table)
+    path.write_bytes(content)
+    Table.__init__(table, Container(path))
+    return table
 
 
 def materialise(

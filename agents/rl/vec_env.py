@@ -47,7 +47,6 @@ class NB201VecEnv(VecEnv):
         self.native = env.unwrapped
         if self.native.autoreset_mode != AutoresetMode.SAME_STEP:
             raise ValueError("stable-baselines3 wants autoreset_mode='SameStep', the default: leave it out")
-        self.native.render_mode = None
         super().__init__(num_envs, env.single_observation_space, env.single_action_space)
         self._actions: Any = None
 
@@ -86,6 +85,11 @@ class NB201VecEnv(VecEnv):
     def action_masks(self) -> Any:
         """Which actions change each cell; bool [num_envs, actions]."""
         return self.native.action_masks()
+
+    def get_images(self) -> Sequence[Any]:
+        """Every copy's cell, uint8 [height, width, 3]; None without ``render_mode="rgb_array"``."""
+        frames = self.native.render() if self.native.render_mode == "rgb_array" else None
+        return frames or [None] * self.num_envs
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """An attribute, which all copies share."""

@@ -6,6 +6,9 @@ Python. `nb201env.envs.search` does the same for many searches in numpy, and tes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 from nb201env.architecture import all_strings
 from nb201env.envs import draws
 from nb201env.envs.answers import Lists, answers, costs_in_info
@@ -13,6 +16,34 @@ from nb201env.envs.infos import NO_COST, NO_QUERY, Info
 from nb201env.envs.options import Options
 from nb201env.space import SIZE
 from nb201env.table import Table
+
+
+class SearchState(NamedTuple):
+    """Where one search stands, as a value; see `Ledger.get_state`.
+
+    Attributes:
+        key: From which all draws follow; -1 before the search has begun.
+        begun: Whether it has begun.
+        clock: Simulated seconds spent.
+        queries: Queries paid for.
+        draws: Runs drawn so far.
+        episodes: Starting cells drawn so far.
+        over: Whether the budget is spent.
+        score: The reward of the last query that was answered.
+        epochs: After how many epochs queries ask.
+        seen: With repeats="free", after how many epochs each cell was seen, by index.
+    """
+
+    key: int
+    begun: bool
+    clock: float
+    queries: int
+    draws: int
+    episodes: int
+    over: bool
+    score: float
+    epochs: int
+    seen: Mapping[int, int]
 
 
 class Ledger:
@@ -73,6 +104,37 @@ class Ledger:
         """Make later queries return results after that many epochs, which `prepare` has returned."""
         self._epochs = prepared
 
+    def get_state(self) -> SearchState:
+        """Where the search stands; later queries do not change it."""
+        return SearchState(
+            self._key, self.begun, self._clock, self._queries, self._draws, self._episodes, self.over,
+            self.score, self._epochs, self._seen.copy(),
+        )  # fmt: skip
+
+    def set_state(self, state: SearchState) -> None:
+        """Go on from where a search of the same table and options stood.
+
+        Raises:
+            NotRecorded: If the table lacks the state's epochs; nothing has changed then.
+            ValueError: If they are more than the options'.
+        """
+        self._epochs = self.prepare(state.epochs)
+        self._key, self.begun, self._clock, self._queries = state.key, state.begun, state.clock, state.queries
+        self._draws, self._episodes = state.draws, state.episodes
+        self.over, self.score, self._seen = state.over, state.score, dict(state.seen)
+        self._quiet = self._no_query | {
+            "clock": state.clock, "queries": state.queries, "search_over": state.over,
+        }  # fmt: skip
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Ledger:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)  # answers, strings and costs never change
+        other.set_state(self.get_state())
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._table, self._options, self.get_state())
+
     def draw_start(self) -> int:
         """The index of a random cell, from which the next episode with actions="edit" starts."""
         self._episodes += 1
@@ -118,3 +180,10 @@ class Ledger:
         for name, values in self._costs:
             info[name] = values[index]
         return info
+
+
+def _restored(table: Table, options: Options, state: SearchState) -> Ledger:
+    """A ledger that was pickled."""
+    ledger = Ledger(table, options)
+    ledger.set_state(state)
+    return ledger

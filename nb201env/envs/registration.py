@@ -25,10 +25,8 @@ SURROGATES: dict[str, str] = {"NB201-cifar10-surrogate-v0": "cifar10-valid-200-s
 NAMED: dict[str, str] = TABLES | SURROGATES
 """Each id with a table of its own, and the table."""
 
-ONE_HOT: dict[str, str] = {
-    env_id.replace("-v0", "-onehot-v0"): table for env_id, table in TABLES.items()
-}
-"""Ids whose observations are one-hot, for libraries that take only an id and no `MultiDiscrete` observations."""
+ONE_HOT: dict[str, str] = {env_id.replace("-v0", "-onehot-v0"): table for env_id, table in TABLES.items()}
+"""Ids with one-hot observations, for libraries that take only an id and no `MultiDiscrete` observations."""
 
 OWN = "NB201-v0"
 """The id without a table of its own: for any table, which must be given."""
@@ -87,4 +85,5 @@ def table_for(table: str | os.PathLike[str] | Table | None, dataset: str | None)
 
 def _dataset(env_id: str) -> str:
     """The data set in an id's name; tests hold it to that of the table behind it."""
-    return env_id.removeprefix("NB201-").removesuffix("-v0").removesuffix("-surrogate").removesuffix("-onehot")
+    name = env_id.removeprefix("NB201-").removesuffix("-v0")
+    return name.removesuffix("-surrogate").removesuffix("-onehot")

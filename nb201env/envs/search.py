@@ -17,6 +17,7 @@ from nb201env.envs import draws
 from nb201env.envs.answers import answers, costs_in_info
 from nb201env.envs.infos import INFO_KEYS, NO_ACCURACY, NO_COST
 from nb201env.envs.options import Options
+from nb201env.envs.states import Copied
 from nb201env.space import SIZE
 from nb201env.table import Table
 
@@ -76,7 +77,7 @@ def _blank(n: int) -> npt.NDArray[np.object_]:
     return np.full(n, "", dtype=object)
 
 
-class SearchBatch:
+class SearchBatch(Copied):
     """The searches of `n` environments.
 
     Attributes:
@@ -85,6 +86,20 @@ class SearchBatch:
         clock: Simulated seconds spent; float64 [n].
         queries: Queries paid for; int64 [n].
     """
+
+    _shared = frozenset(
+        (
+            "_table",
+            "_slots",
+            "_label",
+            "_accuracy",
+            "_reward",
+            "_seconds",
+            "_strings",
+            "_costs",
+            "_keys_of_masks",
+        )
+    )
 
     def __init__(self, n: int, table: Table, options: Options) -> None:
         self._n = n
@@ -115,6 +130,15 @@ class SearchBatch:
         self._episodes: IntArray = np.zeros(n, dtype=np.int64)
         # After how many epochs each cell was seen.
         self._seen: npt.NDArray[np.int32] = np.zeros((n if self._free else 0, SIZE), dtype=np.int32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in self._shared - {"_table"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        fresh = SearchBatch(0, state["_table"], state["_options"])
+        for epochs in state["_levels"]:
+            fresh.prepare(epochs)
+        self.__dict__.update({name: vars(fresh)[name] for name in self._shared} | state)
 
     def begin(self, who: IntArray, keys: npt.NDArray[np.uint64]) -> None:
         """Start new searches, each with its own key."""

@@ -10,19 +10,29 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
-from nb201env import drawing
-from nb201env.architecture import index_of
 from nb201env.arrays import BoolArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
+from nb201env.envs.arguments import checked_seed, one_number, reset_options, six_ops
 from nb201env.envs.infos import Info
 from nb201env.envs.ledger import Ledger
 from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
 from nb201env.envs.registration import table_for
-from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
+from nb201env.envs.rendering import checked_render_mode, drawn, renders
+from nb201env.envs.spaces import (
+    UNDECIDED,
+    Mask,
+    action_mask,
+    action_space,
+    keys_to_action,
+    observation_space,
+    one_hot,
+    sample_mask,
+)
 from nb201env.envs.specs import PlainSpec
+from nb201env.envs.states import CopiedEnv, State, kept
 from nb201env.fields import quoted
-from nb201env.space import NUM_EDGES, NUM_OPS, PLACES, all_ops, whole_number, whole_numbers
+from nb201env.space import NUM_EDGES, NUM_OPS, PLACES, all_ops
 from nb201env.table import Table
 
 Observation = IntArray | npt.NDArray[np.float32]
@@ -31,7 +41,7 @@ StepResult = tuple[Observation, SupportsFloat, bool, bool, Info]
 _BLANK = np.full(NUM_EDGES, UNDECIDED)
 
 
-class NB201Env(PlainSpec, gym.Env[Observation, Any]):
+class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
     """Build a NAS-Bench-201 cell; the reward is its tabulated accuracy.
 
     ## Description
@@ -159,6 +169,7 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
     * v0: first version.
     """
 
+    _shared = frozenset(("table", "_spec", "_act"))
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         "render_modes": list(RENDER_MODES),
         "render_fps": 4,
@@ -171,15 +182,14 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
         dataset: str | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if render_mode is not None and not (isinstance(render_mode, str) and render_mode in RENDER_MODES):
-            raise ValueError(f"render_mode must be one of {RENDER_MODES} or None; got {quoted(render_mode)}")
-        self.render_mode = render_mode
+        self.render_mode = checked_render_mode(render_mode)
         self.options = Options.of(options)
         self.table = table_for(table, dataset)
         self.action_space = action_space(self.options.actions)
         self.observation_space = observation_space(self.options.observations)
         self._search = Ledger(self.table, self.options)
-        self._act = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
+        kind = type(self)  # functions, not methods, which would belong to this object in its copies, too
+        self._act = {"build": kind._build, "pick": kind._pick, "edit": kind._edit}[self.options.actions]
         self._one_hot = self.options.observations == "onehot"
         self._editing = self.options.actions == "edit"
         self._ops: IntArray = _BLANK.copy()
@@ -216,36 +226,91 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
         if self._search.over:
             self._steps = -1
             return self._observe(), 0.0, False, True, self._search.quiet()
-        return self._act(action)
+        return self._act(self, action)
 
     def render(self) -> Any:
-        """The cell as text or as an RGB image, uint8 [height, width, 3]."""
-        if self.render_mode == "ansi":
-            return drawing.text(tuple(self._ops.tolist()))
-        if self.render_mode == "rgb_array":
-            return drawing.image(tuple(self._ops.tolist()))
-        raise ValueError("nothing to render: pass render_mode='ansi' or 'rgb_array' to gym.make")
+        """The cell as text or as an RGB image, uint8 [height, width, 3]; None without a render mode."""
+        return drawn(self.render_mode, self._ops) if renders(self) else None
 
     def action_masks(self) -> BoolArray:
         """Which actions change the cell; bool [actions], for "pick" the five of each edge in turn.
 
-        MaskablePPO takes them as they are. Gymnasium's `sample` wants int8: ``sample(masks.astype("int8"))``,
-        and for "pick" one array per edge: ``sample(tuple(masks.astype("int8").reshape(6, 5)))``.
+        What MaskablePPO takes; `sample_mask` is what ``action_space.sample`` does.
         """
         return action_mask(self.options.actions, self._ops)
+
+    def sample_mask(self) -> Mask:
+        """`action_masks` as ``action_space.sample(mask=...)`` wants them: int8, for "pick" one per edge."""
+        return sample_mask(self.options.actions, self._ops)
+
+    def get_keys_to_action(self) -> dict[tuple[str, ...], int]:
+        """Keys for ``gymnasium.utils.play.play(env, wait_on_player=True)``: 0 to 4 for the five operations.
+
+        With actions="edit" a letter is held with it, a, b, c, d, e or f for the edge.
+
+        Raises:
+            ValueError: With actions="pick", where one action is a whole cell.
+        """
+        return keys_to_action(self.options.actions)
 
     @property
     def recorded_epochs(self) -> tuple[int, ...]:
         """What ``reset(options={"epochs": ...})`` may ask for, ascending; see the class."""
         return epochs_answered(self.table, self.options)
 
+    # -- states ------------------------------------------------------------------------------
+
+    def get_state(self) -> State:
+        """Where the environment stands: its episode, its search, and what its generator will draw.
+
+        Costs about a microsecond; with ``repeats="free"`` as long as a copy of all cells that were seen.
+        """
+        generator = kept(self._np_random)
+        return State(
+            self.table.id, self.options, tuple(self._ops.tolist()), self._index, self._steps, self._score,
+            self._search.get_state(), generator, self._np_random_seed,
+        )  # fmt: skip
+
+    def set_state(self, state: State, *, episode_only: bool = False) -> None:
+        """Go on from where this environment, or another of the same table and options, stood.
+
+        Put back whole, what follows is what followed then, bit for bit. Tree search within a budget puts back
+        the episode alone: what was asked stays paid for.
+
+        Args:
+            state: From `get_state`.
+            episode_only: Leave clock, budget and draws as they are. Refused before the first reset.
+
+        Raises:
+            TypeError: If `state` is no state.
+            ValueError: If it is of another table or of other options; nothing has changed then.
+        """
+        self._check_state(state, episode_only)
+        if episode_only:
+            self._search.choose_epochs(self._search.prepare(state.search.epochs))
+        else:
+            self._search.set_state(state.search)
+            self._np_random, self._np_random_seed = kept(state.generator), state.seed
+        self._ops = np.array(state.ops)
+        self._steps, self._score = state.steps, state.score
+        self._index = state.cell
+
+    def _check_state(self, state: State, episode_only: bool) -> None:
+        if not isinstance(state, State):
+            raise TypeError(f"set_state takes what get_state returned; got {quoted(state)}")
+        if state.table != self.table.id or state.options != self.options:
+            what = "table" if state.table != self.table.id else "options"
+            raise ValueError(f"this state is of an environment with another {what}; make one like it")
+        if episode_only and not self._search.begun:
+            raise ResetNeeded("an episode goes on within a search: call reset() first")
+
     # -- the three ways to act ---------------------------------------------------------------
 
     def _build(self, action: Any) -> StepResult:
         try:
-            op = _OP_NUMBERS[action] if type(action) in _PLAIN_INTEGERS else _number(action, NUM_OPS)
+            op = _OP_NUMBERS[action] if type(action) in _PLAIN_INTEGERS else one_number(action, NUM_OPS)
         except KeyError:
-            op = _number(action, NUM_OPS)
+            op = one_number(action, NUM_OPS)
         step = self._steps
         self._ops[step] = op
         self._index = self._index * NUM_OPS + op
@@ -255,7 +320,7 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
         return self._finish()
 
     def _pick(self, action: Any) -> StepResult:
-        self._ops = _ops_of(action)
+        self._ops = six_ops(action)
         self._index = int(self._ops @ PLACES)
         return self._finish()
 
@@ -274,7 +339,7 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
         return info
 
     def _edit(self, action: Any) -> StepResult:
-        edge, op = divmod(_number(action, NUM_EDGES * NUM_OPS), NUM_OPS)
+        edge, op = divmod(one_number(action, NUM_EDGES * NUM_OPS), NUM_OPS)
         before = self._score
         index = self._index + (op - int(self._ops[edge])) * NUM_OPS ** (NUM_EDGES - 1 - edge)
         info = self._search.query(index)
@@ -295,43 +360,3 @@ class NB201Env(PlainSpec, gym.Env[Observation, Any]):
 _OP_NUMBERS = {n: n for n in range(NUM_OPS)}
 _PLAIN_INTEGERS = frozenset((int, np.int64))
 """What actions nearly always are, and True and 2.0 are not."""
-
-
-def _number(action: Any, below: int) -> int:
-    """The action as a plain int, from an int, a numpy integer or an array of one integer."""
-    array = np.asarray(action)
-    if array.size == 1 and array.dtype.kind in "iu" and 0 <= array.item() < below:
-        return int(array.item())
-    raise ValueError(f"the action must be one integer in 0..{below - 1}; got {quoted(action)}")
-
-
-def _ops_of(action: Any) -> IntArray:
-    rule = f"the action must be {NUM_EDGES} integers in 0..{NUM_OPS - 1}, one per edge"
-    ops = whole_numbers(action, NUM_OPS, rule)
-    if ops.shape != (NUM_EDGES,):
-        raise ValueError(f"{rule}; got an array of shape {ops.shape}")
-    return ops.copy()
-
-
-def checked_seed(seed: Any) -> int | None:
-    """The seed as a plain int; Gymnasium refuses NumPy's, and takes True for 1."""
-    number = whole_number(seed)
-    if seed is not None and (number is None or number < 0):
-        raise ValueError(f"a seed is a whole number of at least 0 (or None); got {quoted(seed)}")
-    return number
-
-
-def reset_options(options: dict[str, Any] | None, actions: str) -> tuple[int | None, int | None]:
-    """The index of the architecture to start from and the epochs, if `reset` was asked for them."""
-    if not options:
-        return None, None
-    if not set(options) <= {"architecture", "epochs"} or ("architecture" in options and actions != "edit"):
-        raise ValueError(
-            "reset options: {'epochs': ...}, and {'architecture': ...} only with actions='edit'; "
-            f"got {quoted(options)} with actions={actions!r}"
-        )
-    start, epochs = options.get("architecture"), options.get("epochs")
-    number = whole_number(epochs)
-    if epochs is not None and number is None:
-        raise ValueError(f"reset options: epochs must be an integer; got {quoted(epochs)}")
-    return None if start is None else index_of(start), number

@@ -14,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from nb201env.envs.options import Limit
 from nb201env.table import Table
-from nb201env.tables import embedded_file
+from nb201env.tables import reference
 
 
 class PlainSpec:
@@ -51,6 +51,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Table):
-        is_embedded = value.container.path == embedded_file(value.name)
-        value = value.name if is_embedded else value.container.path
+        return reference(value)
     return os.path.abspath(value) if isinstance(value, os.PathLike) else value

@@ -16,13 +16,16 @@ from gymnasium.vector.utils import batch_space
 from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
+from nb201env.envs.arguments import checked_seed, reset_options
 from nb201env.envs.options import EnvOptions, Options
 from nb201env.envs.registration import table_for
+from nb201env.envs.rendering import checked_render_mode, drawn, renders
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
 from nb201env.envs.shared import SharedSearch
-from nb201env.envs.single import NB201Env, Observation, checked_seed, reset_options
+from nb201env.envs.single import NB201Env, Observation
 from nb201env.envs.spaces import UNDECIDED, action_mask, action_space, observation_space, one_hot
 from nb201env.envs.specs import PlainSpec
+from nb201env.envs.states import CopiedEnv
 from nb201env.fields import quoted
 from nb201env.space import NUM_EDGES, NUM_OPS, PLACES, SIZE, all_ops, whole_number, whole_numbers
 from nb201env.table import Table
@@ -39,12 +42,12 @@ class _Result(NamedTuple):
 VectorStep = tuple[Observation, FloatArray, BoolArray, BoolArray, Infos]
 
 
-class NB201VectorEnv(PlainSpec, VectorEnv[Observation, Any, Any]):
+class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
     """`num_envs` copies of `NB201Env` that step together; what `gym.make_vec` returns.
 
     With seed s it does, bit for bit, what `num_envs` single environments with the seeds
     s, s + 1, … do; each copy has its own search, clock and budget. All keyword arguments of
-    `NB201Env` apply; it does not render. `info` holds an array per key; a finished episode's
+    `NB201Env` apply; `render` draws every copy. `info` holds an array per key; a finished episode's
     last observation and info stand under "final_obs" (an array, zero where none ended) and
     "final_info", with masks "_final_obs" and "_final_info".
 
@@ -63,20 +66,23 @@ class NB201VectorEnv(PlainSpec, VectorEnv[Observation, Any, Any]):
         ValueError, TypeError: If an argument is wrong; the message names the mend.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # type: ignore[misc]
+    _shared = frozenset(("table", "_spec", "_advance"))
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        **NB201Env.metadata,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
 
     def __init__(
         self,
         num_envs: int = 1,
         table: str | os.PathLike[str] | Table | None = "cifar10-valid-200",
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
-        render_mode: None = None,
+        render_mode: str | None = None,
         share_search: bool = False,
         dataset: str | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if render_mode is not None:
-            raise ValueError("the vector environment does not render; use gym.make for one that does")
+        self.render_mode = checked_render_mode(render_mode)
         if not isinstance(share_search, bool):
             raise ValueError(f"share_search must be True or False; got {quoted(share_search)}")
         if "max_episode_steps" in options:
@@ -92,8 +98,9 @@ class NB201VectorEnv(PlainSpec, VectorEnv[Observation, Any, Any]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
-        self.metadata = {"autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
-        self._advance = {"build": self._build, "pick": self._pick, "edit": self._edit}[self.options.actions]
+        self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
+        kind = type(self)
+        self._advance = {"build": kind._build, "pick": kind._pick, "edit": kind._edit}[self.options.actions]
         self._one_hot = self.options.observations == "onehot"
         self._first_edge: IntArray = NUM_EDGES * np.arange(num_envs)  # in the flattened _ops
         self._ops: IntArray = np.full((num_envs, NUM_EDGES), UNDECIDED)
@@ -146,6 +153,10 @@ class NB201VectorEnv(PlainSpec, VectorEnv[Observation, Any, Any]):
         """Which actions change each cell; bool [num_envs, actions]."""
         return action_mask(self.options.actions, self._ops)
 
+    def render(self) -> tuple[Any, ...] | None:
+        """Every copy's cell, as `NB201Env.render` gives it."""
+        return tuple([drawn(self.render_mode, ops) for ops in self._ops]) if renders(self) else None
+
     @property
     def recorded_epochs(self) -> tuple[int, ...]:
         """What ``reset(options={"epochs": ...})`` may ask for, ascending."""
@@ -165,7 +176,7 @@ class NB201VectorEnv(PlainSpec, VectorEnv[Observation, Any, Any]):
             self._steps[gone] = -1
         reply = None
         if isinstance(who, slice) or len(who):
-            reply = self._advance(who, actions[who], result)
+            reply = self._advance(self, who, actions[who], result)
         if restart is not None:
             reply = self._restart(restart, None, reply)
         done = result.terminated | result.truncated

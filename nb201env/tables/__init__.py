@@ -10,6 +10,7 @@ like it, and a path is only what looks like one.
 
 from __future__ import annotations
 
+import copyreg
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -281,6 +282,26 @@ def open_by_id(table_id: str, paths: Sequence[str | os.PathLike[str]] = ()) -> T
         f"no table here has the id {table_id[:12]}, neither an embedded one nor one of NB201_HOME "
         f"({home_text()}); if you have its file, name it by --table (paths= in Python)"
     )
+
+
+def reference(table: Table) -> str:
+    """What `open_table` opens a table by, from any folder: the name of an embedded one, else its path."""
+    if table.name in embedded() and table.container.path.resolve() == embedded_file(table.name).resolve():
+        return table.name
+    return os.path.abspath(table.container.path)
+
+
+def _reopened(found_by: str, table_id: str) -> Table:
+    """A table that was pickled: the one of the same id, where it was or wherever it lies now."""
+    with suppress(FileNotFoundError):
+        table = open_table(found_by)
+        if table.id == table_id:
+            return table
+    return open_by_id(table_id)
+
+
+# A pickle holds no numbers, only where they are: so one of an environment is small.
+copyreg.pickle(Table, lambda table: (_reopened, (reference(table), table.id)))
 
 
 def _candidates(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Table]:

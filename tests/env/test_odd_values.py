@@ -56,7 +56,7 @@ def test_arguments(name: str) -> None:
     """What one of the two forms takes the other takes, too."""
     for value in ODD:
         vector = taken(run, NB201VectorEnv, **{name: value})
-        if name in SINGLE and name != "render_mode":  # the vector form renders nothing
+        if name in SINGLE:
             assert taken(run, NB201Env, **{name: value}) == vector, value
 
 

@@ -11,9 +11,10 @@ A program is a file of functions, one for each row of the compatibility table:
     @row("VecNormalize of ops", lacks="normalises only Box and Dict observations")
     def normalise() -> None: ...
 
-A function returns if the row works and raises if not; those with `lacks` are expected to raise. It checks what it
-shows: numbers against the table, not only that nothing was raised. ``python -m tests.clients.probes.torchrl`` prints a
-JSON line for each row, and exits with 1 if one was not as expected. Only the standard library is imported here.
+A function returns if the row works and raises if not; those with `lacks` are expected to raise. It checks
+what it shows: numbers against the table, not only that nothing was raised. The command
+``python -m tests.clients.probes.torchrl`` prints a JSON line for each row, and exits with 1 if one was not as
+expected. Only the standard library is imported here.
 """
 
 from __future__ import annotations
