@@ -25,6 +25,7 @@ import gymnasium as gym
 import numpy as np
 
 from nb201env.agents.contract import Agent, AgentError, Env, check_signature
+from nb201env.agents.guard import Guarded, name_of
 from nb201env.agents.loading import words
 from nb201env.agents.registry import AGENTS
 from nb201env.agents.searches.recorder import Recorder, agent_seed, record, replay
@@ -46,13 +47,6 @@ CHECKED = (
     "its trajectory replays",
 )
 """What an agent keeps that passes `check_agent`."""
-
-IDLE = 1000
-"""Steps and resets after the search is over before an agent counts as one that does not notice."""
-
-
-class _Forbidden(AgentError, AttributeError):
-    """Raised as an `AttributeError` too, so that ``hasattr`` may still ask."""
 
 
 def check_agent(
@@ -117,10 +111,10 @@ def check_start(agent: Agent, env: Env, seed: int, *, queries: int = 10, seconds
     check_signature(agent)
     asked: list[list[Any]] = []
     for noise in (1, 2):
-        with _Surroundings(noise, _name(agent)):
+        with _Surroundings(noise, name_of(agent)):
             asked.append(_begin(agent, env, seed, queries, seconds))
     if not asked[0]:
-        raise AgentError(f"{_name(agent)} asked for nothing: act until the search is over")
+        raise AgentError(f"{name_of(agent)} asked for nothing: act until the search is over")
     for number, (one, other) in enumerate(zip(*asked, strict=False), 1):
         if one != other:
             raise AgentError(_two_trajectories(agent, "", number))
@@ -154,7 +148,7 @@ def _begin(agent: Agent, env: Env, seed: int, queries: int, seconds: float) -> l
         if len(asked) == queries or time.monotonic() > end:
             raise _Enough
 
-    guarded = _Guarded(agent)
+    guarded = Guarded(agent)
     try:
         with _explaining(agent, ""):
             guarded.search(Recorder(env, seed, note), agent_seed(seed))
@@ -166,7 +160,7 @@ def _begin(agent: Agent, env: Env, seed: int, queries: int, seconds: float) -> l
 
 def _two_trajectories(agent: Agent, where: str, number: int) -> str:
     return (
-        f"{_name(agent)} gives two trajectories with one seed{where} (they part at query {number}): "
+        f"{name_of(agent)} gives two trajectories with one seed{where} (they part at query {number}): "
         "draw every random number from np.random.default_rng(seed) or a torch.Generator, and keep no "
         "state between searches"
     )
@@ -178,11 +172,11 @@ def _check_repeats(agent: Agent, env: Env, way: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in ("first", "again", "other")]
         for path, seed, noise in zip(paths, (0, 0, 1), (1, 2, 1), strict=True):
-            with _Surroundings(noise, _name(agent)):
+            with _Surroundings(noise, name_of(agent)):
                 _search(agent, env, seed, path, where)
         first, again, other = (read(path) for path in paths)
         if not first.queries:
-            raise AgentError(f"{_name(agent)} asked for nothing{where}: act until the search is over")
+            raise AgentError(f"{name_of(agent)} asked for nothing{where}: act until the search is over")
         if paths[0].read_bytes() != paths[1].read_bytes():
             number = next(
                 (n for n, (a, b) in enumerate(zip(first.queries, again.queries, strict=False), 1) if a != b),
@@ -191,16 +185,16 @@ def _check_repeats(agent: Agent, env: Env, way: str) -> None:
             raise AgentError(_two_trajectories(agent, where, number))
         if [q["architecture"] for q in first.queries] == [q["architecture"] for q in other.queries]:
             raise AgentError(
-                f"{_name(agent)} asks for the same architectures whatever the seed{where}: use the seed "
+                f"{name_of(agent)} asks for the same architectures whatever the seed{where}: use the seed "
                 "that search(env, seed) is given"
             )
         differences = replay(first, env.unwrapped.table)  # type: ignore[attr-defined]
         if differences:
-            raise AgentError(f"{_name(agent)}'s trajectory does not replay{where}: {differences[0]}")
+            raise AgentError(f"{name_of(agent)}'s trajectory does not replay{where}: {differences[0]}")
 
 
 def _search(agent: Agent, env: Env, seed: int, path: Path, where: str) -> None:
-    guarded = _Guarded(agent)
+    guarded = Guarded(agent)
     with _explaining(agent, where):
         record(guarded, env, seed, path)
     _check_over(guarded, where)
@@ -214,142 +208,15 @@ def _explaining(agent: Agent, where: str) -> Iterator[None]:
     except (AgentError, MissingExtra):
         raise
     except (Exception, SystemExit) as error:
-        raise AgentError(f"{_name(agent)} failed{where}: {words(error)}") from error
+        raise AgentError(f"{name_of(agent)} failed{where}: {words(error)}") from error
 
 
-def _check_over(guarded: _Guarded, where: str) -> None:
+def _check_over(guarded: Guarded, where: str) -> None:
     if not any(watch.over for watch in guarded.watches):
         raise AgentError(
-            f"{_name(guarded.agent)}.search returned before the search was over{where}: go on until "
+            f"{name_of(guarded.agent)}.search returned before the search was over{where}: go on until "
             "info['search_over'] is true"
         )
-
-
-class _Guarded:
-    """The agent with a guard between it and the environment."""
-
-    def __init__(self, agent: Agent) -> None:
-        self.agent = agent
-        self.watches: list[_Watch] = []
-
-    def search(self, env: Env, seed: int) -> None:
-        self.agent.search(_Guard(env, self), seed)
-
-    def watch(self) -> _Watch:
-        self.watches.append(_Watch(_name(self.agent)))
-        return self.watches[-1]
-
-
-class _Watch:
-    """Follows one agent's resets and steps."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.over = False
-        self._idle = 0
-        self._resets = 0
-
-    def reset(self, seed: Any, options: dict[str, Any] | None) -> None:
-        """An agent is about to reset."""
-        self._resets += 1
-        others = sorted(set(options or {}) - {"epochs"})
-        # Libraries seed their first reset; the recorder puts the search's seed in its place.
-        if others or (seed is not None and self._resets > 1):
-            given = f"the options {others}" if others else "a seed"
-            raise AgentError(
-                f"{self.name} calls reset() with {given}, which would change the search: call reset() alone, "
-                "or with options={'epochs': …}"
-            )
-
-    def note(self, over: bool) -> None:
-        """An agent has been told whether the search is over."""
-        self._idle += self.over
-        self.over = over
-        if self._idle > IDLE:
-            raise AgentError(
-                f"{self.name} goes on after the search is over: return when info['search_over'] is true"
-            )
-
-    def refuse(self, attribute: str) -> None:
-        """An agent reads an attribute that is not for agents."""
-        raise _Forbidden(
-            f"{self.name} reads the environment's {attribute!r}, which is not for agents: use what reset() "
-            "and step() return, the spaces, action_masks() and recorded_epochs"
-        )
-
-
-class _Guard(gym.Env[Any, Any]):
-    """An environment that can do what a search may, and nothing else."""
-
-    def __init__(self, env: Env, agent: _Guarded) -> None:
-        self.__env, self.__agent, self.__watch = env, agent, agent.watch()
-        self.__playing = False
-        self.action_space, self.observation_space = env.action_space, env.observation_space
-        self.metadata, self.render_mode, self.spec = env.metadata, env.render_mode, env.spec
-
-    @property
-    def recorded_epochs(self) -> Any:
-        return self.__env.get_wrapper_attr("recorded_epochs")
-
-    def action_masks(self) -> Any:
-        return self.__env.get_wrapper_attr("action_masks")()
-
-    def vectorized(self, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
-        return _VectorGuard(self.__env.get_wrapper_attr("vectorized")(num_envs), self.__agent.watch())
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        self.__watch.reset(seed, options)
-        observation, info = self.__env.reset(options=options)
-        self.__watch.note(info["search_over"])
-        self.__playing = True
-        return observation, info
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        if not self.__playing:
-            raise AgentError(
-                f"{self.__watch.name} steps without a reset: call reset() first, and again whenever an "
-                "episode has terminated or was truncated"
-            )
-        result = self.__env.step(action)
-        self.__playing = not (result[2] or result[3])
-        self.__watch.note(result[4]["search_over"])
-        return result
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("__"):
-            self.__watch.refuse(name)
-        raise AttributeError(name)
-
-
-class _VectorGuard(gym.vector.VectorEnv[Any, Any, Any]):
-    """The same for the vector environment of a search."""
-
-    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], watch: _Watch) -> None:
-        self.__env, self.__watch = env, watch
-        self.num_envs, self.metadata = env.num_envs, env.metadata
-        self.action_space, self.observation_space = env.action_space, env.observation_space
-        self.single_action_space = env.single_action_space
-        self.single_observation_space = env.single_observation_space
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        self.__watch.reset(seed, options)
-        observation, infos = self.__env.reset(options=options)
-        self.__watch.note(bool(infos["search_over"].all()))
-        return observation, infos
-
-    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        result = self.__env.step(actions)
-        self.__watch.note(bool(result[4]["search_over"].all()))
-        return result
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("__"):
-            self.__watch.refuse(name)
-        raise AttributeError(name)
 
 
 class _Surroundings:
@@ -391,7 +258,3 @@ def _global_states() -> dict[str, Any]:
     if "torch" in sys.modules:
         states["torch"] = sys.modules["torch"].get_rng_state().numpy()
     return states
-
-
-def _name(agent: Agent) -> str:
-    return type(agent).__name__

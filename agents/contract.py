@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from nb201env.architecture import Architecture
+from nb201env.envs.states import State
 from nb201env.envs.vector import vectorized as native
 from nb201env.space import NUM_OPS, SIZE
 
@@ -24,7 +25,8 @@ class Agent(Protocol):
         """Act until ``info["search_over"]``.
 
         Args:
-            env: An environment with a budget; use ``reset()`` and ``step(action)`` only.
+            env: An environment with a budget; use ``reset()`` and ``step(action)`` only, and in tree search
+                `get_state` and `set_state` of this module.
             seed: For all of the agent's own randomness.
         """
 
@@ -85,17 +87,26 @@ def query(env: Env, architecture: Architecture, *, epochs: int | None = None) ->
     Raises:
         ValueError: If the environment edits: there an agent cannot choose an architecture.
     """
-    actions: list[Any] = list(architecture.ops)
-    if isinstance(env.action_space, spaces.MultiDiscrete):
-        actions = [np.array(architecture.ops)]
-    elif env.action_space != spaces.Discrete(NUM_OPS):
-        raise ValueError("this agent chooses whole architectures: it needs actions='build' or 'pick'")
+    actions: list[Any] = [np.array(architecture.ops)] if picks(env) else list(architecture.ops)
     env.reset(options=None if epochs is None else {"epochs": epochs})
     for action in actions:
         _, reward, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             break
     return Query(float(reward), terminated, info["search_over"])
+
+
+def picks(env: Env) -> bool:
+    """Whether one action is a whole architecture; if not, it is built op by op.
+
+    Raises:
+        ValueError: If the environment edits: there an agent cannot choose an architecture.
+    """
+    if isinstance(env.action_space, spaces.MultiDiscrete):
+        return True
+    if env.action_space != spaces.Discrete(NUM_OPS):
+        raise ValueError("this agent chooses whole architectures: it needs actions='build' or 'pick'")
+    return False
 
 
 Proposals = Generator[Architecture, float, None]
@@ -132,6 +143,21 @@ def recorded_epochs(env: Env) -> tuple[int, ...]:
     """
     epochs: tuple[int, ...] = env.get_wrapper_attr("recorded_epochs")
     return epochs
+
+
+def get_state(env: Env) -> State:
+    """Where the episode stands, for `set_state`; an agent looks at nothing in it."""
+    state: State = env.get_wrapper_attr("get_state")()
+    return state
+
+
+def set_state(env: Env, state: State) -> None:
+    """Put back an episode of this search; what was asked meanwhile stays paid for.
+
+    Raises:
+        ValueError: If the state is of an environment with another table or other options.
+    """
+    env.get_wrapper_attr("set_state")(state, episode_only=True)
 
 
 def vectorized(env: Env, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:

@@ -25,6 +25,7 @@ AGENTS: dict[str, str] = {
     "random_search": "nb201env.agents.random_search:RandomSearch",
     "regularized_evolution": "nb201env.agents.regularized_evolution:RegularizedEvolution",
     "local_search": "nb201env.agents.local_search:LocalSearch",
+    "mcts": "nb201env.agents.mcts:MCTS",
     "predictor_evolution": "nb201env.agents.predictor_evolution:PredictorEvolution",
     "cma_es": "nb201env.agents.cma_es:CMAES",
     "tpe": "nb201env.agents.tpe:TPE",
@@ -45,6 +46,7 @@ AGENTS: dict[str, str] = {
 
 _ACRONYMS = {
     "cma_es": "CMA-ES",
+    "mcts": "MCTS",
     "tpe": "TPE",
     "reinforce": "REINFORCE",
     "bohb": "BOHB",

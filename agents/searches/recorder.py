@@ -19,6 +19,7 @@ from nb201env.envs.answers import answers
 from nb201env.envs.options import Options
 from nb201env.envs.registration import NAMED, ONE_HOT, OWN
 from nb201env.envs.single import NB201Env
+from nb201env.envs.states import State
 from nb201env.envs.vector import NB201VectorEnv, vectorized
 from nb201env.fields import Fields, shown
 from nb201env.table import Table
@@ -88,6 +89,26 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         result = self.env.step(action)
         self._report(result[4], float(result[1]))
         return result
+
+    def get_state(self) -> State:
+        """Where the episode stands; see `NB201Env.get_state`."""
+        state: State = self.env.get_wrapper_attr("get_state")()
+        return state
+
+    def set_state(self, state: State, *, episode_only: bool = False) -> None:
+        """Put back an episode of this search, never the search.
+
+        Raises:
+            ValueError: Unless `episode_only`.
+        """
+        if not episode_only:
+            raise ValueError(
+                "during a search an agent puts back episodes alone: set_state(state, episode_only=True)"
+            )
+        self.env.get_wrapper_attr("set_state")(state, episode_only=True)
+        env: NB201Env = self.env.unwrapped  # type: ignore[assignment]
+        epochs = state.search.epochs
+        self._extra = {} if epochs == (env.options.epochs or env.table.epochs) else {"epochs": epochs}
 
     def vectorized(self, num_envs: int) -> VectorRecorder:
         """The search's native vector environment, recorded; see `nb201env.agents.contract.vectorized`."""

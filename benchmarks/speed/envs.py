@@ -8,7 +8,9 @@ and the time to open a table depend on the machine.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
+import pickle
 import statistics
 import subprocess
 import sys
@@ -116,6 +118,38 @@ def fixed_actions(env: Any, turns: int) -> float:
     return max(6 * COPIES / seconds_per_call(six, 50) for _ in range(3 * turns))
 
 
+def copying(turns: int) -> list[Row]:
+    """What tree search does between two steps, and what a pickle weighs, beside Gymnasium's CartPole."""
+    ours, peer = gym.make(ID), gym.make("CartPole-v1")
+    for env in (ours, peer):
+        env.reset(seed=0)
+        env.step(1)
+
+    def state(env: Any) -> None:
+        env.set_state(env.get_state())
+
+    def pickled(env: Any) -> Any:
+        return pickle.loads(pickle.dumps(env))
+
+    rows = []
+    for name, goal, one, other, call, theirs in (
+        ("deep copy", "<= 20 us", ours.unwrapped, peer.unwrapped, copy.deepcopy, copy.deepcopy),
+        ("deep copy with gym.make's wrappers", "", ours, peer, copy.deepcopy, copy.deepcopy),
+        ("get_state and set_state", "", ours.unwrapped, peer.unwrapped, state, copy.deepcopy),
+        ("pickle and back", "", ours.unwrapped, peer.unwrapped, pickled, pickled),
+    ):
+        a, b, ratio = in_turns(
+            lambda call=call, env=one: seconds_per_call(lambda: call(env), 300),  # type: ignore[misc]
+            lambda call=theirs, env=other: seconds_per_call(lambda: call(env), 300),  # type: ignore[misc]
+            turns,
+        )
+        title = f"{name}, time over CartPole's {'deep copy' if theirs is copy.deepcopy else name}"
+        rows.append((title, f"{1e6 * a:,.1f} us", f"{1e6 * b:,.1f} us", f"{ratio:.2f}", goal))
+    sizes = [len(pickle.dumps(env.unwrapped)) for env in (ours, peer)]
+    size = (f"{sizes[0]:,} bytes", f"{sizes[1]:,} bytes", f"{sizes[0] / sizes[1]:.2f}", "<= 2,000 bytes")
+    return [*rows, ("pickle, size over CartPole's", *size)]
+
+
 def stable_baselines3(turns: int) -> list[Row]:
     """The adapter over DummyVecEnv: stepping alone, and within PPO's `learn`, on one thread.
 
@@ -219,6 +253,7 @@ def main() -> None:
     rows = [
         single(turns),
         *vector(turns),
+        *copying(turns),
         *stable_baselines3(turns),
         *query(turns),
         opening(turns),

@@ -42,10 +42,9 @@ PREDICTED = (
 def page() -> Pages:
     """One page per environment, and the list of tables."""
     folder, tables = DOCS / "environments", DOCS / "tables.md"
-    return {
-        folder / f"{env_id}.md": environment_page(env_id, table)
-        for env_id, table in NAMED.items()
-    } | {tables: with_part(tables, "environments", tables_part())}
+    return {folder / f"{env_id}.md": environment_page(env_id, table) for env_id, table in NAMED.items()} | {
+        tables: with_part(tables, "environments", tables_part())
+    }
 
 
 def environment_page(env_id: str, table_name: str) -> str:

@@ -157,12 +157,16 @@ class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
     ## Many at once
 
     Worker processes and tools that take only an id import the package by themselves from the id with its
-    name before it, such as `nb201env:NB201-cifar10-v0`.
+    name before it, such as `nb201env:NB201-cifar10-v0`. The ids with `-onehot` before `-v0` are the same
+    environments with `observations="onehot"`.
 
     `gym.make_vec(id, num_envs=1024)` makes a native vector environment with the same numbers. Its
     `autoreset_mode` is `"SameStep"` unless given: a finished copy restarts within the same step.
     `"NextStep"` and `"Disabled"` are Gymnasium's other two; some of its vector wrappers, such as
     `NormalizeObservation`, need one of them.
+
+    `get_state()` and `set_state()` save and put back where an environment stands, and copies share the table:
+    see the page about the environments' interface, docs/environments/interface.md.
 
     ## Version History
 

@@ -24,7 +24,7 @@ from nb201env.files import alone
 from nb201env.table import Table
 
 SUFFIX = ".safetensors"
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).resolve().parent
 
 
 @cache
@@ -286,9 +286,8 @@ def open_by_id(table_id: str, paths: Sequence[str | os.PathLike[str]] = ()) -> T
 
 def reference(table: Table) -> str:
     """What `open_table` opens a table by, from any folder: the name of an embedded one, else its path."""
-    if table.name in embedded() and table.container.path.resolve() == embedded_file(table.name).resolve():
-        return table.name
-    return os.path.abspath(table.container.path)
+    path = table.container.path
+    return table.name if path == embedded_file(table.name) else os.path.abspath(path)
 
 
 def _reopened(found_by: str, table_id: str) -> Table:

@@ -392,5 +392,5 @@ def test_bad_reset_options() -> None:
 def test_editors_see_the_arguments_that_there_are() -> None:
     assert list(EnvOptions.__annotations__) == [field.name for field in fields(Options)]
     assert {name for name in dir(NB201Env) if not name.startswith("_")} - set(dir(gym.Env)) == {
-        "action_masks", "recorded_epochs",
+        "action_masks", "sample_mask", "recorded_epochs", "get_keys_to_action", "get_state", "set_state",
     }  # fmt: skip
