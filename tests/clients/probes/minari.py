@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gymnasium as gym
 import minari
@@ -94,7 +95,7 @@ def recovered() -> None:
                         replays(env, loaded[0])
 
 
-def replays(env: gym.Env, episode: minari.EpisodeData) -> None:
+def replays(env: gym.Env[Any, Any], episode: minari.EpisodeData) -> None:
     """Raise unless the environment gives again what was recorded, bit for bit."""
     env.reset(seed=0)
     for action, reward, observation in zip(

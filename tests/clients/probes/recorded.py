@@ -16,7 +16,8 @@ def ops_of(one_hot: npt.ArrayLike) -> npt.NDArray[np.int64]:
     array = np.asarray(one_hot)
     encoded = array.reshape(*array.shape[: array.ndim - (1 if array.shape[-1] == 36 else 2)], NUM_EDGES, -1)
     assert (encoded.sum(-1) == 1).all(), "an edge has one op"
-    return encoded.argmax(-1)
+    ops: npt.NDArray[np.int64] = encoded.argmax(-1)
+    return ops
 
 
 def is_run(ops: npt.ArrayLike, rewards: npt.ArrayLike) -> None:

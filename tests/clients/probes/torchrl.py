@@ -70,7 +70,8 @@ def pixels() -> None:
     assert shown.shape[-1] == 3
     drawn = gym.make(OPS, render_mode="rgb_array")
     drawn.reset()
-    assert shown.shape[1:] == np.shape(drawn.render())
+    picture: Any = drawn.render()
+    assert shown.shape[1:] == picture.shape
     assert (shown[0] != shown[-1]).any()
 
 
@@ -169,7 +170,7 @@ class Masked(gym.ObservationWrapper[dict[str, Any], Any, Any]):
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
         assert isinstance(env.action_space, spaces.Discrete)
-        mask = spaces.Box(0, 1, (int(env.action_space.n),), np.bool_)
+        mask = spaces.Box(0, 1, (int(env.action_space.n),), dtype=np.dtype(np.bool_))  # type: ignore[arg-type]
         self.observation_space = spaces.Dict({"observation": env.observation_space, "action_mask": mask})
 
     def observation(self, observation: Any) -> dict[str, Any]:
