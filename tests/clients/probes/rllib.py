@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import ray
 from ray.rllib.algorithms import Algorithm, AlgorithmConfig
@@ -15,6 +16,7 @@ from ray.rllib.algorithms.dqn import DQNConfig
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
+from nb201env.envs.vector import NB201VectorEnv
 from tests.clients.probes import row, run
 from tests.clients.probes.recorded import is_run, ops_of
 
@@ -93,6 +95,17 @@ def dqn() -> None:
     config = config.training(train_batch_size_per_learner=32, num_steps_sampled_before_learning_starts=60)
     config = config.rl_module(model_config=small()).reporting(min_sample_timesteps_per_iteration=240)
     with built(config) as algorithm:
+        trains(algorithm, 30)
+        as_the_table(algorithm)
+
+
+# RLlib takes the step after the last of an episode for the reset, as Gymnasium's own vector forms have it; it
+# does not look at the mode, and cuts up the episodes of another wrongly without a word.
+@row("PPO, gym_env_vectorize_mode=VECTOR_ENTRY_POINT", adds="env_config={'autoreset_mode': 'NextStep'}")
+def native_vector() -> None:
+    config = ppo(ONE_HOT, autoreset_mode="NextStep")
+    with built(config.env_runners(gym_env_vectorize_mode=gym.VectorizeMode.VECTOR_ENTRY_POINT)) as algorithm:
+        assert isinstance(algorithm.env_runner.env.unwrapped, NB201VectorEnv)
         trains(algorithm, 30)
         as_the_table(algorithm)
 

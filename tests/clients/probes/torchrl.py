@@ -22,6 +22,7 @@ from torchrl.envs import (
     SerialEnv,
     TransformedEnv,
     check_env_specs,
+    default_info_dict_reader,
 )
 from torchrl.modules import OneHotCategorical, ValueOperator
 from torchrl.objectives import ClipPPOLoss
@@ -147,6 +148,23 @@ def num_envs() -> None:
     env = GymEnv(OPS, num_envs=3)
     check_env_specs(env)
     finished(env.rollout(18, break_when_any_done=False), 9)
+
+
+@row("default_info_dict_reader", lacks="reads NumPy's numbers only, not Python's, nor texts")
+def default_infos() -> None:
+    env = GymEnv(OPS).set_info_dict_reader(default_info_dict_reader(["accuracy"]))
+    env.rollout(6)
+
+
+@row("set_info_dict_reader", adds="a reader of one line")
+def infos() -> None:
+    def read(info: dict[str, Any], seen: TensorDict) -> TensorDict:
+        return seen.set("accuracy", torch.tensor([info["accuracy"]]))
+
+    seen = GymEnv(OPS).set_info_dict_reader(read).rollout(6)["next"]
+    assert (seen["accuracy"][:-1] == -1).all()
+    assert seen["accuracy"][-1] == seen["reward"][-1]
+    is_run(ops_of(seen["observation"][-1]), seen["accuracy"][-1])
 
 
 @row("ActionMask", adds="a wrapper that observes action_masks() too")
