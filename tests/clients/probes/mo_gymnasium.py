@@ -13,7 +13,7 @@ from mo_gymnasium.wrappers.vector import MOAsyncVectorEnv, MOSyncVectorEnv
 import nb201env
 from nb201env.architecture import index_of
 from tests.clients.probes import row, run
-from tests.clients.probes.recorded import is_run
+from tests.clients.recorded import is_run
 
 REQUIREMENTS: tuple[str, ...] = ("mo-gymnasium==1.3.2",)
 OPS = "nb201env:NB201-cifar10-v0"

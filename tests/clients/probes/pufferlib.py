@@ -14,7 +14,7 @@ from pufferlib.models import Default
 from pufferlib.pytorch import sample_logits
 
 from tests.clients.probes import row, run
-from tests.clients.probes.recorded import is_run, ops_of
+from tests.clients.recorded import is_run, ops_of
 
 # Installed with --no-deps: it pins torch==2.9.0 with CUDA, for the training, which is not tried here.
 REQUIREMENTS: tuple[str, ...] = (

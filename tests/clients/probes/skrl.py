@@ -13,7 +13,7 @@ from skrl.utils import set_seed
 from skrl.utils.runner.torch import Runner
 
 from tests.clients.probes import row, run
-from tests.clients.probes.recorded import is_run, ops_of
+from tests.clients.recorded import is_run, ops_of
 
 REQUIREMENTS: tuple[str, ...] = ("skrl==2.1.1",)
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"

@@ -19,7 +19,7 @@ from tianshou.highlevel.experiment import (
 )
 
 from tests.clients.probes import row, run
-from tests.clients.probes.recorded import is_run, ops_of
+from tests.clients.recorded import is_run, ops_of
 
 REQUIREMENTS: tuple[str, ...] = ("tianshou[eval]==2.0.1", "rliable==1.2.0", "pandas==2.3.3")
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"

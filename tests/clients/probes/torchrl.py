@@ -30,7 +30,7 @@ from torchrl.objectives.value import GAE
 
 import nb201env
 from tests.clients.probes import row, run
-from tests.clients.probes.recorded import is_gain, is_run, ops_of
+from tests.clients.recorded import is_gain, is_run, ops_of
 
 REQUIREMENTS: tuple[str, ...] = ("torchrl==0.14.1", "tensordict==0.14.3")
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"
