@@ -84,7 +84,7 @@ def sync_vector() -> None:
     side_by_side(MOSyncVectorEnv)
 
 
-@row("MOAsyncVectorEnv", adds=ADDS, lacks="its workers are not those that Gymnasium 1.4 wants")
+@row("MOAsyncVectorEnv", lacks="its workers are not those that Gymnasium 1.4 wants")
 def async_vector() -> None:
     side_by_side(MOAsyncVectorEnv)
 
