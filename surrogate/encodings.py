@@ -1,7 +1,8 @@
 """Encodings: architectures to numbers a regressor can learn from, as scikit-learn transformers.
 
-Every encoding takes op numbers, an integer array [n, 6] in edge order, and gives float64
-[n, features]. A name such as "paths+graph" stands for encodings side by side; see `make`.
+Every encoding takes architectures, op numbers [n, 6] in edge order or another form of
+`nb201env.surrogate.inputs`, and gives float64 [n, features]. A name such as "paths+graph" stands for
+encodings side by side; see `make`.
 
 | name | what it holds | equal within a canonical class |
 | --- | --- | --- |
@@ -26,41 +27,22 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import FeatureUnion
 
 from nb201env import cost
-from nb201env.arrays import FloatArray, IntArray
+from nb201env.arrays import FloatArray
 from nb201env.classes import canonical_classes, representatives
-from nb201env.space import NUM_EDGES, NUM_OPS, all_ops, encode
+from nb201env.space import EDGES, NUM_OPS, OPS, all_ops, encode
 from nb201env.surrogate.features import all_graph_features, all_path_features
+from nb201env.surrogate.inputs import read
 from nb201env.tables import SUFFIX, open_table
-
-
-def check_ops(X: npt.ArrayLike) -> IntArray:
-    """Architectures as op numbers, checked.
-
-    Args:
-        X: Whole numbers, shape [n, 6].
-
-    Returns:
-        The lexicographic indices, int64 [n].
-
-    Raises:
-        ValueError: If the shape is another, or a value is no op number.
-    """
-    ops = np.asarray(X)
-    if ops.ndim != 2 or ops.shape[1] != NUM_EDGES:
-        raise ValueError(
-            f"architectures are op numbers of shape [n, {NUM_EDGES}], got shape {list(ops.shape)}; "
-            "nb201env.space.decode turns indices into them"
-        )
-    if ops.size and not (np.isin(ops, range(NUM_OPS)).all()):
-        raise ValueError(f"op numbers are whole numbers in 0..{NUM_OPS - 1}; got others in X")
-    return encode(ops.astype(np.int64))
 
 
 class Encoding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """The base of all encodings here: a row of numbers for each of the 15,625 architectures.
 
+    Takes what `nb201env.surrogate.inputs` lists. Gives arrays, or data frames after ``set_output``.
+
     Attributes:
-        n_features_in_: 6, once fitted.
+        n_features_in_: Columns of `X`, once fitted.
+        feature_names_in_: Their names, if `X` was a data frame.
     """
 
     def columns(self) -> tuple[tuple[str, ...], FloatArray]:
@@ -68,29 +50,41 @@ class Encoding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         raise NotImplementedError
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Check the architectures; there is nothing to learn from them."""
-        check_ops(X)
-        self.n_features_in_ = NUM_EDGES
+        """Check the architectures and keep the columns' names; there is nothing to learn from them."""
+        read(self, X, reset=True)
         return self
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:
-        """Op numbers [n, 6] to features, float64 [n, features]."""
-        return self.columns()[1][check_ops(X)]
+        """Architectures, as in `fit`, to features, float64 [n, features]."""
+        return self.columns()[1][encode(read(self, X))]
 
-    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
-        """The names of the features, in order."""
+    def get_feature_names_out(self, input_features: npt.ArrayLike | None = None) -> npt.NDArray[np.object_]:
+        """The names of the features, in order.
+
+        Raises:
+            ValueError: If `input_features` are given and not those of `fit`.
+        """
+        expected = getattr(self, "feature_names_in_", input_features)
+        if input_features is not None and not np.array_equal(np.asarray(input_features), expected):
+            raise ValueError(f"input_features are not those of fit, {list(expected)}; leave them out")
         return np.asarray(self.columns()[0], dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.string = True
+        return tags
+
 
 class OneHotEncoding(Encoding):
-    """Which op each edge carries: 30 zeros and ones."""
+    """Which op each edge carries: 30 zeros and ones, with names such as "edge_0_1=nor_conv_3x3"."""
 
     def columns(self) -> tuple[tuple[str, ...], FloatArray]:
         """See `Encoding.columns`."""
-        names = tuple(f"edge{edge}_op{op}" for edge in range(NUM_EDGES) for op in range(NUM_OPS))
+        names = tuple(f"edge_{source}_{target}={op}" for source, target in EDGES for op in OPS)
         hot = all_ops()[:, :, None] == np.arange(NUM_OPS)
         return names, hot.reshape(len(hot), -1).astype(np.float64)
 
@@ -101,7 +95,7 @@ class CanonicalEncoding(OneHotEncoding):
     def columns(self) -> tuple[tuple[str, ...], FloatArray]:
         """See `Encoding.columns`."""
         names, hot = super().columns()
-        return names, hot[representatives()][canonical_classes()]
+        return tuple(f"canonical_{name}" for name in names), hot[representatives()][canonical_classes()]
 
 
 class PathEncoding(Encoding):

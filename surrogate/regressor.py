@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from nb201env.arrays import Array, BoolArray, FloatArray, IntArray
 from nb201env.classes import canonical_classes
-from nb201env.space import all_ops
+from nb201env.space import all_ops, encode
 from nb201env.surrogate.boosting import VarianceModel, predict, side_by_side, train
-from nb201env.surrogate.encodings import check_ops, make
+from nb201env.surrogate.encodings import make
+from nb201env.surrogate.inputs import read_both, read_known
+from nb201env.surrogate.observations import Observations
 from nb201env.surrogate.targets import target as find_target
 
 
@@ -50,6 +52,7 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         center_: Mean of the training targets on the scale.
         scale_: Their standard deviation on it.
         n_features_in_: Columns of `X`.
+        feature_names_in_: Their names, if `X` was a data frame.
     """
 
     UNSEEN_SHARE = 0.7
@@ -86,25 +89,26 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
 
     # -- learning --------------------------------------------------------------------------------
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Learn from architectures and their values.
 
         Args:
-            X: Op numbers, integer [n, 6]; with encoding=None features, float [n, features].
+            X: Architectures: op numbers, integer [n, 6], or another form of `nb201env.surrogate.inputs`, data
+                frames among them; with encoding=None features, float [n, features].
             y: Values, float [n]; accuracies are fractions, times are seconds.
+            sample_weight: How much each row counts, float [n], 0 or more; None for all the same. Twice the
+                weight is the row twice, 0 is the row left out, and only ratios count.
 
         Raises:
             ValueError: If an argument has the wrong shape or range.
         """
-        checked, values = validate_data(self, X, y, y_numeric=True)
+        known, values = read_both(self, self.encoding, X, y)
         self._check_numbers()
         scale = find_target(self.target)
-        values = np.asarray(values, dtype=np.float64)
         scale.check(values)
-        features, groups = self._features(checked), self._groups(checked)
-        t = scale.forward(values)
-        self.center_, self.scale_ = float(t.mean()), float(t.std()) or 1.0
-        self._fit_members(features, (t - self.center_) / self.scale_, groups)
+        seen = Observations.of(known, scale.forward(values), sample_weight)
+        self.center_, self.scale_ = seen.mean(), seen.deviation() or 1.0
+        self._fit_members(known[seen.rows], seen)
         return self
 
     def _check_numbers(self) -> None:
@@ -115,26 +119,32 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
             if not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
 
-    def _fit_members(self, features: FloatArray, t: FloatArray, groups: IntArray) -> None:
+    def _fit_members(self, known: Array, seen: Observations) -> None:
+        features, t = self._features(known), (seen.values - self.center_) / self.scale_
         random = check_random_state(self.random_state)
-        folds = folds_of(groups, self.n_members, random)
+        folds = folds_of(self._groups(known), self.n_members, random)
         seeds = random.randint(2**31 - 1, size=self.n_members)
-        jobs = [(features, t, folds != member, int(seeds[member])) for member in range(self.n_members)]
+        jobs = [
+            (features, t, seen.weight, folds != member, int(seeds[member]))
+            for member in range(self.n_members)
+        ]
         self.boosters_ = side_by_side(self._fit_member, jobs, self.n_jobs)
-        self.variance_ = self._fit_variance(features, t, folds, int(seeds[0]))
+        self.variance_ = self._fit_variance(features, t, seen, folds, int(seeds[0]))
 
-    def _fit_member(self, features: FloatArray, t: FloatArray, rows: BoolArray, seed: int) -> Any:
+    def _fit_member(
+        self, features: FloatArray, t: FloatArray, weight: FloatArray | None, rows: BoolArray, seed: int
+    ) -> Any:
         rows = rows if rows.any() else np.ones_like(rows)
         depth = self.max_depth or _depth_for(len(t))
         return train(
-            features[rows], t[rows], self.n_estimators, seed,
+            features[rows], t[rows], self.n_estimators, seed, None if weight is None else weight[rows],
             learning_rate=self.learning_rate, max_depth=depth, base_score=0.0,
             min_child_weight=self.min_child_weight, subsample=self.subsample,
             colsample_bytree=self.colsample_bytree, max_bin=self.MAX_BIN,
         )  # fmt: skip
 
     def _fit_variance(
-        self, features: FloatArray, t: FloatArray, folds: IntArray, seed: int
+        self, features: FloatArray, t: FloatArray, seen: Observations, folds: IntArray, seed: int
     ) -> VarianceModel | None:
         if len(t) < self.FEWEST_FOR_VARIANCE or len(np.unique(folds)) < 2:
             return None
@@ -142,7 +152,8 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         for member in np.unique(folds):
             own = folds == member
             errors[own] = predict(self.boosters_[member], features[own]) - t[own]
-        return VarianceModel(seed=seed).fit(features, errors**2)
+        squares = errors**2 + seen.scatter / self.scale_**2
+        return VarianceModel(seed=seed).fit(features, squares, seen.weight)
 
     # -- predicting ------------------------------------------------------------------------------
 
@@ -168,15 +179,24 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         Raises:
             sklearn.exceptions.NotFittedError: If `fit` was not called.
         """
-        scale = find_target(self.target)
-        center, spread = self.predict_on_scale(X)
-        values = scale.inverse(center)
-        return (values, spread * scale.slope(center)) if return_std else values
+        values, deviations = self._in_unit(*self.predict_on_scale(X))
+        return (values, deviations) if return_std else values
 
     def predict_on_scale(self, X: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """The prediction and its standard deviation on the scale of `target`, float64 [n] each."""
         check_is_fitted(self, "boosters_")
-        features = self._features(validate_data(self, X, reset=False))
+        return self._on_scale(self._features(read_known(self, self.encoding, X)))
+
+    def predict_all(self) -> tuple[FloatArray, FloatArray]:
+        """Values and standard deviations of the whole space by index, float64 [15625] each."""
+        check_is_fitted(self, "boosters_")
+        # Op numbers by themselves, whatever columns `fit` saw.
+        ops = all_ops() if self.encoding else read_known(self, None, all_ops())
+        return self._in_unit(*self._on_scale(self._features(ops)))
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _on_scale(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         jobs = [(booster, features) for booster in self.boosters_]
         members = np.array(side_by_side(predict, jobs, self.n_jobs))
         # Sums of one architecture's members in one order: members of a class stay exactly equal.
@@ -186,11 +206,10 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
             variance = variance + self.UNSEEN_SHARE * self.variance_.predict(features)
         return center * self.scale_ + self.center_, np.sqrt(variance) * self.scale_
 
-    def predict_all(self) -> tuple[FloatArray, FloatArray]:
-        """Values and standard deviations of the whole space by index, float64 [15625] each."""
-        return self.predict(all_ops(), return_std=True)
-
-    # -- inside ------------------------------------------------------------------------------------
+    def _in_unit(self, center: FloatArray, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Places on the scale and spreads there, as values and spreads of values."""
+        scale = find_target(self.target)
+        return scale.inverse(center), spread * scale.slope(center)
 
     def _features(self, X: Array) -> FloatArray:
         if self.encoding is None:
@@ -200,7 +219,7 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
     def _groups(self, X: Array) -> IntArray:
         if self.encoding is None:
             return np.arange(len(X))
-        return canonical_classes()[check_ops(X)]
+        return canonical_classes()[encode(X)]
 
 
 def _depth_for(size: int) -> int:
