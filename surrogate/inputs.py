@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_X_y, validate_data
 
 from nb201env.architecture import index_of
 from nb201env.arrays import Array, FloatArray, IntArray
-from nb201env.space import NUM_EDGES, NUM_OPS, OPS, decode, indices
+from nb201env.space import NUM_EDGES, NUM_OPS, OPS, SIZE, decode, indices
 
 _NUMBERS = {name: number for number, name in enumerate(OPS)}
 
@@ -62,7 +62,8 @@ def read_both(
         known, values = validate_data(estimator, X, y, **checks)
     else:
         known, values = check_X_y(read(estimator, X, reset=True), y, estimator=estimator, **checks)
-    return known, np.asarray(values, dtype=np.float64)
+    # The columns of frames lie apart, and sums in another order have other last bits.
+    return known, np.asarray(values, dtype=np.float64, order="C")
 
 
 def read_ops(X: npt.ArrayLike) -> IntArray:
@@ -102,9 +103,15 @@ def _named(values: Array) -> IntArray:
 
 def _indices(column: Array) -> IntArray:
     """Lexicographic indices of a column of architectures; whole floats count as whole numbers."""
-    if column.dtype.kind == "f" and (column == np.floor(column)).all():
+    if column.dtype.kind == "f":
+        broken = np.flatnonzero(~np.isfinite(column) | (column != np.floor(column)))
+        if len(broken):
+            raise ValueError(
+                f"row {broken[0]} of X: the index of an architecture is in 0..{SIZE - 1}, "
+                f"a whole number; got {column[broken[0]]:g}"
+            )
         column = column.astype(np.int64)
-    if column.dtype.kind in "iuf":
+    if column.dtype.kind in "iu":
         return indices(column)
     return np.array([_index(row, value) for row, value in enumerate(column.tolist())], dtype=np.int64)
 

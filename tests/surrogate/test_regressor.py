@@ -1,4 +1,4 @@
-"""`SurrogateRegressor`: the scikit-learn contract, classes, uncertainty, and how well it ranks."""
+"""`SurrogateRegressor`: classes, uncertainty, and how well it ranks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
@@ -25,16 +24,6 @@ from nb201env.surrogate.regressor import SurrogateRegressor, folds_of
 from nb201env.surrogate.trees import pack
 from nb201env.tables import open_table
 from tests.surrogate.conftest import SMALL
-
-
-# With an encoding, X must be op numbers, which the checks' random matrices are not: so the checks
-# run without one, which takes any features.
-@parametrize_with_checks(  # type: ignore[untyped-decorator]
-    [SurrogateRegressor(encoding=None, target="identity", n_members=3, n_estimators=30)]
-)
-@pytest.mark.filterwarnings("ignore:Skipping check")
-def test_scikit_learns_checks(estimator: SurrogateRegressor, check: object) -> None:
-    check(estimator)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("trees", [1, 60])
