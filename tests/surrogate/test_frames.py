@@ -194,15 +194,16 @@ def test_a_pipeline_hands_names_on(train: IntArray, y: FloatArray) -> None:
     np.testing.assert_array_equal(pipeline.predict(frame), arrays.predict(all_ops()[train]))
 
 
-def test_architectures_beside_other_columns(train: IntArray, y: FloatArray) -> None:
+def test_architectures_beside_other_columns(train: IntArray) -> None:
     frame = form("strings", train).assign(seed=7.0, learning_rate=0.1)
     for columns in ("architecture", ["architecture"]):
-        part = ("cell", encodings.OneHotEncoding(), columns)
-        both = ColumnTransformer([part], remainder="passthrough").set_output(transform="pandas")
+        both = ColumnTransformer([("cell", encodings.OneHotEncoding(), columns)], remainder="passthrough")
         found = both.fit_transform(frame)
-        assert found.columns[-1] == "remainder__learning_rate"
-        assert found.columns[0] == "cell__edge_0_1=none"
-        pd.testing.assert_index_equal(found.index, frame.index)
+        np.testing.assert_array_equal(found[:, :30], encodings.OneHotEncoding().transform(all_ops()[train]))
+    frames = both.set_output(transform="pandas").fit_transform(frame)
+    assert frames.columns[-1] == "remainder__learning_rate"
+    assert frames.columns[0] == "cell__edge_0_1=none"
+    pd.testing.assert_index_equal(frames.index, frame.index)
 
 
 # -- what explains a model -----------------------------------------------------------------------

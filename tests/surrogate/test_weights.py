@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.ensemble import AdaBoostRegressor, BaggingRegressor
+from sklearn.metrics import make_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
@@ -197,7 +198,9 @@ def test_cross_validation_hands_weights_on(X: IntArray, y: FloatArray) -> None:
 @pytest.mark.usefixtures("routing")
 def test_a_grid_of_pipelines_hands_weights_on(X: IntArray, y: FloatArray) -> None:
     pipeline = Pipeline([("encode", make("paths+graph")), ("model", _routed(encoding=None))])
-    grid = GridSearchCV(pipeline, {"model__max_depth": [2, 5]}, cv=3).fit(X, y, sample_weight=COUNTS)
+    scorer = make_scorer(r2_score).set_score_request(sample_weight=True)
+    grid = GridSearchCV(pipeline, {"model__max_depth": [2, 5]}, cv=3, scoring=scorer)
+    grid.fit(X, y, sample_weight=COUNTS)
     features = make("paths+graph").transform(X)
     for number, depth in enumerate((2, 5)):
         expected = np.mean(_own_folds(features, y, COUNTS, encoding=None, max_depth=depth))
@@ -212,7 +215,7 @@ def test_ensembles_hand_weights_on(X: IntArray, y: FloatArray, ensemble: Any) ->
     spoilt = np.where(COUNTS > 0, y, 0.0)
     one, other = (
         ensemble(SurrogateRegressor(**PLAIN), n_estimators=3, random_state=0)
-        .fit(X, values, COUNTS)
+        .fit(X, values, sample_weight=COUNTS)
         .predict(X)
         for values in (y, spoilt)
     )
