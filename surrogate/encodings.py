@@ -18,7 +18,7 @@ encodings side by side; see `make`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -58,15 +58,16 @@ class Encoding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         """Architectures, as in `fit`, to features, float64 [n, features]."""
         return self.columns()[1][encode(read(self, X))]
 
-    def get_feature_names_out(self, input_features: npt.ArrayLike | None = None) -> npt.NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> npt.NDArray[np.object_]:
         """The names of the features, in order.
 
         Raises:
             ValueError: If `input_features` are given and not those of `fit`.
         """
-        expected = getattr(self, "feature_names_in_", input_features)
-        if input_features is not None and not np.array_equal(np.asarray(input_features), expected):
-            raise ValueError(f"input_features are not those of fit, {list(expected)}; leave them out")
+        if input_features is not None:
+            expected = list(getattr(self, "feature_names_in_", input_features))
+            if list(input_features) != expected:
+                raise ValueError(f"input_features are not those of fit, {expected}; leave them out")
         return np.asarray(self.columns()[0], dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -74,7 +74,10 @@ class Observations:
 
 
 def _relative(sample_weight: npt.ArrayLike | None, rows: int) -> FloatArray:
-    """A weight for each row, checked, 1 for the largest; float64 [rows]."""
+    """A weight for each row, checked; float64 [rows].
+
+    Divided by a power of two, so that the largest is at most 1 and no bit is lost.
+    """
     if sample_weight is None:
         return np.ones(rows)
     weight = np.asarray(sample_weight, dtype=np.float64)
@@ -89,4 +92,4 @@ def _relative(sample_weight: npt.ArrayLike | None, rows: int) -> FloatArray:
         )
     if not weight.any():
         raise ValueError("every sample_weight is zero; give at least one row of X a weight")
-    return np.asarray(weight / weight.max())
+    return np.asarray(np.ldexp(weight, -np.frexp(weight.max())[1]))

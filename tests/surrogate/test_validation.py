@@ -37,9 +37,9 @@ def test_no_class_stands_on_both_sides() -> None:
     trained: list[set[int]] = []
 
     class Watched(SurrogateRegressor):
-        def fit(self, X: Any, y: Any) -> Watched:
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Watched:
             trained.append(set(y.tolist()))
-            return super().fit(X, y)
+            return super().fit(X, y, sample_weight)
 
         def predict(self, X: Any, return_std: bool = False) -> Any:
             asked = set(canonical_classes()[X @ 5 ** np.arange(5, -1, -1)].tolist())

@@ -23,7 +23,7 @@ from nb201env.surrogate.observations import Observations
 from nb201env.surrogate.regressor import SurrogateRegressor
 from tests.surrogate.conftest import SMALL
 
-COUNTS = np.random.default_rng(1).integers(0, 5, size=150)
+COUNTS: IntArray = np.random.default_rng(1).integers(0, 6, size=150)
 PLAIN = SMALL | {"subsample": 1.0, "colsample_bytree": 1.0, "random_state": 0}
 
 
@@ -171,7 +171,7 @@ def routing() -> Iterator[None]:
         yield
 
 
-def _own_folds(X: Array, y: FloatArray, weight: FloatArray, **arguments: Any) -> list[float]:
+def _own_folds(X: Array, y: FloatArray, weight: Array, **arguments: Any) -> list[float]:
     """Weighted R2 of three folds, by hand."""
     scores = []
     for out in np.array_split(np.arange(len(X)), 3):
