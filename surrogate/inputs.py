@@ -21,7 +21,7 @@ from nb201env.architecture import index_of
 from nb201env.arrays import Array, FloatArray, IntArray
 from nb201env.space import NUM_EDGES, NUM_OPS, OPS, SIZE, decode, indices
 
-_NUMBERS = {name: number for number, name in enumerate(OPS)}
+_NUMBERS: dict[Any, int] = {op: number for number, name in enumerate(OPS) for op in (name, number)}
 
 
 def read(estimator: Any, X: Any, *, reset: bool = False) -> IntArray:
@@ -89,16 +89,16 @@ def read_ops(X: npt.ArrayLike) -> IntArray:
 
 def _named(values: Array) -> IntArray:
     """Ops by name, [n, 6]; numbers may stand among them."""
-    for name in OPS:
-        values = np.where(values == name, _NUMBERS[name], values)
-    known = np.asarray(np.isin(values, range(NUM_OPS)), dtype=np.bool_)
-    if not known.all():
-        row, edge = np.argwhere(~known)[0]
+    ops = values.ravel().tolist()
+    numbers = [_NUMBERS.get(op) for op in ops]
+    if None in numbers:
+        wrong = numbers.index(None)
+        row, edge = divmod(wrong, NUM_EDGES)
         raise ValueError(
-            f"row {row} of X, edge {edge}: {values[row, edge]!r} is no op; ops are numbers in "
+            f"row {row} of X, edge {edge}: {ops[wrong]!r} is no op; ops are numbers in "
             f"0..{NUM_OPS - 1} or {', '.join(OPS)}"
         )
-    return values.astype(np.int64)
+    return np.array(numbers, dtype=np.int64).reshape(values.shape)
 
 
 def _indices(column: Array) -> IntArray:

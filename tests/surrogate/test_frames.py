@@ -76,6 +76,19 @@ def test_a_regressor_learns_the_same_from_every_form(name: str, train: IntArray,
     np.testing.assert_array_equal(fitted.predict_all(), plain.predict_all())
 
 
+def test_arrays_and_lists_of_names() -> None:
+    names = np.array(OPS)[all_ops()]
+    assert names.dtype.kind == "U"
+    np.testing.assert_array_equal(read_ops(names), all_ops())
+    np.testing.assert_array_equal(read_ops(names[:5].tolist()), all_ops()[:5])
+    np.testing.assert_array_equal(read_ops([[all_strings()[7]], ["official:6111"]])[0], all_ops()[7])
+    names[2, 4] = "conv"
+    with pytest.raises(
+        ValueError, match="row 2 of X, edge 4: 'conv' is no op; ops are numbers in 0..4 or none, "
+    ):
+        read_ops(names)
+
+
 def test_a_series_is_a_column(train: IntArray, y: FloatArray) -> None:
     strings = form("strings", train)["architecture"]
     fitted = model().fit(strings, y)
@@ -100,7 +113,12 @@ def test_a_series_is_a_column(train: IntArray, y: FloatArray) -> None:
         (pd.DataFrame({"a": [5, np.nan]}), "row 1 of X: .* a whole number; got nan"),
         (pd.DataFrame({"a": ["index:3", "|none~0|"]}), "row 1 of X: "),
         (form("numbers", np.arange(3)).iloc[:, :4], r"got shape \[3, 4\]"),
-        (form("names", np.arange(3)).assign(edge_1_2=None), "row 0 of X, edge 2: None is no op"),
+        (form("names", np.arange(3)).assign(edge_1_2=None), "row 0 of X, edge 2: .* is no op"),
+        (
+            form("mixed", np.arange(3)).assign(edge_1_2=pd.Series(dtype="Int64")),
+            "row 0 of X, edge 2: <NA> is no op",
+        ),
+        (form("names", np.arange(3)).assign(edge_2_3=5), "row 0 of X, edge 5: 5 is no op"),
     ],
 )
 def test_what_names_no_architecture_is_refused(frame: pd.DataFrame, message: str) -> None:
