@@ -303,7 +303,7 @@ def test_rendering() -> None:
     env.step(np.array(BEST.ops))
     assert env.render() == BEST.draw()
     with pytest.warns(UserWarning, match="pass render_mode"):
-        assert gym.make("NB201-cifar10-v0").unwrapped.render() is None  # type: ignore[func-returns-value]
+        assert gym.make("NB201-cifar10-v0").unwrapped.render() is None
 
 
 @pytest.mark.parametrize("action", [5, -1, 2.5, "3", None, np.array([1, 2]), np.array([7])])

@@ -133,7 +133,8 @@ def test_states_of_something_else_are_refused_and_change_nothing() -> None:
         other.reset(seed=1)
         with pytest.raises(ValueError, match=message):
             env.set_state(other.get_state())
-    for value in (None, {}, tuple(before), b"state"):
+    nothing: dict[str, Any] = {}
+    for value in (None, nothing, tuple(before), b"state"):
         with pytest.raises(TypeError, match="set_state takes what get_state returned; got"):
             env.set_state(value)  # type: ignore[arg-type]
     assert env.get_state() == before

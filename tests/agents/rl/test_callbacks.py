@@ -29,7 +29,7 @@ def test_learning_ends_with_the_budget(algorithm: Any) -> None:
 
 @pytest.mark.parametrize("native", [False, True])
 def test_with_copies_it_ends_when_the_last_search_is_over(native: bool) -> None:
-    budget = {"budget_queries": 7}
+    budget: dict[str, Any] = {"budget_queries": 7}
     env = NB201VecEnv(ID, 3, **budget) if native else DummyVecEnv([lambda: gym.make(ID, **budget)] * 3)
     model = PPO("MlpPolicy", env, n_steps=12, batch_size=36, device="cpu")
     model.learn(10**9, callback=StopWhenSearchOver())
