@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -118,12 +119,14 @@ def _blackbox(table: Table, epochs: list[int], metrics: FloatArray, names: list[
     tabular = require("syne_tune.blackbox_repository.blackbox_tabular", "syne-tune")
     space = require("syne_tune.config_space", "syne-tune")
     pandas = require("pandas", "plots")
-    found: BlackboxTabular = tabular.BlackboxTabular(
-        hyperparameters=pandas.DataFrame(np.array(OPS)[all_ops()], columns=[*EDGES]),
-        configuration_space={edge: space.choice([*SYNE_TUNE_OPS]) for edge in EDGES},
-        fidelity_space={EPOCH: space.randint(1, table.epochs)},
-        objectives_evaluations=metrics,
-        fidelity_values=np.array(epochs),
-        objectives_names=names,
-    )
+    with warnings.catch_warnings():  # it calls pandas in a way that pandas 3 deprecates
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found: BlackboxTabular = tabular.BlackboxTabular(
+            hyperparameters=pandas.DataFrame(np.array(OPS)[all_ops()], columns=[*EDGES]),
+            configuration_space={edge: space.choice([*SYNE_TUNE_OPS]) for edge in EDGES},
+            fidelity_space={EPOCH: space.randint(1, table.epochs)},
+            objectives_evaluations=metrics,
+            fidelity_values=np.array(epochs),
+            objectives_names=names,
+        )
     return found
