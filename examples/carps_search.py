@@ -1,14 +1,15 @@
 """CARP-S: its random search, and SMAC through it, on the environment over our CIFAR-10 table.
 
-Run on 28 November 2026 with carps 1.1.0, smac 2.4.1, ConfigSpace 1.2.2, NumPy 2.4.6, Python 3.11.7, in an environment
-of their own (carps needs some 60 packages beside them):
+Run on 28 November 2026 with carps 1.1.0, smac 2.4.1, ConfigSpace 1.2.2, NumPy 2.4.6 and Python 3.11.7, in an
+environment of their own (carps brings some 60 packages):
 
     pip install . carps smac
     python examples/carps_search.py
 
 It printed:
 
-    RandomSearchOptimizer: PRINTED
+    random search: 40 queries, 21 simulated GPU hours, best 89.90 %
+    SMAC: 40 queries, 22 simulated GPU hours, best 91.12 %
 """
 
 from __future__ import annotations
@@ -70,16 +71,18 @@ def task_of(objective: NB201) -> Task:
     about = TaskMetadata(domain="NAS", objective_function_approximation="tabular", has_virtual_time=True)
     return Task(
         name=ENV, objective_function=objective, input_space=InputSpace(objective.configspace),
-        output_space=OutputSpace(), optimization_resources=OptimizationResources(n_trials=QUERIES), metadata=about, seed=0,
+        output_space=OutputSpace(), optimization_resources=OptimizationResources(n_trials=QUERIES),
+        metadata=about, seed=0,
     )  # fmt: skip
 
 
 def smac(task: Task, folder: str) -> Optimizer:
     """SMAC's facade for hyperparameters, as CARP-S's own configuration sets it."""
-    scenario = {"seed": 0, "n_trials": QUERIES, "objectives": ["quality"], "deterministic": True, "n_workers": 1,
-                "output_directory": folder}  # fmt: skip
-    settings = {"smac_class": "smac.facade.hyperparameter_optimization_facade.HyperparameterOptimizationFacade",
-                "scenario": scenario, "smac_kwargs": {"dask_client": None, "overwrite": True}}  # fmt: skip
+    facade = "smac.facade.hyperparameter_optimization_facade.HyperparameterOptimizationFacade"
+    scenario = {"seed": 0, "n_trials": QUERIES, "objectives": ["quality"], "deterministic": True,
+                "n_workers": 1, "output_directory": folder}  # fmt: skip
+    settings = {"smac_class": facade, "scenario": scenario,
+                "smac_kwargs": {"dask_client": None, "overwrite": True}}  # fmt: skip
     return SMAC3Optimizer(task, OmegaConf.create(settings))
 
 

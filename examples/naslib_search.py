@@ -1,19 +1,22 @@
-"""NASLib's random search and regularized evolution on our CIFAR-10 table, by NASLib's own Trainer.
+r"""NASLib's random search and regularized evolution on our CIFAR-10 table, by NASLib's own Trainer.
 
 Run on 28 November 2026 with NASLib's branch Develop (commit 0b51bc18), Python 3.11.7, torch 2.13.0 (CPU),
-torchvision 0.28.0, fvcore 0.1.5.post20221221, NumPy 2.4.6; ``NASLIB`` is the folder of a checkout:
+torchvision 0.28.0, fvcore 0.1.5.post20221221, NumPy 2.3.5 (2.4 refuses a sum that NASLib does); ``NASLIB`` is the
+folder of a checkout:
 
     PYTHONPATH=$NASLIB python examples/naslib_search.py
 
-NASLib pins releases that Python 3.11 does not have. In an environment with this package and PyTorch, all that its
-optimizers import is: pip install --no-deps torchvision fvcore iopath yacs portalocker tabulate termcolor pytorch-msssim
-scikit-image lazy-loader transforms3d ConfigSpace more-itertools nasbench-pytorch lightgbm ngboost pybnn emcee pyro-ppl
-opt-einsum grakel six tensorwatch pyzmq tornado ipython ipywidgets comm seaborn
+NASLib pins releases that Python 3.11 does not have. In an environment with this package and all its extras, what
+its optimizers import besides comes with:
+
+    pip install --no-deps "numpy<2.4" torchvision fvcore iopath yacs portalocker tabulate termcolor pytorch-msssim \
+        scikit-image imageio lazy-loader tifffile transforms3d ConfigSpace more-itertools nasbench-pytorch lightgbm \
+        ngboost pybnn emcee pyro-ppl opt-einsum grakel six tensorwatch pyzmq tornado ipython ipywidgets comm seaborn
 
 It printed:
 
-    random search: 200 queries, best 91.55 % (NASLib's number), 91.55 % (the table's)
-    regularized evolution: 200 queries, best 91.61 % (NASLib's number), 91.61 % (the table's)
+    random search: 60 queries, best 90.57 % (NASLib's number), 90.57 % (the table's)
+    regularized evolution: 60 queries, best 91.38 % (NASLib's number), 91.38 % (the table's)
 """
 
 from __future__ import annotations
@@ -27,9 +30,7 @@ from typing import Any
 import torch
 
 collections.Iterable = collections.abc.Iterable  # type: ignore[attr-defined]  # NASLib was written for 3.9
-boxes = torch.library.Library(
-    "torchvision", "DEF"
-)  # what torchvision's CUDA build lacks beside a CPU build of torch
+boxes = torch.library.Library("torchvision", "DEF")  # torchvision for CUDA lacks them beside torch for CPUs
 for name in ("nms", "qnms"):
     boxes.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 

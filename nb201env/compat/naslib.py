@@ -74,10 +74,10 @@ class _Source:
         table = self.table
         if column not in table.columns and not self.strict:
             return Curve(self, index, column, {})
-        values = self._of_run(table.record(index, column))
-        spec = table.manifest["columns"][column]
+        values, spec = table.record(index, column), table.manifest["columns"][column]
         if column.endswith("_accuracy"):
-            values = percent(values, spec)
+            values = percent(values, spec)  # counts of images, so before any mean
+        values = self._of_run(values)
         epochs = [epoch - 1 for epoch in spec.get("epochs", ())] or range(table.epochs)
         numbers = np.broadcast_to(values, len(epochs)).tolist()
         held = {at: number for at, number in zip(epochs, numbers, strict=True) if number == number}

@@ -1,4 +1,4 @@
-"""What the programs of libraries that choose six ops by name share: a search, and whether its answers are the table's."""
+"""What the programs of libraries that choose ops by name share: a search, and its answers held to the table."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def tune(name: str, scheduler: Any) -> tuple[Any, Any]:
     blackbox = syne_tune_blackbox(name, run="sample")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SYNETUNE_FOLDER"] = folder
-        np.random.seed(0)  # noqa: NPY002: Syne Tune draws the trials' seeds from it
+        np.random.seed(0)  # noqa: NPY002  # Syne Tune draws the trials' seeds from it
         backend = UserBlackboxBackend(blackbox, elapsed_time_attr=ELAPSED, tuner_sleep_time=0.01)
         callback = SimulatorCallback()
         stop = StoppingCriterion(max_num_trials_finished=100)
