@@ -1,17 +1,18 @@
 r"""NASLib's random search and regularized evolution on our CIFAR-10 table, by NASLib's own Trainer.
 
 Run on 28 November 2026 with NASLib's branch Develop (commit 0b51bc18), Python 3.11.7, torch 2.13.0 (CPU),
-torchvision 0.28.0, fvcore 0.1.5.post20221221, NumPy 2.3.5 (2.4 refuses a sum that NASLib does); ``NASLIB`` is the
-folder of a checkout:
+torchvision 0.28.0, fvcore 0.1.5.post20221221, NumPy 2.3.5 (2.4 refuses a sum that NASLib does); ``NASLIB`` is
+a checkout's folder:
 
     PYTHONPATH=$NASLIB python examples/naslib_search.py
 
-NASLib pins releases that Python 3.11 does not have. In an environment with this package and all its extras, what
-its optimizers import besides comes with:
+NASLib pins releases that Python 3.11 does not have. In an environment with this package and all its extras,
+what its optimizers import besides comes with:
 
-    pip install --no-deps "numpy<2.4" torchvision fvcore iopath yacs portalocker tabulate termcolor pytorch-msssim \
-        scikit-image imageio lazy-loader tifffile transforms3d ConfigSpace more-itertools nasbench-pytorch lightgbm \
-        ngboost pybnn emcee pyro-ppl opt-einsum grakel six tensorwatch pyzmq tornado ipython ipywidgets comm seaborn
+    pip install --no-deps "numpy<2.4" torchvision fvcore iopath yacs portalocker tabulate termcolor \
+        pytorch-msssim scikit-image imageio lazy-loader tifffile transforms3d ConfigSpace more-itertools \
+        nasbench-pytorch lightgbm ngboost pybnn emcee pyro-ppl opt-einsum grakel six tensorwatch pyzmq \
+        tornado ipython ipywidgets comm seaborn
 
 It printed:
 

@@ -1,4 +1,4 @@
-"""What the programs of libraries that choose ops by name share: a search, and its answers held to the table."""
+"""What programs of libraries that choose ops by name share: a search, its answers held to the table."""
 
 from __future__ import annotations
 

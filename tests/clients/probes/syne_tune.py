@@ -38,20 +38,24 @@ def asha() -> None:
     def scheduler(space: Any) -> Any:
         return ASHA(space, metric=ERROR, time_attr="hp_epoch", max_t=10, random_seed=0)
 
-    table, results = tune("digits-10", scheduler)
+    table, results = tune("digits-10", scheduler, look=0.01)  # its epochs take fractions of a second
     check(table, results)
     last = results.groupby("trial_id")["hp_epoch"].max()
     assert (last < 10).sum() > (last == 10).sum() > 0, "few trials should be trained to the end"
 
 
-def tune(name: str, scheduler: Any) -> tuple[Any, Any]:
-    """Run 100 trials; returns the table, and Syne Tune's own record of all that was reported."""
+def tune(name: str, scheduler: Any, look: float = 5) -> tuple[Any, Any]:
+    """Run 100 trials, and look at them every so many simulated seconds.
+
+    Returns:
+        The table, and Syne Tune's own record of all that was reported.
+    """
     logging.disable(logging.WARNING)
     blackbox = syne_tune_blackbox(name, run="sample")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SYNETUNE_FOLDER"] = folder
         np.random.seed(0)  # noqa: NPY002  # Syne Tune draws the trials' seeds from it
-        backend = UserBlackboxBackend(blackbox, elapsed_time_attr=ELAPSED, tuner_sleep_time=0.01)
+        backend = UserBlackboxBackend(blackbox, elapsed_time_attr=ELAPSED, tuner_sleep_time=look)
         callback = SimulatorCallback()
         stop = StoppingCriterion(max_num_trials_finished=100)
         Tuner(backend, scheduler(blackbox.configuration_space), stop, n_workers=4, sleep_time=0,
