@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 from ConfigSpace import Categorical, Configuration, ConfigurationSpace
 from smac import HyperparameterOptimizationFacade, RandomFacade, Scenario
@@ -32,10 +33,11 @@ def search(facade: type[HyperparameterOptimizationFacade] | type[RandomFacade]) 
         return 1 - asked.ask(dict(config))
 
     with tempfile.TemporaryDirectory() as folder:
-        scenario = Scenario(space, deterministic=True, n_trials=30, seed=0, output_directory=folder)
+        scenario = Scenario(space, deterministic=True, n_trials=30, seed=0, output_directory=Path(folder))
         incumbent = facade(scenario, error, logging_level=False, overwrite=True).optimize()
     asked.check(30)
     best = max(asked.asked, key=lambda query: query[2])[0]
+    assert isinstance(incumbent, Configuration)
     assert str(Architecture.of(dict(incumbent))) == best
 
 
