@@ -7,15 +7,19 @@
 
 The same calls give the same numbers as ``nats_bench`` 1.8. Calls whose official answer is easily
 mistaken raise `Trap` with an explanation; ``strict=False`` reproduces the official behaviour.
+
+`naslib_api` and `syne_tune_blackbox` give a table to these two libraries in one call.
 """
 
 from __future__ import annotations
 
 from nb201env.compat.api import NATStopology
 from nb201env.compat.choice import Source
+from nb201env.compat.naslib import naslib_api
 from nb201env.compat.older import NASBench201API
 from nb201env.compat.results import ArchResults
 from nb201env.compat.runs import ResultsCount
+from nb201env.compat.syne_tune import syne_tune_blackbox
 from nb201env.compat.traps import Info, Trap
 
 
@@ -53,4 +57,5 @@ def create(
     return NATStopology(file_path_or_dict, fast_mode, verbose, strict=strict, seed=seed)
 
 
-__all__ = ["ArchResults", "Info", "NASBench201API", "NATStopology", "ResultsCount", "Trap", "create"]
+__all__ = ["ArchResults", "Info", "NASBench201API", "NATStopology", "ResultsCount", "Trap", "create",
+           "naslib_api", "syne_tune_blackbox"]  # fmt: skip
