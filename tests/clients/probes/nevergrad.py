@@ -6,8 +6,8 @@ import nevergrad as ng
 
 from nb201env import Architecture
 from nb201env.space import OPS
+from tests.clients.cells import EDGE_NAMES, Search
 from tests.clients.probes import row, run
-from tests.clients.probes.cells import EDGE_NAMES, Search
 
 
 @row("DiscreteOnePlusOne")

@@ -10,8 +10,8 @@ from smac import HyperparameterOptimizationFacade, RandomFacade, Scenario
 
 from nb201env import Architecture
 from nb201env.space import OPS
+from tests.clients.cells import EDGE_NAMES, Search
 from tests.clients.probes import row, run
-from tests.clients.probes.cells import EDGE_NAMES, Search
 
 
 @row("HyperparameterOptimizationFacade")
