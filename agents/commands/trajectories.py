@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nb201env.agents.commands.search import TableFiles, read_envs
+from nb201env.agents.commands.search import ENVS, OwnTable, TableFiles, read_envs
 from nb201env.commands.common import Group, Json
 from nb201env.envs.registration import NAMED, ONE_HOT, OWN
 from nb201env.output import command_line, print_grid, print_json, progress_bar
-from nb201env.reading import check_name
 from nb201env.tables import open_table
 
 if TYPE_CHECKING:
@@ -64,8 +63,11 @@ def datasets(
         str,
         typer.Option(help="Namespace in Minari's store (nb201/cifar10) or folder (./data) for the four."),
     ],
-    env: Annotated[str, typer.Option(help="The environment.")] = "NB201-cifar10-v0",
-    table: Annotated[str | None, typer.Option("--table", help="A table of your own, by name or path.")] = None,
+    env: Annotated[
+        str | None,
+        typer.Option(help=f"The environment; by default {ENVS[0]}, or {OWN} with --table."),
+    ] = None,
+    table: OwnTable = None,
     episodes: Annotated[
         int, typer.Option(help="Episodes of each set; as many queries train the policy.")
     ] = 1000,
@@ -82,7 +84,7 @@ def datasets(
     from nb201env.agents.offline import sets, store
 
     _check_ways(actions, observations)
-    chosen = _one_env(OWN if table is not None and env == "NB201-cifar10-v0" else env)
+    chosen = _one_env(env or (ENVS[0] if table is None else OWN))
     opened = open_table(table or _default_table(chosen))
     places = {name: store.place(out, f"{name}-v0") for name in sets.SETS}
     for where in places.values():
@@ -109,10 +111,11 @@ def _default_table(env_id: str) -> str:
 
 def _check_ways(actions: str | None, observations: str | None) -> None:
     """Refuse what no episode of one query has: editing, and unknown words."""
-    if actions is not None:
-        check_name(actions, "--actions word", ("build", "pick"))
-    if observations is not None:
-        check_name(observations, "--observations word", ("ops", "onehot"))
+    for option, given, known in (
+        ("--actions", actions, ("build", "pick")), ("--observations", observations, ("ops", "onehot")),
+    ):  # fmt: skip
+        if given is not None and given not in known:
+            raise ValueError(f"{option} is {' or '.join(known)}; got {given!r}")
 
 
 def _write_all(made: dict[Place, Collection], replace: bool) -> list[Written]:

@@ -13,7 +13,7 @@ from nb201env.agents.offline.episodes import WAYS, Collection, Episode, ask, mak
 from nb201env.agents.offline.policies import mean_rewards
 from nb201env.agents.searches.recorder import RECORDED, environment_of
 from nb201env.envs.options import Options
-from nb201env.envs.registration import NAMED, ONE_HOT
+from nb201env.envs.registration import ONE_HOT
 from nb201env.envs.single import NB201Env
 from nb201env.fields import shown
 from nb201env.space import all_ops
@@ -118,7 +118,7 @@ def collect(
 
 def _setting(found: Sequence[Trajectory]) -> tuple[str, dict[str, Any]]:
     """The id and the options that all of them share."""
-    settings = []
+    settings: list[tuple[str, Options, str]] = []
     for one in found:
         env_id, options = environment_of(one)
         if wrapped := one.header.get("wrappers"):
@@ -127,13 +127,12 @@ def _setting(found: Sequence[Trajectory]) -> tuple[str, dict[str, Any]]:
                 "no environment that could be made again; search without it"
             )
         registered = {"observations": "onehot"} if env_id in ONE_HOT else {}
-        known = registered | {name: getattr(Options.of(options), name) for name in options}
-        settings.append((one, env_id, known, one.header["table"]["id"]))
-        first = settings[0]
-        for what, place in (("environment", 1), ("arguments of the environment", 2), ("table", 3)):
-            if settings[-1][place] != first[place]:
+        settings.append((env_id, Options.of(registered | options), one.header["table"]["id"]))
+        kinds = ("environment", "argument of the environment", "table")
+        for what, here, there in zip(kinds, settings[-1], settings[0], strict=True):
+            if here != there:
                 raise BadTrajectory(
-                    f"{one.path}: another {what} than in {first[0].path}; one data set is of one environment "
+                    f"{one.path}: another {what} than in {found[0].path}; a data set is of one environment "
                     "with one budget and one table: name folders of one, or choose with --env"
                 )
     return environment_of(found[0])
@@ -176,7 +175,8 @@ def replayed(
             recorded = query.get(key, 0.0) if key == "reward" else query[key]
             if (now := episode.last[key]) != recorded:
                 raise BadTrajectory(
-                    f"{where}: does not replay: query {number}: {key} is {now!r}; recorded was {shown(recorded)}"
+                    f"{where}: does not replay: query {number}: {key} is {now!r}; recorded was "
+                    f"{shown(recorded)}"
                 )
         yield episode
 
@@ -190,5 +190,3 @@ def _entry(one: Trajectory) -> dict[str, Any]:
         "complete": one.complete,
         "sha256": hashlib.sha256(one.path.read_bytes()).hexdigest(),
     }
-
-

@@ -46,7 +46,7 @@ class Episode:
 
     @property
     def last(self) -> dict[str, Any]:
-        """The query that it ended in, as a trajectory records it; the architecture is "" if there was none."""
+        """The query that it ended in, as a trajectory records it; architecture "" if there was none."""
         return {key: values[-1] for key, values in self.infos.items()} | {"reward": float(self.rewards[-1])}
 
 

@@ -39,7 +39,8 @@ LEAST_EPISODES = 100
 class Student(PPO):
     """PPO with settings under which its policy settles, and that shows its policy after each update.
 
-    A search's agent must not stay with a cell, and pays for asking again; a policy to collect data from shall.
+    A search's agent pays for asking again, so that it does not stay with a cell; what data are collected
+    from shall stay.
 
     Attributes:
         ent_coef: Weight of the entropy bonus.
@@ -139,14 +140,15 @@ def four_sets(
             {"table": table_entry(table)} | common | more,
         )  # fmt: skip
 
+    halfway, last = training.stages[middle], training.stages[-1]
     return {
-        "random": collection("random", draw(uniform(), 1), "uniform random", "Architectures drawn evenly",
-                             policy_mean=low),
-        "medium": collection("medium", draw(training.stages[middle], 2), "ppo",
-                             f"Sampled from {trained}, stopped half way between random and its end",
-                             policy_mean=float(training.stages[middle] @ rewards), update=middle + 1),
-        "expert": collection("expert", draw(training.stages[-1], 3), "ppo",
-                             f"Sampled from {trained}, after the last", policy_mean=high, update=updates),
+        "random": collection("random", draw(uniform(), 1), "uniform random",
+                             "Architectures drawn evenly", policy_mean=low),
+        "medium": collection("medium", draw(halfway, 2), "ppo",
+                             f"Sampled from {trained}, once it was half way from random to its end",
+                             policy_mean=float(halfway @ rewards), update=middle + 1),
+        "expert": collection("expert", draw(last, 3), "ppo", f"Sampled from {trained}, after its last update",
+                             policy_mean=high, update=updates),
         "replay": collection("replay", replayed(training.queries, index, env, seed), "ppo",
                              f"All that {trained} asked for, in order"),
     }  # fmt: skip

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nb201env import __version__
-from nb201env.agents.offline.episodes import Collection, Episode
+from nb201env.agents.offline.episodes import Collection
 from nb201env.envs.spaces import action_space, observation_space
 from nb201env.extras import require
 from nb201env.files import appearing
 
 if TYPE_CHECKING:
-    from minari import MinariDataset
     from minari.data_collector.episode_buffer import EpisodeBuffer
 
 
@@ -87,7 +86,7 @@ def place(out: str, name: str = "") -> Place:
     if version is None:
         example = "nb201/cifar10 or ./data" if name else "nb201/cifar10/mine-v0 or ./data/mine-v0"
         raise ValueError(f"--out is a name in Minari's store or a path, such as {example}; got {out!r}")
-    return Place(store, found, ours)
+    return Place(store.absolute(), found, ours)  # Minari's own sizes fail with relative paths
 
 
 def check_free(where: Place, replace: bool) -> None:
@@ -99,7 +98,9 @@ def check_free(where: Place, replace: bool) -> None:
     if not os.path.lexists(where.folder):
         return
     if not (where.folder / "data" / "metadata.json").is_file() or where.folder.is_symlink():
-        raise FileExistsError(f"{where.folder} is there already and is no Minari data set; name another --out")
+        raise FileExistsError(
+            f"{where.folder} is there already and is no Minari data set; name another --out"
+        )
     if not replace:
         raise FileExistsError(
             f"{where.folder} is there already; name another --out, or replace it with --replace"
@@ -124,8 +125,11 @@ def write(collection: Collection, where: Place, *, replace: bool = False, comman
     where.folder.parent.mkdir(parents=True, exist_ok=True)
     with appearing(where.folder) as partial:
         written = _fill(collection, partial, where, command)
-        if replace and where.folder.exists():
-            shutil.rmtree(where.folder)
+        before = partial.with_suffix(".before")
+        if where.folder.exists():  # a folder cannot take the place of another
+            check_free(where, replace)
+            where.folder.rename(before)
+    shutil.rmtree(before, ignore_errors=True)
     if where.ours:
         _tell_namespace(where.name)
     return written
@@ -146,9 +150,7 @@ def _fill(collection: Collection, folder: Path, where: Place, command: str) -> W
     storage.update_metadata(_metadata(collection, where.name, command))
     rewards: list[float] = []
     storage.update_episodes(_buffers(collection, rewards))
-    return Written(
-        where, len(rewards), int(storage.total_steps), sum(rewards) / len(rewards), max(rewards)
-    )
+    return Written(where, len(rewards), int(storage.total_steps), sum(rewards) / len(rewards), max(rewards))
 
 
 def _buffers(collection: Collection, rewards: list[float]) -> Iterator[EpisodeBuffer]:
@@ -190,10 +192,3 @@ def _tell_namespace(name: str) -> None:
     namespace = parse_dataset_id(name)[0]
     if namespace is not None and namespace not in list_local_namespaces():
         create_namespace(namespace)
-
-
-def load(where: Place) -> MinariDataset:
-    """Load a data set from where it was written."""
-    from minari import MinariDataset
-
-    return MinariDataset(where.folder / "data")
