@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 SETS = ("random", "medium", "expert", "replay")
-LEAST_EPISODES = 100
-"""Fewer queries do not train a policy."""
+LEAST, MOST = 100, 1_000_000
+"""Of episodes: fewer queries do not train a policy, and more are a mistake."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,10 @@ def four_sets(
         options: Further arguments of the environment: `actions` and `observations`.
 
     Raises:
-        ValueError: If the episodes are too few, or the training made nothing better than chance.
+        ValueError: If the episodes are too few or too many, or the training made nothing better than chance.
     """
-    if episodes < LEAST_EPISODES:
-        raise ValueError(
-            f"--episodes must be at least {LEAST_EPISODES}, or no policy is trained; got {episodes}"
-        )
+    if not LEAST <= episodes <= MOST:
+        raise ValueError(f"--episodes must be in {LEAST}..{MOST:,}, for they train a policy; got {episodes}")
     env = make(env_id, table, options or {})
     rewards = mean_rewards(env)
     training = train(env, episodes, seed)

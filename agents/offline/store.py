@@ -78,7 +78,7 @@ def place(out: str, name: str = "") -> Place:
         store, found = (path, name) if name else (path.parent, path.name)
         ours = False
     else:
-        store, found = get_dataset_path(), f"{out}/{name}" if name else out
+        store, found = get_dataset_path(""), f"{out}/{name}" if name else out
         ours = True
     version = None
     with suppress(ValueError, TypeError):
@@ -160,10 +160,15 @@ def _buffers(collection: Collection, rewards: list[float]) -> Iterator[EpisodeBu
     for number, one in enumerate(collection.episodes):
         rewards.append(float(one.rewards.sum()))
         yield EpisodeBuffer(
-            id=number, seed=one.seed, options=one.options, observations=list(one.observations),
+            id=number, seed=_storable(one.seed), options=one.options, observations=list(one.observations),
             actions=list(one.actions), rewards=list(one.rewards), terminations=list(one.terminations),
             truncations=list(one.truncations), infos=one.infos,
         )  # fmt: skip
+
+
+def _storable(seed: int | None) -> int | None:
+    """A seed that HDF5 has a number for; the searches in the metadata have each."""
+    return seed if seed is not None and seed < 2**63 else None
 
 
 def _metadata(collection: Collection, name: str, command: str) -> dict[str, Any]:

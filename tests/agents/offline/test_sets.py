@@ -112,7 +112,8 @@ def test_sets_of_one_environment_combine(four: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--episodes", "99"], "--episodes must be at least 100"),
+        (["--episodes", "99"], r"--episodes must be in 100\.\.1,000,000"),
+        (["--episodes", "1000001"], "--episodes must be in "),
         (["--env", "NB201-v0"], "NB201-v0 is for a table of your own; name it with --table"),
         (["--env", "NB201-cifar10-v0,NB201-cifar100-v0"], "--env names one environment here"),
         (["--table", "cifar100-200", "--env", ENV], "this id is for tables of cifar10"),
