@@ -121,7 +121,7 @@ def _check_ways(actions: str | None, observations: str | None) -> None:
 def _write_all(made: dict[Place, Collection], replace: bool) -> list[Written]:
     from nb201env.agents.offline.store import write
 
-    written = []
+    written: list[Written] = []
     with progress_bar("data sets", "written") as update:
         for where, collection in made.items():
             update(len(written), len(made), where.name)

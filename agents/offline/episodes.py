@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from nb201env.arrays import IntArray
 from nb201env.envs.registration import NAMED, ONE_HOT
 from nb201env.envs.single import NB201Env
+from nb201env.space import all_ops
 from nb201env.table import Table
 from nb201env.tables import embedded, open_table
 
@@ -114,8 +115,8 @@ def make(env_id: str, table: Table, options: Mapping[str, Any]) -> NB201Env:
     default = (NAMED | ONE_HOT).get(env_id)
     known = table.name in embedded() and open_table(table.name).id == table.id
     name = table.name if known else str(table.container.path.absolute())
-    named = {} if name == default else {"table": name}
-    env = gym.make(env_id, **named, **options)
+    arguments: dict[str, Any] = ({} if name == default else {"table": name}) | dict(options)
+    env = gym.make(env_id, **arguments)
     inner: NB201Env = env.unwrapped  # type: ignore[assignment]
     inner.spec = env.spec
     return inner
@@ -142,7 +143,5 @@ def spec_of(env: NB201Env) -> EnvSpec:
 
 def sampled(env: NB201Env, cells: IntArray, seed: int) -> Iterator[Episode]:
     """One search that asks for these cells; int64 [N], lexicographic indices."""
-    from nb201env.space import all_ops
-
     for number, cell in enumerate(cells):
         yield ask(env, all_ops()[cell], seed=None if number else seed)

@@ -46,4 +46,5 @@ def probabilities(network: nn.Module) -> FloatArray:
         with torch.no_grad():
             chosen = network(encode(torch.from_numpy(cells))).double().softmax(-1).numpy()
         likely = (likely[:, None] * chosen).ravel()
-    return likely / likely.sum()
+    found: FloatArray = likely / likely.sum()
+    return found
