@@ -122,6 +122,7 @@ class PPO:
                 nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
                 optimizer.step()
 
+            self.updated(policy)
             logbook.search(shaping, final["queries"][-1], final["clock"][-1])
             logbook.write(
                 {
@@ -132,6 +133,9 @@ class PPO:
                 }
             )
         logbook.close()
+
+    def updated(self, policy: nn.Module) -> None:
+        """What to do with the policy after each update; nothing, unless a subclass has a use for it."""
 
 
 def encode(cells: Tensor) -> Tensor:

@@ -40,6 +40,9 @@ PATTERNS = [
     "replay DIR",
     "report DIR --out NEW --no-figures",
     "report DIR --out NEW --replay --no-figures",
+    "trajectories to-minari DIR --out SET --env ENV --actions WAY",
+    "trajectories to-minari DIR DIR --out SET --partial --replace --json",
+    "trajectories datasets --out SET --env ENV --episodes FEW --seed N",
     "surrogate predict FILE ARCH",
     "surrogate predict FILE ARCH ARCH --json",
     "surrogate fit --csv FILE --key WORD --value WORD --unit UNIT --name WORD --folds 0 --out NEW",
@@ -108,6 +111,9 @@ WORDS: dict[str, list[str]] = {
         '{"limit": {"on": "params", "max": 0.5}}',
         '{"actions": "edit", "max_edits": null}',
     ],
+    "SET": ["./sets/a-v0", "./sets", "a", "a/b", "a/b-v0", "..", "", "/dev/null", "x\n", "./r.csv/x-v0"],
+    "FEW": ["0", "99", "-1", "x", "9999999", "9" * 30, ""],
+    "WAY": ["build", "pick", "edit", ""],
     "UNIT": ["percent", "fraction", "x"],
     "WORD": ["arch", "mine", "valid", "digits-10", "a/b", "..", "", "x\n", "digits", "cpu", "gpu", "cifar10"],
     "MAP": [
@@ -143,6 +149,9 @@ WORDS: dict[str, list[str]] = {
     "NEW": ["new", "new.csv", "new.parquet", "r.csv/x", ""],
 }
 
+HOMES = ("NB201_HOME", "MINARI_DATASETS_PATH")
+"""Variables that say where commands keep things."""
+
 
 def commands(folder: Path) -> Callable[[np.random.Generator], None]:
     """Command lines made of sound and wrong words, on sound and spoilt files."""
@@ -162,7 +171,7 @@ def commands(folder: Path) -> Callable[[np.random.Generator], None]:
 def run_command(folder: Path, words: list[str]) -> None:
     """Run a command in a folder; it ends with one line at most on stderr, and none that says "unexpected"."""
     out, err = io.StringIO(), io.StringIO()
-    home, before = {"NB201_HOME": str(folder / "home")}, os.getcwd()
+    home, before = {name: str(folder / "home") for name in HOMES}, os.getcwd()
     shown = shlex.join(words)
     os.chdir(folder)
     try:

@@ -1,0 +1,1 @@
+"""Data sets for offline reinforcement learning, in Minari's format: of searches, or of a policy's stages."""
