@@ -78,7 +78,7 @@ CLIENTS = (
     Client(
         "gymnasium", "Gymnasium", "the interface itself: checks, wrappers, vectors, videos, play",
         "https://github.com/Farama-Foundation/Gymnasium", ("gymnasium",),
-        ("moviepy==2.2.1", "pygame-ce==2.5.6"),
+        ("array-api-compat==1.16.0", "moviepy==2.2.1", "pygame-ce==2.5.6"),
     ),
     Client(
         "stable_baselines3", "Stable-Baselines3", "PPO, A2C, DQN",
@@ -94,7 +94,7 @@ CLIENTS = (
     ),
     Client(
         "cleanrl", "CleanRL", "an agent in one file, which is run as it is",
-        "https://github.com/vwxyzjn/cleanrl", ("torch", "gymnasium"), ("tyro==1.0.3",),
+        "https://github.com/vwxyzjn/cleanrl", ("torch", "gymnasium"), ("tyro==1.0.17", "moviepy==2.2.1"),
         Checkout("CLEANRL", "fe8d8a03"), ci=False,
     ),
     Client(

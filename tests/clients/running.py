@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import platform
 import re
 import tempfile
@@ -132,7 +131,7 @@ def _in_folder(folder: Path, command: Sequence[str]) -> list[str]:
         "MPLBACKEND": "Agg",
         "SDL_VIDEODRIVER": "dummy",
         "SDL_AUDIODRIVER": "dummy",
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+        "OMP_NUM_THREADS": "1",
     }
     return ["env", "-C", str(folder), *(f"{name}={value}" for name, value in settings.items()), *command]
 
