@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.clients.probes import row, run
+from tests.clients.probes import CommandFailed, row, run
 
 ID, ONEHOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"
 LEARNING = ("--total-timesteps", "1500", "--learning-starts", "500", "--batch-size", "32")
@@ -26,7 +26,7 @@ def start(name: str, env_id: str, *options: str) -> Path:
         [*command, *options], cwd=folder, env=paths, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        raise CommandFailed(done.stderr.strip().splitlines()[-1])
     return folder
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import nb201env
-from tests.clients.probes import row, run
+from tests.clients.probes import CommandFailed, row, run
 
 ID, ONEHOT = "NB201-cifar10-v0", "NB201-cifar10-onehot-v0"
 SETTINGS = {
@@ -29,7 +29,7 @@ def zoo(command: str, *words: str) -> str:
     )  # fmt: skip
     if done.returncode:
         print(done.stdout[-2000:], done.stderr[-2000:])
-        raise RuntimeError((done.stderr.strip() or done.stdout.strip()).splitlines()[-1])
+        raise CommandFailed((done.stderr.strip() or done.stdout.strip()).splitlines()[-1])
     return done.stdout
 
 
