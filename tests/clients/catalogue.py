@@ -99,15 +99,17 @@ CLIENTS = (
     ),
     Client(
         "torchrl", "TorchRL", "PyTorch's own reinforcement learning",
-        "https://github.com/pytorch/rl", ("torchrl", "tensordict"), ("torchrl==0.14.1",),
+        "https://github.com/pytorch/rl", ("torchrl", "tensordict"), ("torchrl==0.14.1", "tensordict==0.14.3"),
     ),
     Client(
         "rllib", "RLlib", "reinforcement learning on Ray",
-        "https://github.com/ray-project/ray", ("ray", "gymnasium"), ("ray[rllib]==2.60.0",),
+        "https://github.com/ray-project/ray", ("ray", "gymnasium"),
+        ("ray[rllib]==2.60.0", "gymnasium==1.2.2"),
     ),
     Client(
         "tianshou", "Tianshou", "modular reinforcement learning",
-        "https://github.com/thu-ml/tianshou", ("tianshou",), ("tianshou==2.0.1",),
+        "https://github.com/thu-ml/tianshou", ("tianshou",),
+        ("tianshou[eval]==2.0.1", "rliable==1.2.0", "pandas==2.3.3"),
     ),
     Client(
         "skrl", "skrl", "modular reinforcement learning for simulators",
@@ -119,7 +121,8 @@ CLIENTS = (
     ),
     Client(
         "minari", "Minari", "data sets for offline reinforcement learning",
-        "https://github.com/Farama-Foundation/Minari", ("minari",), ("minari[hdf5]==0.5.4",),
+        "https://github.com/Farama-Foundation/Minari", ("minari",),
+        ("minari[create,hdf5]==0.5.4", "jax==0.10.2", "h5py==3.16.0"),
     ),
     Client(
         "mo_gymnasium", "MO-Gymnasium", "rewards that are vectors",
