@@ -66,7 +66,7 @@ def section(client: Client) -> str:
 def _row(row: dict[str, str]) -> list[str]:
     if row["result"] == "X":
         return [row["title"], "no", f"{row['lacks']} ({_code(row['error'])})"]
-    return [row["title"], row["result"], _code(row["adds"]) if row["adds"] else ""]
+    return [row["title"], row["result"], _code(row["adds"]) if set(row["adds"]) & set("=(:") else row["adds"]]
 
 
 def _code(words: str) -> str:
