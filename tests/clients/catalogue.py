@@ -74,6 +74,16 @@ class Client:
         return f"{self.name}: set {variable} to the folder of a checkout of {self.url} at {commit}"
 
 
+NASLIB_NEEDS = (
+    "torchvision==0.28.0", "fvcore==0.1.5.post20221221", "iopath==0.1.10", "yacs==0.1.8", "portalocker==4.4.2",
+    "tabulate==0.10.0", "termcolor==3.3.0", "pytorch-msssim==1.0.0", "scikit-image==0.26.0",
+    "lazy-loader==0.6", "transforms3d==0.4.2", "ConfigSpace==1.2.2", "more-itertools==11.2.1",
+    "nasbench-pytorch==1.3.1", "lightgbm==4.7.0", "ngboost==0.6.0", "pybnn==0.0.5", "emcee==3.1.6",
+    "pyro-ppl==1.9.2", "opt-einsum==3.4.0", "grakel==0.1.11", "six==1.17.0", "tensorwatch==0.9.1",
+    "pyzmq==27.3.0", "tornado==6.6.1", "ipython==9.18.1", "ipywidgets==8.1.9", "comm==0.2.3", "seaborn==0.13.2",
+)  # fmt: skip
+"""What its optimizers import; its own pins are of releases that Python 3.11 does not have."""
+
 CLIENTS = (
     Client(
         "gymnasium", "Gymnasium", "the interface itself: checks, wrappers, vectors, videos, play",
@@ -143,7 +153,8 @@ CLIENTS = (
     ),
     Client(
         "naslib", "NASLib", "search spaces and optimizers of architecture search",
-        "https://github.com/automl/NASLib", ("torch",), (), Checkout("NASLIB", "0b51bc18"), ci=False,
+        "https://github.com/automl/NASLib", ("torch", "torchvision"), NASLIB_NEEDS,
+        Checkout("NASLIB", "0b51bc18"), ci=False,
     ),
     Client(
         "carps", "CARP-S", "optimizers compared on many tasks",

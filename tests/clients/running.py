@@ -120,10 +120,12 @@ def kept(client: Client, found: Mapping[str, str], report: Report) -> dict[str, 
 
 def _in_folder(folder: Path, command: Sequence[str]) -> list[str]:
     """The command as it runs in a folder: homes in it, no screen, the checkout's modules importable."""
-    home = folder / "home"
-    home.mkdir()
+    home, temporary = folder / "home", folder / "home" / "tmp"
+    temporary.mkdir(parents=True)
     settings = {
         "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "RAY_TMPDIR": tempfile.gettempdir(),  # its sockets' paths may not be long
         "NB201_HOME": str(home / "nb201"),
         "MINARI_DATASETS_PATH": str(home / "minari"),
         "PYTHONPATH": str(ROOT),

@@ -82,8 +82,15 @@ def test_the_limit_ends_a_program() -> None:
 
 
 def test_a_program_runs_in_an_empty_folder_with_an_empty_home() -> None:
-    says = "import os; from pathlib import Path; assert not any(Path.home().iterdir())"
-    where = '@row("where")\ndef where():\n    ' + says + '; assert os.listdir() == ["home"]\n'
+    where = """
+@row("where")
+def where():
+    import os
+    from pathlib import Path
+
+    assert os.listdir() == ["home"]
+    assert os.listdir(Path.home()) == ["tmp"]
+"""
     assert tried(where).expected
 
 
