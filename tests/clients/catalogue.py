@@ -75,12 +75,14 @@ class Client:
 
 
 NASLIB_NEEDS = (
-    "torchvision==0.28.0", "fvcore==0.1.5.post20221221", "iopath==0.1.10", "yacs==0.1.8", "portalocker==4.4.2",
-    "tabulate==0.10.0", "termcolor==3.3.0", "pytorch-msssim==1.0.0", "scikit-image==0.26.0",
+    "torchvision==0.28.0", "fvcore==0.1.5.post20221221", "iopath==0.1.10", "yacs==0.1.8",
+    "portalocker==4.4.2", "tabulate==0.10.0", "termcolor==3.3.0", "pytorch-msssim==1.0.0",
+    "scikit-image==0.26.0",
     "lazy-loader==0.6", "transforms3d==0.4.2", "ConfigSpace==1.2.2", "more-itertools==11.2.1",
     "nasbench-pytorch==1.3.1", "lightgbm==4.7.0", "ngboost==0.6.0", "pybnn==0.0.5", "emcee==3.1.6",
     "pyro-ppl==1.9.2", "opt-einsum==3.4.0", "grakel==0.1.11", "six==1.17.0", "tensorwatch==0.9.1",
-    "pyzmq==27.3.0", "tornado==6.6.1", "ipython==9.18.1", "ipywidgets==8.1.9", "comm==0.2.3", "seaborn==0.13.2",
+    "pyzmq==27.3.0", "tornado==6.6.1", "ipython==9.18.1", "ipywidgets==8.1.9", "comm==0.2.3",
+    "seaborn==0.13.2",
 )  # fmt: skip
 """What its optimizers import; its own pins are of releases that Python 3.11 does not have."""
 
@@ -149,7 +151,7 @@ CLIENTS = (
     ),
     Client(
         "syne_tune", "Syne Tune", "schedulers in simulated time on a tabulated blackbox",
-        "https://github.com/syne-tune/syne-tune", ("syne-tune",), ("syne-tune[blackbox-repository]==0.16.0",),
+        "https://github.com/syne-tune/syne-tune", ("syne-tune",), ("syne-tune==0.16.0", "huggingface-hub==2.4.0",),
     ),
     Client(
         "naslib", "NASLib", "search spaces and optimizers of architecture search",
