@@ -151,7 +151,8 @@ CLIENTS = (
     ),
     Client(
         "syne_tune", "Syne Tune", "schedulers in simulated time on a tabulated blackbox",
-        "https://github.com/syne-tune/syne-tune", ("syne-tune",), ("syne-tune==0.16.0", "huggingface-hub==2.4.0",),
+        "https://github.com/syne-tune/syne-tune", ("syne-tune",),
+        ("syne-tune==0.16.0", "huggingface-hub==2.4.0"),
     ),
     Client(
         "naslib", "NASLib", "search spaces and optimizers of architecture search",
