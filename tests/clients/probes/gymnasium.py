@@ -160,20 +160,20 @@ def torch_numbers() -> None:
 def video() -> None:
     env = wrappers.RecordVideo(gym.make(ID, render_mode="rgb_array"), "video", episode_trigger=lambda _: True)
     episode(env)
-    env.close()
+    env.close()  # type: ignore[no-untyped-call]
     assert [path.stat().st_size > 1000 for path in Path("video").glob("*.mp4")] == [True]
     frames = wrappers.AddRenderObservation(gym.make(ID, render_mode="rgb_array"))
     assert frames.observation_space.contains(episode(frames)[0])
     collected = wrappers.RenderCollection(gym.make(ID, render_mode="rgb_array"))
     episode(collected)
-    assert len(collected.render()) == 1 + len(CELL)  # type: ignore[arg-type]
+    assert len(collected.render()) == 1 + len(CELL)
 
 
 @row("HumanRendering")
 def window() -> None:
     env = wrappers.HumanRendering(gym.make(ID, render_mode="rgb_array"))
     assert known(episode(env)[1])
-    env.close()
+    env.close()  # type: ignore[no-untyped-call]
 
 
 @row("utils.play.play(env, wait_on_player=True)")

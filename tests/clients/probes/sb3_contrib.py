@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import sb3_contrib
 from sb3_contrib.common.maskable.utils import get_action_masks
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -27,7 +28,7 @@ def maskable_ppo() -> None:
     rewards_are_the_tables(agent.learn(128))
     env = agent.get_env()
     assert env is not None
-    observation = env.reset()
+    observation = np.asarray(env.reset())
     masks = get_action_masks(env)
     action, _ = agent.predict(observation, action_masks=masks, deterministic=True)
     assert masks.shape == (1, 5)

@@ -89,8 +89,9 @@ def dqn_picks() -> None:
 @row("save, load, evaluate_policy")
 def saved() -> None:
     ppo(ID).save("agent")
-    agent = PPO.load("agent", env=make_vec_env(ID))
-    returns, lengths = evaluate_policy(agent, agent.get_env(), n_eval_episodes=4, return_episode_rewards=True)
+    env = make_vec_env(ID)
+    agent = PPO.load("agent", env=env)
+    returns, lengths = evaluate_policy(agent, env, n_eval_episodes=4, return_episode_rewards=True)
     assert isinstance(returns, list)
     assert {round(float(x), 6) for x in returns} <= known()
     assert lengths == [6] * 4
@@ -132,7 +133,7 @@ def normalised() -> None:
     for env in (make_vec_env(ONEHOT, n_envs=2), NB201VecEnv(ONEHOT, 2)):
         wrapped = VecNormalize(env)
         ppo(wrapped)
-        assert np.isfinite(wrapped.normalize_obs(wrapped.get_original_obs())).all()
+        assert np.isfinite(np.asarray(wrapped.normalize_obs(wrapped.get_original_obs()))).all()
         assert {round(float(x), 6) for x in wrapped.get_original_reward()} <= known() | {0.0}
 
 
@@ -144,7 +145,7 @@ def normalised_ops() -> None:
 @row("VecFrameStack, VecCheckNan")
 def stacked() -> None:
     env = VecCheckNan(VecFrameStack(make_vec_env(ONEHOT, n_envs=2), 3), raise_exception=True)
-    assert env.reset().shape == (2, 108)
+    assert np.shape(env.reset()) == (2, 108)  # type: ignore[arg-type]
     rewards_are_the_tables(ppo(env))
 
 
