@@ -20,7 +20,7 @@ HEAD = "from tests.clients.probes import CommandFailed, row, run\n"
 WORKS = '@row("works")\ndef works():\n    print("12 %", end="")\n'
 FAILS = '@row("fails")\ndef fails():\n    raise KeyError("ours")\n'
 ADDS = '@row("adds", adds="x=1")\ndef adds():\n    pass\n'
-LACKS = '@row("lacks", lacks="theirs")\ndef lacks():\n    raise CommandFailed("TypeError: long")\n'
+LACKS = '@row("lacks", lacks="theirs")\ndef lacks():\n    raise CommandFailed("TypeError: " + "long" * 99)\n'
 MENDED = '@row("mended", lacks="theirs")\ndef mended():\n    pass\n'
 LEAVES = '@row("leaves")\ndef leaves():\n    raise SystemExit(2)\n'
 DIES = '@row("dies")\ndef dies():\n    import os; os._exit(7)\n'
@@ -38,7 +38,8 @@ def results(report: running.Report) -> dict[str, str]:
 def test_rows_work_as_they_are_or_with_an_addition_or_fail_as_expected() -> None:
     report = tried(WORKS, ADDS, LACKS)
     assert results(report) == {"works": "as is", "adds": "+1", "lacks": "X"}
-    assert (report.rows[2].error, report.rows[2].lacks) == ("TypeError: long", "theirs")
+    assert (len(report.rows[2].error), report.rows[2].lacks) == (121, "theirs")
+    assert report.rows[2].error.startswith("TypeError: longlong")
     assert report.expected
     assert report.said == "12 %"
 

@@ -31,6 +31,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 Program = Callable[[], None]
+LONGEST = 120
+"""Characters of an error that are kept."""
 
 
 class CommandFailed(Exception):
@@ -102,7 +104,7 @@ def _try(row: Row, program: Program) -> Found:
         program()
     except (Exception, SystemExit) as raised:  # a client's command line ends so
         error = traceback.format_exception_only(raised)[-1].strip().splitlines()[0]
-        error = str(raised) if isinstance(raised, CommandFailed) else error
+        error = _short(str(raised) if isinstance(raised, CommandFailed) else error)
         if not row.lacks:
             traceback.print_exc()
     result = "X" if error else "+1" if row.adds else "as is"
@@ -110,3 +112,9 @@ def _try(row: Row, program: Program) -> Found:
     found = Found(row.title, result, row.adds, row.lacks, error, seconds)
     print("\n" + json.dumps(asdict(found)), flush=True)  # a client's progress bar may not have ended its line
     return found
+
+
+def _short(error: str) -> str:
+    """The beginning of an error's line, which may hold all that the client knows."""
+    line = error.partition("\\n")[0]
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
