@@ -8,7 +8,7 @@ OLDEST := 3.6.0# of Triton; see the bounds in pyproject.toml
 
 SECONDS ?= 600
 
-.PHONY: help demo test coverage test-slow fuzz test-install test-bare test-triton lint docs bench bench-gpu tables clean
+.PHONY: help demo test coverage test-slow fuzz clients test-install test-bare test-triton lint docs bench bench-gpu tables clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-slow: $(VENV)/.dev ## Run the tests that take minutes each
 
 fuzz: $(VENV)/.dev ## Spoil files of every kind and command lines for SECONDS=600 (or as long as you like)
 	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS)
+
+clients: $(VENV)/.dev ## Try other libraries, each in an environment of its own, and write docs/clients.md
+	$(BIN)/python -m tests.clients run --write
 
 test-install: $(VENV)/.dev ## Build wheel and sdist, install them into fresh environments and use them
 	.ci/installed.sh tests/env tests/compat tests/surrogate tests/test_package.py tests/test_docs.py

@@ -12,9 +12,13 @@ A program is a file of functions, one for each row of the compatibility table:
     def normalise() -> None: ...
 
 A function returns if the row works and raises if not; those with `lacks` are expected to raise. It checks
-what it shows: numbers against the table, not only that nothing was raised. The command
-``python -m tests.clients.probes.torchrl`` prints a JSON line for each row, and exits with 1 if one was not as
-expected. Only the standard library is imported here.
+what it shows: numbers against the table, not only that nothing was raised. The program ends with
+
+    if __name__ == "__main__":
+        run()
+
+and ``python -m tests.clients.probes.torchrl`` prints a JSON line for each row, one that says how many there
+were, and exits with 1 if one was not as expected. Only the standard library is imported here.
 """
 
 from __future__ import annotations
@@ -27,6 +31,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 Program = Callable[[], None]
+LONGEST = 120
+"""Characters of an error that are kept."""
+
+
+class CommandFailed(Exception):
+    """A command of the client failed; the message is the last line that it said."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,7 @@ def run() -> None:
     """Try the rows of the program that calls this, all or those named, and print what was found."""
     wanted = sys.argv[1:]
     found = [_try(row, program) for row, program in _ROWS if not wanted or row.title in wanted]
+    print(json.dumps({"finished": len(found)}), flush=True)
     sys.exit(not found or not all(one.expected for one in found))
 
 
@@ -91,12 +102,19 @@ def _try(row: Row, program: Program) -> Found:
     begun, error = time.monotonic(), ""
     try:
         program()
-    except Exception as raised:
+    except (Exception, SystemExit) as raised:  # a client's command line ends so
         error = traceback.format_exception_only(raised)[-1].strip().splitlines()[0]
+        error = _short(str(raised) if isinstance(raised, CommandFailed) else error)
         if not row.lacks:
             traceback.print_exc()
     result = "X" if error else "+1" if row.adds else "as is"
     seconds = round(time.monotonic() - begun, 1)
     found = Found(row.title, result, row.adds, row.lacks, error, seconds)
-    print(json.dumps(asdict(found)), flush=True)
+    print("\n" + json.dumps(asdict(found)), flush=True)  # a client's progress bar may not have ended its line
     return found
+
+
+def _short(error: str) -> str:
+    """The beginning of an error's line, which may hold all that the client knows."""
+    line = error.partition("\\n")[0]
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
