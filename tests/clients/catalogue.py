@@ -75,7 +75,7 @@ class Client:
 
 
 NASLIB_NEEDS = (
-    "torchvision==0.28.0", "fvcore==0.1.5.post20221221", "iopath==0.1.10", "yacs==0.1.8",
+    "numpy==2.3.5", "torchvision==0.28.0", "fvcore==0.1.5.post20221221", "iopath==0.1.10", "yacs==0.1.8",
     "portalocker==4.4.2", "tabulate==0.10.0", "termcolor==3.3.0", "pytorch-msssim==1.0.0",
     "scikit-image==0.26.0",
     "lazy-loader==0.6", "transforms3d==0.4.2", "ConfigSpace==1.2.2", "more-itertools==11.2.1",
