@@ -39,7 +39,7 @@ def summary(clients: dict[str, Client]) -> str:
     counts = {name: _counts(client) for name, client in clients.items()}
     as_is, added, lacking = (sum(c[i] for c in counts.values()) for i in range(3))
     said = (
-        f"What users of {len(clients)} libraries do, in {as_is + added + lacking} rows: {as_is} work as the "
+        f"What users of these libraries do, in {as_is + added + lacking} rows: {as_is} work as the "
         f"library's manual has it, {added} with something added, and {lacking} the library itself cannot do."
     )
     rows = [

@@ -93,6 +93,11 @@ CLIENTS = (
         ("array-api-compat==1.16.0", "moviepy==2.2.1", "pygame-ce==2.5.6"),
     ),
     Client(
+        "gymnasium_tests", "Gymnasium's own tests", "its tests of environments, not changed, on our ids",
+        "https://github.com/Farama-Foundation/Gymnasium", ("gymnasium",), (),
+        Checkout("GYMNASIUM", "3f0476a8"), ci=False,
+    ),
+    Client(
         "stable_baselines3", "Stable-Baselines3", "PPO, A2C, DQN",
         "https://github.com/DLR-RM/stable-baselines3", ("stable-baselines3", "torch"), ("moviepy==2.2.1",),
     ),

@@ -215,7 +215,7 @@ def test_what_was_found_is_kept_beside_the_others(
 
 def test_the_page_counts_the_rows_and_says_what_to_add_and_why_not() -> None:
     text = page.text({"one": HELD, "two": HELD | {"title": "Two", "rows": ROWS[:1]}})
-    assert "What users of 2 libraries do, in 4 rows: 2 work as" in text
+    assert "What users of these libraries do, in 4 rows: 2 work as" in text
     assert "| [A B-C](#a-b-c) | 1.2 | 1 | 1 | 1 |" in text
     assert "| a \\| b | as is | |" in text
     assert "| c | +1 | `x='1'` |" in text

@@ -18,7 +18,6 @@ from nb201env.envs.single import NB201Env
 from tests.clients.probes import row, run
 from tests.clients.recorded import is_gain, is_run, ops_of
 
-REQUIREMENTS: tuple[str, ...] = ("minari[create,hdf5]==0.5.4", "jax==0.10.2", "h5py==3.16.0")
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"
 NAME, EPISODES = "nb201/cifar10/random-v0", 4
 

@@ -15,7 +15,6 @@ from nb201env.architecture import index_of
 from tests.clients.probes import row, run
 from tests.clients.recorded import is_run
 
-REQUIREMENTS: tuple[str, ...] = ("mo-gymnasium==1.3.2",)
 OPS = "nb201env:NB201-cifar10-v0"
 CELL = (3, 3, 3, 1, 3, 2)
 MILLION = 1_000_000

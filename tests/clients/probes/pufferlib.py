@@ -17,13 +17,6 @@ from tests.clients.probes import row, run
 from tests.clients.recorded import is_run, ops_of
 
 # Installed with --no-deps: it pins torch==2.9.0 with CUDA, for the training, which is not tried here.
-REQUIREMENTS: tuple[str, ...] = (
-    "pufferlib-core==3.0.23",
-    "nvidia-ml-py==13.615.71",
-    "pyro-api==0.1.2",
-    "pyro-ppl==1.9.2",
-    "rich-argparse==1.8.0",
-)
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"
 
 

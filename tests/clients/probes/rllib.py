@@ -20,7 +20,6 @@ from nb201env.envs.vector import NB201VectorEnv
 from tests.clients.probes import row, run
 from tests.clients.recorded import is_run, ops_of
 
-REQUIREMENTS: tuple[str, ...] = ("ray[rllib]==2.60.0", "gymnasium==1.2.2")
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"
 
 

@@ -15,7 +15,6 @@ from skrl.utils.runner.torch import Runner
 from tests.clients.probes import row, run
 from tests.clients.recorded import is_run, ops_of
 
-REQUIREMENTS: tuple[str, ...] = ("skrl==2.1.1",)
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"
 PPO = {"class": "PPO", "rollouts": 18, "learning_epochs": 8, "mini_batches": 2, "learning_rate": 1e-2}
 

@@ -21,7 +21,6 @@ from tianshou.highlevel.experiment import (
 from tests.clients.probes import row, run
 from tests.clients.recorded import is_run, ops_of
 
-REQUIREMENTS: tuple[str, ...] = ("tianshou[eval]==2.0.1", "rliable==1.2.0", "pandas==2.3.3")
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"
 SETTINGS = {"max_epochs": 2, "epoch_num_steps": 300, "num_training_envs": 4, "num_test_envs": 2}
 CONFIG = ExperimentConfig(seed=1, watch=False, persistence_enabled=False)

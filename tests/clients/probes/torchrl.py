@@ -32,7 +32,6 @@ import nb201env
 from tests.clients.probes import row, run
 from tests.clients.recorded import is_gain, is_run, ops_of
 
-REQUIREMENTS: tuple[str, ...] = ("torchrl==0.14.1", "tensordict==0.14.3")
 OPS, ONE_HOT = "nb201env:NB201-cifar10-v0", "nb201env:NB201-cifar10-onehot-v0"
 
 
@@ -167,7 +166,7 @@ def infos() -> None:
     is_run(ops_of(seen["observation"][-1]), seen["accuracy"][-1])
 
 
-@row("ActionMask", adds="a wrapper that observes action_masks() too")
+@row("ActionMask", adds="a wrapper that observes the masks too")
 def masks() -> None:
     env: EnvBase = GymWrapper(Masked(gym.make(ONE_HOT, actions="edit", run="mean")))
     env = TransformedEnv(env, ActionMask())
