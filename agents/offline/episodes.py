@@ -16,7 +16,7 @@ from nb201env.envs.registration import NAMED, ONE_HOT
 from nb201env.envs.single import NB201Env
 from nb201env.space import all_ops
 from nb201env.table import Table
-from nb201env.tables import embedded, open_table
+from nb201env.tables import reference
 
 WAYS = ("build", "pick")
 """The `actions` in which an episode is one architecture, and so one query."""
@@ -113,8 +113,7 @@ def make(env_id: str, table: Table, options: Mapping[str, Any]) -> NB201Env:
         ValueError: If the table is of another data set than the id.
     """
     default = (NAMED | ONE_HOT).get(env_id)
-    known = table.name in embedded() and open_table(table.name).id == table.id
-    name = table.name if known else str(table.container.path.absolute())
+    name = reference(table)
     arguments: dict[str, Any] = ({} if name == default else {"table": name}) | dict(options)
     env = gym.make(env_id, **arguments)
     inner: NB201Env = env.unwrapped  # type: ignore[assignment]
