@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import inspect
+import pickle
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from gymnasium.utils.env_checker import check_env
 from nb201env import cost
 from nb201env.classes import canonical_classes, representatives
 from nb201env.envs.registration import SURROGATES, TABLES
+from nb201env.envs.single import NB201Env
 from nb201env.space import SIZE
 from nb201env.surrogate.model import Surrogate, fit_surrogate
 from nb201env.surrogate.tables import SCALE, SurrogateTable, materialise
@@ -40,6 +44,22 @@ def test_it_is_a_table(predicted: SurrogateTable) -> None:
     assert not np.isnan(predicted.runs(split="valid", epochs=200)).any()
     public = [name for name, _ in inspect.getmembers(Table) if not name.startswith("_")]
     assert all(hasattr(predicted, name) for name in public)
+
+
+def test_a_pickle_holds_the_whole_table_and_a_copy_is_the_table(predicted: SurrogateTable) -> None:
+    """It lies nowhere else: an environment over it can go to another process all the same."""
+    env = NB201Env(predicted)
+    env.reset(seed=0)
+    assert copy.deepcopy(env).table is predicted
+    other = pickle.loads(pickle.dumps(env))
+    assert (type(other.table), other.table.id) == (SurrogateTable, predicted.id)
+    assert other.table.container.path != predicted.container.path
+    assert [env.step(op) for op in range(4)][-1][1:] == [other.step(op) for op in range(4)][-1][1:]
+    table = pickle.loads(pickle.dumps(predicted))
+    folder = table.container.path.parent
+    del table
+    gc.collect()
+    assert not folder.exists()
 
 
 def test_the_mean_over_runs_is_the_prediction(small: Surrogate, predicted: SurrogateTable) -> None:
