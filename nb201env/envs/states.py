@@ -99,6 +99,9 @@ class CopiedEnv(Copied):
     _np_random: Any
     _np_random_seed: Any
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_np_random": kept(self._np_random)}
+
     @property
     def np_random(self) -> np.random.Generator:
         """The environment's own source of random numbers."""
