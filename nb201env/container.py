@@ -21,7 +21,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -87,7 +87,17 @@ def write(
     return digest(full)
 
 
-class Container:
+class Unchanging:
+    """What never changes is its own copy."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class Container(Unchanging):
     """An open file: its manifest and its arrays, mapped into memory and checked on first use.
 
     Args:

@@ -15,13 +15,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from nb201env.architecture import Architecture, ArchitectureLike, all_strings, index_of
 from nb201env.arrays import Array, FloatArray, IntArray
-from nb201env.container import Container, DamagedTable, write
+from nb201env.container import Container, DamagedTable, Unchanging, write
 from nb201env.extras import require
 from nb201env.manifest import ROW, SCHEMA, Column, read_manifest
 from nb201env.missing import NotRecorded as NotRecorded
@@ -49,7 +49,7 @@ class Result(NamedTuple):
     seconds: float
 
 
-class Table:
+class Table(Unchanging):
     """An open table; see the module's docstring. Use `Table.open`.
 
     Attributes:
@@ -82,12 +82,6 @@ class Table:
             DamagedTable: If it is not a table, or its header or length is not what was written.
         """
         return cls(Container(path))
-
-    def __copy__(self) -> Self:
-        return self  # nothing in it changes
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     # -- what it is --------------------------------------------------------------------------
 
