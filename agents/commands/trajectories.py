@@ -10,7 +10,7 @@ import typer
 
 from nb201env.agents.commands.search import ENVS, OwnTable, TableFiles, read_envs
 from nb201env.commands.common import Group, Json
-from nb201env.envs.registration import NAMED, ONE_HOT, OWN
+from nb201env.envs.registration import OWN, WITH_TABLE
 from nb201env.output import command_line, print_grid, print_json, progress_bar
 from nb201env.tables import open_table
 
@@ -103,7 +103,7 @@ def _one_env(text: str) -> str:
 
 
 def _default_table(env_id: str) -> str:
-    table = (NAMED | ONE_HOT).get(env_id)
+    table = WITH_TABLE.get(env_id)
     if table is None:
         raise ValueError(f"{env_id} is for a table of your own; name it with --table")
     return table

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+
 from nb201env.agents.offline.episodes import WAYS, Collection, Episode, ask, make, spec_of, table_entry
 from nb201env.agents.offline.policies import mean_rewards
+from nb201env.agents.searches.heading import OPTIONS
 from nb201env.agents.searches.recorder import RECORDED, environment_of
 from nb201env.envs.options import Options
-from nb201env.envs.registration import ONE_HOT
 from nb201env.envs.single import NB201Env
 from nb201env.fields import shown
 from nb201env.space import all_ops
@@ -126,8 +128,9 @@ def _setting(found: Sequence[Trajectory]) -> tuple[str, dict[str, Any]]:
                 f"{one.path}: its environment was wrapped ({shown(wrapped[0])}), so its rewards are those of "
                 "no environment that could be made again; search without it"
             )
-        registered = {"observations": "onehot"} if env_id in ONE_HOT else {}
-        settings.append((env_id, Options.of(registered | options), one.header["table"]["id"]))
+        registered = gym.spec(env_id).kwargs
+        own = {name: value for name, value in registered.items() if name in OPTIONS}
+        settings.append((env_id, Options.of(own | options), one.header["table"]["id"]))
         kinds = ("environment", "argument of the environment", "table")
         for what, here, there in zip(kinds, settings[-1], settings[0], strict=True):
             if here != there:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gymnasium.envs.registration import EnvSpec
 
 from nb201env.arrays import IntArray
-from nb201env.envs.registration import NAMED, ONE_HOT
+from nb201env.envs.registration import WITH_TABLE
 from nb201env.envs.single import NB201Env
 from nb201env.space import all_ops
 from nb201env.table import Table
@@ -112,7 +112,7 @@ def make(env_id: str, table: Table, options: Mapping[str, Any]) -> NB201Env:
     Raises:
         ValueError: If the table is of another data set than the id.
     """
-    default = (NAMED | ONE_HOT).get(env_id)
+    default = WITH_TABLE.get(env_id)
     name = reference(table)
     arguments: dict[str, Any] = ({} if name == default else {"table": name}) | dict(options)
     env = gym.make(env_id, **arguments)

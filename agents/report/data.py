@@ -19,7 +19,7 @@ from nb201env.agents.report.words import named, own_command, unlike
 from nb201env.agents.searches.outcome import Landscape, Outcome, outcome
 from nb201env.agents.searches.recorder import environment_of, replay
 from nb201env.arrays import FloatArray
-from nb201env.envs.registration import NAMED, ONE_HOT
+from nb201env.envs.registration import WITH_TABLE
 from nb201env.table import Table
 from nb201env.trajectory import BadTrajectory, read
 
@@ -194,7 +194,7 @@ def _settings(searches: Sequence[Outcome]) -> list[Setting]:
                 tuple(_entries(group, labels)))
         for name, group in zip(unlike(names), groups.values(), strict=True)
     ]  # fmt: skip
-    return sorted(made, key=lambda setting: (_place(setting.env["id"], [*NAMED, *ONE_HOT]), setting.name))
+    return sorted(made, key=lambda setting: (_place(setting.env["id"], [*WITH_TABLE]), setting.name))
 
 
 def _one_budget(group: Sequence[Outcome]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from nb201env.agents.searches.writing import Writer
 from nb201env.architecture import Architecture
 from nb201env.envs.answers import answers
 from nb201env.envs.options import Options
-from nb201env.envs.registration import NAMED, ONE_HOT, OWN
+from nb201env.envs.registration import OWN, WITH_TABLE
 from nb201env.envs.single import NB201Env
 from nb201env.envs.states import State
 from nb201env.envs.vector import NB201VectorEnv, vectorized
@@ -256,7 +256,7 @@ def agent_seed(seed: int) -> int:
 
 # -- replaying -------------------------------------------------------------------------------
 
-ENV_IDS = (*NAMED, *ONE_HOT, OWN)
+ENV_IDS = (*WITH_TABLE, OWN)
 """The environments that a trajectory may be of."""
 
 _ALWAYS: dict[str, Any] = {

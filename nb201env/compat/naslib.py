@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, overload
 
 import numpy as np
@@ -218,6 +219,11 @@ class _Datasets(Mapping[str, _Metrics]):
         return 1
 
 
+@cache
+def _strings() -> frozenset[str]:
+    return frozenset(all_strings())
+
+
 class _Architectures(Mapping[str, _Datasets]):
     """All architectures by their official strings."""
 
@@ -228,7 +234,7 @@ class _Architectures(Mapping[str, _Datasets]):
         return _Datasets(self._source, index_of(text))
 
     def __contains__(self, text: object) -> bool:
-        return text in [*self]
+        return text in _strings()
 
     def __iter__(self) -> Iterator[str]:
         return iter(all_strings())

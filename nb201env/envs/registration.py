@@ -28,6 +28,9 @@ NAMED: dict[str, str] = TABLES | SURROGATES
 ONE_HOT: dict[str, str] = {env_id.replace("-v0", "-onehot-v0"): table for env_id, table in TABLES.items()}
 """Ids with one-hot observations, for libraries that take only an id and no `MultiDiscrete` observations."""
 
+WITH_TABLE: dict[str, str] = NAMED | ONE_HOT
+"""Every id that has a table of its own, and the table."""
+
 OWN = "NB201-v0"
 """The id without a table of its own: for any table, which must be given."""
 

@@ -87,19 +87,10 @@ class SearchBatch(Copied):
         queries: Queries paid for; int64 [n].
     """
 
-    _shared = frozenset(
-        (
-            "_table",
-            "_slots",
-            "_label",
-            "_accuracy",
-            "_reward",
-            "_seconds",
-            "_strings",
-            "_costs",
-            "_keys_of_masks",
-        )
-    )
+    _shared = frozenset((
+        "_table", "_slots", "_label", "_accuracy", "_reward", "_seconds", "_strings", "_costs",
+        "_keys_of_masks",
+    ))  # fmt: skip
 
     def __init__(self, n: int, table: Table, options: Options) -> None:
         self._n = n

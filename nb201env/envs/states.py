@@ -43,7 +43,7 @@ class State(NamedTuple):
     steps: int
     score: float
     search: SearchState
-    generator: KeptGenerator | np.random.Generator | None
+    generator: Generator
     seed: int | None
 
 

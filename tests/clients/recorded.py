@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +20,24 @@ def ops_of(one_hot: npt.ArrayLike) -> npt.NDArray[np.int64]:
     assert (encoded.sum(-1) == 1).all(), "an edge has one op"
     ops: npt.NDArray[np.int64] = encoded.argmax(-1)
     return ops
+
+
+def are_accuracies(values: npt.ArrayLike) -> None:
+    """Raise unless there are values, and each is a run's validation accuracy of some cell."""
+    given = np.asarray(values, dtype=np.float64).reshape(-1)
+    runs = nb201env.open_table(TABLE).runs(split="valid", epochs=EPOCHS).ravel()
+    known = np.unique(runs[~np.isnan(runs)])
+    above = np.clip(np.searchsorted(known, given), 1, len(known) - 1)
+    far = np.minimum(np.abs(known[above] - given), np.abs(known[above - 1] - given))
+    assert len(given) > 0
+    assert (far < 1e-6).all(), f"{(far >= 1e-6).sum()} of {len(far)} are no run's accuracy"
+
+
+def are_episodes(episodes: Iterable[Mapping[str, float]], steps: int = 6) -> None:
+    """Raise unless each episode that Stable-Baselines3 noted has so many steps, and an accuracy as return."""
+    noted = list(episodes)
+    are_accuracies([episode["r"] for episode in noted])
+    assert {episode["l"] for episode in noted} == {steps}
 
 
 def is_run(ops: npt.ArrayLike, rewards: npt.ArrayLike) -> None:

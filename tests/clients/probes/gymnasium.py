@@ -20,16 +20,11 @@ from gymnasium.vector import AutoresetMode
 import nb201env
 from nb201env.envs.registration import NAMED
 from tests.clients.probes import row, run
+from tests.clients.recorded import are_accuracies
 
 ID, ONEHOT = "NB201-cifar10-v0", "NB201-cifar10-onehot-v0"
 CELL = (3, 3, 3, 1, 3, 2)
 SAME_STEP: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
-
-
-def accuracies() -> set[float]:
-    """All accuracies that a query of NB201-cifar10-v0 may be answered with, to six digits."""
-    runs = nb201env.open_table("cifar10-valid-200").runs(split="valid", epochs=200)
-    return {round(float(x), 6) for x in runs.ravel()}
 
 
 def episode(env: gym.Env[Any, Any]) -> tuple[Any, float, dict[str, Any]]:
@@ -138,12 +133,7 @@ def limits() -> None:
     again = wrappers.Autoreset(gym.make(ID))
     assert known(episode(again)[1])
     assert again.step(0)[0].tolist() == [5] * 6
-    assert episode(wrappers.StickyAction(gym.make(ID), 0.5))[1] in accuracies_as_they_are()
-
-
-def accuracies_as_they_are() -> set[float]:
-    """All accuracies of the table, in full."""
-    return set(nb201env.open_table("cifar10-valid-200").runs(split="valid", epochs=200).ravel().tolist())
+    are_accuracies(episode(wrappers.StickyAction(gym.make(ID), 0.5))[1])
 
 
 @row("NumpyToTorch")
@@ -224,7 +214,7 @@ def vectors() -> None:
     np.testing.assert_array_equal(native[0], processes[0])
     np.testing.assert_array_equal(native[1], processes[1])
     rewards = np.array(native[1])
-    assert {round(float(x), 6) for x in rewards[rewards > 0]} <= accuracies()
+    are_accuracies(rewards[rewards > 0])
 
 
 @row("AsyncVectorEnv with spawned processes, from the id alone")
@@ -240,7 +230,7 @@ def spawned() -> None:
 def vector_rewards() -> None:
     envs = wrappers.vector.RecordEpisodeStatistics(gym.make_vec(ID, num_envs=4))
     rollout(envs)
-    assert {round(float(x), 6) for x in envs.return_queue} <= accuracies()
+    are_accuracies(envs.return_queue)
     assert set(envs.length_queue) == {6}
     assert np.max(rollout(wrappers.vector.ClipReward(gym.make_vec(ID, num_envs=4), 0.0, 0.5))[1]) == 0.5
     assert np.isfinite(rollout(wrappers.vector.NormalizeReward(gym.make_vec(ID, num_envs=4)))[1]).all()
