@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nb201env.agents.report import tables
+from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.papers import beside
 from nb201env.agents.report.summary import Overall, SettingSummary, Summary
-from nb201env.agents.report.tables import Grid
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, document
+from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.summary import Summary
-from nb201env.agents.report.tables import Grid
 from nb201env.output import in_markdown
 
 

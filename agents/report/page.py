@@ -1,19 +1,14 @@
 """The report as one HTML page that needs nothing else: `page.html` with style, script and data inside.
 
-The tables are written here; `page.js` draws the charts from the numbers in the page. A content
-security policy in the page forbids every request.
+The tables are written here; `charts.js` and `space.js` draw from the numbers in the page. A content security
+policy in the page forbids every request.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from html import escape
-from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +16,7 @@ from nb201env import drawing
 from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, Section, document
 from nb201env.agents.report.figures import regret_floor
+from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.summary import (
     AgentSummary,
     Curve,
@@ -30,15 +26,13 @@ from nb201env.agents.report.summary import (
     Summary,
     visits,
 )
-from nb201env.agents.report.tables import Grid
-from nb201env.agents.report.words import named
-from nb201env.arrays import Array, FloatArray, IntArray
-from nb201env.comparison import cost_names, costs, in_words, readable, unit_of
-from nb201env.envs.answers import keeps_time
+from nb201env.arrays import FloatArray
+from nb201env.pages.html import Json, assembled, asset, in_script, packed, short
+from nb201env.pages.space import space_data
 from nb201env.space import SIZE, official_index_of
-from nb201env.table import NotRecorded
 
-Json = dict[str, Any]
+HERE, PAGES = "nb201env.agents.report", "nb201env.pages"
+_SCRIPTS = ((PAGES, "base.js"), (HERE, "charts.js"), (PAGES, "space.js"), (HERE, "report.js"))
 Markup = str
 
 
@@ -57,16 +51,11 @@ def page(summary: Summary, command: str) -> str:
         "tabs": "".join(_tab(section) for section in panels),
         "sections": "\n".join(_panel(section) for section in panels),
         "provenance": _footer(sources),
-        "style": _file("page.css"),
-        "script": _file("page.js"),
-        # "<" alone may open a comment that swallows the script; JSON can do without it.
-        "data": json.dumps(_data(summary), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        "style": asset(PAGES, "base.css") + asset(HERE, "page.css"),
+        "script": "".join(asset(*file) for file in _SCRIPTS),
+        "data": in_script(_data(summary)),
     }
-    return re.sub(r"{{(\w+)}}", lambda match: parts[match[1]], _file("page.html"))
-
-
-def _file(name: str) -> str:
-    return files("nb201env.agents.report").joinpath(name).read_text(encoding="utf-8")
+    return assembled(asset(HERE, "page.html"), parts)
 
 
 # -- markup ----------------------------------------------------------------------------------
@@ -166,21 +155,22 @@ def _data(summary: Summary) -> Json:
     return {
         "labels": labels,
         "cell": drawing.svg_parts()._asdict(),
-        "official": _packed(official_index_of(np.arange(SIZE))),
+        "official": packed(official_index_of(np.arange(SIZE))),
         "panels": panels,
     }
 
 
 def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
+    landscape = one.setting.landscape
     curves = [curve for agent in one.agents for curve in (agent.by_queries, agent.by_seconds)]
     return {
         "agents": [_agent_data(agent, labels) for agent in one.agents],
         "random": None if one.random is None else _curve_data(one.random, 1),
-        "floor": _short(regret_floor([curve.mean for curve in curves])),
+        "floor": short(regret_floor([curve.mean for curve in curves])),
         "thresholds": _percent(one.agents[0].profile.thresholds),
         "xLabel": "final regret at most (points)",
         "unit": "points",
-        "space": _space_data(one),
+        "space": space_data(landscape.table, landscape.valid, landscape.test, landscape.rank),
     }
 
 
@@ -191,7 +181,7 @@ def _agent_data(agent: AgentSummary, labels: Sequence[str]) -> Json:
         "hours": _curve_data(agent.by_seconds, 3600),
         "profile": _profile_data(agent.profile),
         "chosen": [search.chosen for search in agent.entry.searches],
-        "visits": _packed(visits(agent.entry)),
+        "visits": packed(visits(agent.entry)),
     }
 
 
@@ -209,7 +199,7 @@ def _overall_data(over: Overall, labels: Sequence[str]) -> Json:
 
 def _curve_data(curve: Curve, unit: float) -> Json:
     bands = {name: getattr(curve, name) for name in ("mean", "low", "high", "median", "q25", "q75")}
-    return {"x": [_short(x / unit) for x in curve.x]} | {name: _percent(band) for name, band in bands.items()}
+    return {"x": [short(x / unit) for x in curve.x]} | {name: _percent(band) for name, band in bands.items()}
 
 
 def _profile_data(profile: Profile) -> Json:
@@ -217,82 +207,4 @@ def _profile_data(profile: Profile) -> Json:
 
 
 def _percent(fractions: FloatArray) -> list[float | None]:
-    return [_short(100 * value) for value in fractions]
-
-
-def _short(value: float) -> float | None:
-    """A number with 5 significant digits, as small as JSON can hold it; None where there is none."""
-    return float(f"{value:.5g}") if np.isfinite(value) else None
-
-
-def _space_data(one: SettingSummary) -> Json:
-    landscape = one.setting.landscape
-    return {
-        "valid": _packed(_hundredths(landscape.valid)),
-        "test": None if landscape.test is None else _packed(_hundredths(landscape.test)),
-        "rank": _packed(landscape.rank),
-        "axes": _costs(one),
-    }
-
-
-def _hundredths(accuracy: FloatArray) -> IntArray:
-    """Accuracies in hundredths of a per cent; 0 where there is none."""
-    return np.rint(np.nan_to_num(accuracy) * 1e4).astype(np.int64)
-
-
-def _costs(one: SettingSummary) -> Json:
-    table = one.setting.landscape.table
-    found: Json = {}
-    for kind, name, label, digits in (
-        ("params", "parameters", "parameters", 3), ("macs", "MACs", "multiply-accumulates", 1),
-    ):  # fmt: skip
-        with suppress(NotRecorded):
-            counts = _known(costs(table, kind))
-            unit, scale, word = ("M", 1e6, "millions") if counts.max() >= 1e6 else ("k", 1e3, "thousands")
-            levels, codes = np.unique(counts / scale, return_inverse=True)
-            values = {"levels": levels.tolist(), "codes": _packed(codes)}  # a few different ones
-            found[kind] = _cost(name, f"{label} ({word})", unit, digits, values)
-    if keeps_time(table):
-        seconds = {"values": _floats(table.seconds(epochs=table.epochs, run="mean"))}
-        found["train_seconds"] = _cost(
-            "GPU seconds", "simulated GPU seconds of one training", "s", 0, seconds
-        )
-    for name in cost_names(table):
-        recorded = costs(table, name)
-        if name not in found and not np.isnan(recorded).all():
-            found[name] = _recorded_cost(name, *readable(recorded, unit_of(table, name)))
-    # A table of accuracies alone knows no cost; its space is drawn in the official order.
-    order = {"values": _packed(official_index_of(np.arange(SIZE)))}
-    return found or {"order": _cost("official index", "official index", "", 0, order)}
-
-
-def _recorded_cost(name: str, values: FloatArray, unit: str) -> Json:
-    """A column of the table as an axis, in a unit of a size that people read."""
-    words, unit = named(in_words(name)), named(unit)
-    most = float(np.nanmax(np.abs(values), initial=0.0))
-    digits = 3 - int(np.floor(np.log10(most))) if most > 0 else 0
-    label = f"{words} ({unit})" if unit else words
-    return _cost(words, label, unit, min(max(digits, 0), 6), {"values": _floats(values)})
-
-
-def _cost(name: str, label: str, unit: str, digits: int, values: Json) -> Json:
-    return {"name": name, "label": label, "unit": unit, "digits": digits} | values
-
-
-def _floats(values: FloatArray) -> Json:
-    """Numbers in single precision; NaN for what is not recorded."""
-    return _packed(np.where(np.isfinite(values), values, np.nan).astype("<f4"))
-
-
-def _known(values: FloatArray) -> FloatArray:
-    """0 for what is not recorded: JSON and the chart know only numbers."""
-    return np.nan_to_num(values, posinf=0.0, neginf=0.0)
-
-
-def _packed(values: Array) -> Json:
-    """An array as base64 of its smallest little-endian type."""
-    if values.dtype.kind != "f":
-        size = next(bits for bits in (8, 16, 32) if int(values.max()) < 1 << bits) // 8
-        values = values.astype(f"<u{size}")
-    kind = f"{values.dtype.kind}{values.dtype.itemsize}"
-    return {"type": kind, "base64": base64.b64encode(values.tobytes()).decode("ascii")}
+    return [short(100 * value) for value in fractions]

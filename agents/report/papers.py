@@ -5,7 +5,7 @@ from __future__ import annotations
 from nb201env.agents.papers.protocols import PROTOCOLS, Protocol, Sources, find_sources, found_accuracy
 from nb201env.agents.papers.published import SPLITS, published
 from nb201env.agents.report.data import Entry, Setting
-from nb201env.agents.report.tables import Grid
+from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.words import NOT_RECORDED
 from nb201env.agents.searches.outcome import spread_text
 from nb201env.tables import open_table

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.elsewhere import mean_of
+from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
 from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, named, own_command
@@ -21,23 +21,6 @@ from nb201env.output import plain
 from nb201env.reading import format_seeds
 
 NONE = "–"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of texts.
-
-    Attributes:
-        title: What it shows; "" where the section's heading says it.
-        columns: The headings; the first column names the row.
-        rows: Texts.
-        note: How to read it.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -192,6 +175,7 @@ def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]
         tuple(rows),
         "The probability that a search of the row's agent ends with a lower regret than one of the "
         "column's; a tie counts half. Where the interval holds 50, the searches don't tell them apart.",
+        matrix=True,
     )
 
 

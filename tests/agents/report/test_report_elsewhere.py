@@ -13,9 +13,10 @@ from nb201env import open_table
 from nb201env.agents.report.data import load
 from nb201env.agents.report.document import document
 from nb201env.agents.report.elsewhere import at_hand, look_up
+from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.page import page
 from nb201env.agents.report.summary import Summary, summarise
-from nb201env.agents.report.tables import Grid, elsewhere, provenance
+from nb201env.agents.report.tables import elsewhere, provenance
 from nb201env.agents.report.write import write
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all

@@ -25,6 +25,7 @@ from nb201env.agents.report.words import in_csv, in_figure, named, own_command, 
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all
 from nb201env.output import in_markdown, plain
+from nb201env.pages import space
 from tests.agents.conftest import ENVS, LIGHT
 
 runner = CliRunner()
@@ -299,7 +300,7 @@ def test_numbers_that_json_lacks_do_not_break_the_page(
     bench = load([bench_folder])
     real = comparison.costs
     monkeypatch.setattr(
-        page, "costs", lambda table, name: np.where(np.arange(15_625) % 2, real(table, name), np.nan)
+        space, "costs", lambda table, name: np.where(np.arange(15_625) % 2, real(table, name), np.nan)
     )
     text = page.page(summarise(bench), "x")
     (data,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
