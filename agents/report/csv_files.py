@@ -12,6 +12,8 @@ from nb201env.agents.report.elsewhere import mean_of
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, Curve, SettingSummary, Summary
 from nb201env.agents.report.words import in_csv
+from nb201env.architecture import all_strings
+from nb201env.space import official_ranks
 
 Row = Sequence[object]
 
@@ -40,6 +42,7 @@ def _text(value: object) -> str:
 
 
 def _searches(summary: Summary) -> Iterator[Row]:
+    names, official = all_strings(), official_ranks()
     for one in summary.settings:
         landscape = one.setting.landscape
         for agent in one.agents:
@@ -47,8 +50,8 @@ def _searches(summary: Summary) -> Iterator[Row]:
                 yield (
                     one.setting.name, agent.entry.label, search.seed, search.queries, float(search.clock[-1]),
                     100 * search.accuracy, 100 * search.test_accuracy, 100 * search.regret,
-                    int(landscape.rank[search.chosen]), search.architecture.official_index,
-                    search.architecture, *(hit.queries for hit in hits), landscape.table.id,
+                    int(landscape.rank[search.chosen]), int(official[search.chosen]),
+                    names[search.chosen], *(hit.queries for hit in hits), landscape.table.id,
                     *(hit.seconds for hit in hits),
                 )  # fmt: skip
 
@@ -79,13 +82,14 @@ def _elsewhere(summary: Summary) -> Iterator[Row]:
 
 
 def _chosen(summary: Summary) -> Iterator[Row]:
+    names = all_strings()
     for one in summary.settings:
         for found in one.elsewhere:
             table = found.place.table
             for agent, values in zip(one.agents, found.held, strict=True):
                 for search, value in zip(agent.entry.searches, values.tolist(), strict=True):
                     yield (
-                        one.setting.name, agent.entry.label, search.seed, search.architecture,
+                        one.setting.name, agent.entry.label, search.seed, names[search.chosen],
                         found.place.name, table.id, table.epochs, found.split, 100 * value,
                     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -252,19 +253,26 @@ def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]
 
 def command(entry: Entry) -> str:
     """One command for all searches of an entry, if their own commands differ in the seed alone."""
-    shown = [own_command(search.header.get("command")) for search in entry.searches]
-    if remarks := {NOT_RECORDED, NOT_SHOWN}.intersection(shown):
+    seeds, recorded = format_seeds(entry.seeds), [search.header.get("command") for search in entry.searches]
+    merged = list(dict.fromkeys(_for_seeds(one, seeds) for one in recorded))
+    if remarks := {NOT_RECORDED, NOT_SHOWN}.intersection(map(own_command, merged)):
         return min(remarks)
-    merged = {_for_seeds(one, format_seeds(entry.seeds)) for one in shown}
-    return merged.pop() if len(merged) == 1 else "; ".join(shown)
+    return merged[0] if len(merged) == 1 else "; ".join(recorded)
 
 
 def _for_seeds(command: str, seeds: str) -> str:
-    """The command with other seeds, if it names any."""
+    """The command with other seeds, if it is one of ours and names any."""
+    # Few commands are quoted otherwise than this, and to take one apart takes a hundred times as long.
+    changed, found = _SEEDS.subn(rf"\g<1>{seeds}", command, count=1)
+    if found or own_command(command) != command:
+        return changed
     words = shlex.split(command)
     if "--seeds" in words[:-1]:
         words[words.index("--seeds") + 1] = seeds
     return shlex.join(words)
+
+
+_SEEDS = re.compile(r"^((?:[^'\"\\]|'[^']*')*? --seeds )[0-9,-]+(?= |$)")
 
 
 # -- everything ------------------------------------------------------------------------------
@@ -318,10 +326,10 @@ def sources(summary: Summary) -> Grid:
 
 def versions(summary: Summary) -> str:
     """The software that the searches ran with."""
+    recorded = {pair for search in summary.bench.searches for pair in search.header["versions"].items()}
     found: dict[str, set[str]] = {}
-    for search in summary.bench.searches:
-        for name, version in search.header["versions"].items():
-            found.setdefault(named(name), set()).add(named(version))
+    for name, version in recorded:
+        found.setdefault(named(name), set()).add(named(version))
     return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(found.items()))
 
 

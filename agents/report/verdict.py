@@ -166,19 +166,21 @@ def _not_told_apart(
     if len(near) == 1:
         (other,) = near
         return (
-            f"{field.alone(other)} cannot be told apart from {them}: a search of {first} ends lower than one of "
-            f"{other} with probability {_chance(chances[other])}"
+            f"{field.alone(other)} cannot be told apart from {them}: a search of {first} ends lower than one "
+            f"of {other} with probability {_chance(chances[other])}"
         )
     least, most = (f"{100 * pick(chances[label].value for label in near):.0f}" for pick in (min, max))
     span = f"{least} %" if least == most else f"{least} to {most} %"
     what = (
-        f"a search of {first} ends lower than one of theirs with probability {span}, every interval holds 50"
+        f"a search of {first} ends lower than one of theirs with a probability of {span}, and every interval "
+        "holds 50"
     )
     if len(near) == len(field.scores) - 1 == 2:
         return f"Neither {near[0]} nor {near[1]} can be told apart from it: {what}"
     if len(near) == len(field.scores) - 1:
         return f"None of the other {_number(len(near))} agents can be told apart from it: {what}"
-    return f"{_upper(_some(near))} cannot be told apart from {them}: {what}"
+    marked = " (marked in the tables)" if len(near) > _NAMED else ""
+    return f"{_upper(_some(near))}{marked} cannot be told apart from {them}: {what}"
 
 
 def _beats(field: Field, beaten: Sequence[str], chances: Mapping[str, Estimate], several: bool) -> str:
@@ -190,7 +192,8 @@ def _beats(field: Field, beaten: Sequence[str], chances: Mapping[str, Estimate],
     closest = beaten[0]
     return (
         f"{it} {_number(len(beaten))} agents, each with a probability of at least "
-        f"{100 * chances[closest].value:.0f} %; the closest is {field.alone(closest)}, with {_chance(chances[closest])}"
+        f"{100 * chances[closest].value:.0f} %; the closest is {field.alone(closest)}, with "
+        f"{_chance(chances[closest])}"
     )
 
 
