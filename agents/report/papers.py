@@ -49,11 +49,11 @@ def beside(setting: Setting) -> Grid | None:
 
 def _ours(entry: Entry, sources: Sources, dataset: str, split: str) -> str:
     accuracy = found_accuracy(entry.searches, dataset, split, sources)
-    return NOT_RECORDED if accuracy is None else Cell(spread_text(accuracy), float(accuracy.mean()))
+    return NOT_RECORDED if accuracy is None else Cell(spread_text(accuracy), 100 * float(accuracy.mean()))
 
 
 def _theirs(cell: Spread) -> Cell:
-    return Cell(str(cell), cell.mean)
+    return Cell(str(cell), 100 * cell.mean)
 
 
 def _named(sources: Sources, datasets: tuple[str, ...]) -> str:

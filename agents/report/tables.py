@@ -41,7 +41,7 @@ def mean_text(accuracies: FloatArray | None) -> str:
         return NOT_RECORDED
     text, mean = spread_text(accuracies), mean_of(accuracies)
     bounds = f" [{number(100 * mean.low)}, {number(100 * mean.high)}]"
-    return Cell(text if np.isnan(mean.low) else text + bounds, mean.value)
+    return Cell(text if np.isnan(mean.low) else text + bounds, 100 * mean.value)
 
 
 def interval(estimate: Estimate, scale: float = 100, digits: int = 2, unit: str = "") -> Cell:
@@ -100,7 +100,7 @@ def final(summary: SettingSummary) -> Grid:
             [format_seeds(agent.entry.seeds) for agent in agents],
             [cell(agent.queries) for agent in agents],
             [cell(agent.seconds / 3600, 1) for agent in agents],
-            mark([Cell(spread_text(agent.valid), float(agent.valid.mean())) for agent in agents],
+            mark([Cell(spread_text(agent.valid), 100 * float(agent.valid.mean())) for agent in agents],
                  [[agent.valid] for agent in agents], higher=True),
             _accuracies([agent.test for agent in agents]),
             mark([interval(agent.iqm) for agent in agents], [[agent.entry.finals()] for agent in agents]),

@@ -108,8 +108,8 @@ def _have_few(few: Mapping[str, int], agents: int) -> str:
         count = f"{least} to {most} searches"
     if len(few) == agents:
         return f"{'The agent' if agents == 1 else 'Every agent'} has only {count}"
-    who = _list([*few]) if len(few) <= _NAMED else f"{_number(len(few))} of the {agents} agents"
-    return f"{who} has only {count}" if len(few) == 1 else f"{who} have only {count}, each"
+    who = _list([*few]) if len(few) <= _NAMED else _upper(f"{_number(len(few))} of the {agents} agents")
+    return f"{who} has only {count}" if len(few) == 1 else f"{who} have only {count} each"
 
 
 # -- who ends best ---------------------------------------------------------------------------
@@ -141,7 +141,8 @@ def _against(field: Field, first: str, perfect: Sequence[str]) -> list[str]:
     others.sort(key=lambda label: chances[label].value)
     near = [label for label in others if alike(chances[label])]
     beaten = [label for label in others if label not in near]
-    note = f" (95 % for all {_number(comparisons)} comparisons together)" if comparisons > 1 else ""
+    all_of_them = "both" if comparisons == 2 else f"all {_number(comparisons)}"
+    note = f" (95 % for {all_of_them} comparisons together)" if comparisons > 1 else ""
     sentences = [_leads(field, first, perfect)]
     if near:
         # One sentence names the level, for all.
@@ -226,7 +227,7 @@ def _reached(there: Mapping[str, Reach]) -> str:
         told = [_part_of(there[label]) + (f" of {label}" if len(there) > 1 else "") for label in order]
         return f"The optimum is asked for by {_list(told)}."
     most, *more = some[:3]
-    then = f", then {_list([f'{label} ({_part_of(there[label])})' for label in more])}" if more else ""
+    then = f", then {_list([f'{label} ({there[label].reached:,})' for label in more])}" if more else ""
     never = len(there) - len(some)
     rest = (
         f"; {_number(never)} of the {len(there)} agents never do{'es' if never == 1 else ''}" if never else ""
