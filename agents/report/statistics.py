@@ -77,7 +77,7 @@ def _redrawn(strata: Sequence[FloatArray], resamples: int) -> FloatArray:
     value, total = np.concatenate(values), sum(map(len, strata))
     order, cut = np.argsort(value, kind="stable"), total // 4
     up_to = np.cumsum(np.concatenate(counts, axis=1)[:, order], axis=1)
-    kept = np.diff(np.clip(up_to, cut, total - cut), axis=1, prepend=cut)
+    kept: IntArray = np.diff(np.clip(up_to, cut, total - cut), axis=1, prepend=cut).astype(np.int64)
     # Not with @: that is threaded, and the number of threads would show in the last digits.
     return np.asarray(np.einsum("rv,v->r", kept, value[order]) / (total - 2 * cut))
 

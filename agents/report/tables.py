@@ -253,7 +253,7 @@ def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]
 
 def command(entry: Entry) -> str:
     """One command for all searches of an entry, if their own commands differ in the seed alone."""
-    seeds, recorded = format_seeds(entry.seeds), [search.header.get("command") for search in entry.searches]
+    seeds, recorded = format_seeds(entry.seeds), [search.header["command"] for search in entry.searches]
     merged = list(dict.fromkeys(_for_seeds(one, seeds) for one in recorded))
     if remarks := {NOT_RECORDED, NOT_SHOWN}.intersection(map(own_command, merged)):
         return min(remarks)

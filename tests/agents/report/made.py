@@ -35,7 +35,7 @@ def search(land: Landscape, seed: int, asked: Sequence[int], **header: Any) -> O
         "hyperparameters": {},
         "source": {},
     } | header
-    clock = 100.0 * np.arange(1, len(index) + 1)
+    clock = np.arange(1, len(index) + 1, dtype=np.float64) * 100
     return Outcome(Path("x"), head, land, index, clock, incumbents, index >= 0)
 
 

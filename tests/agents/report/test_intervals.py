@@ -44,6 +44,15 @@ def test_shares_have_scipys_wilson_interval(count: int, data: st.DataObject) -> 
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("reached", "count", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_examples_of_newcombe(reached: int, count: int, low: float, high: float) -> None:
+    """Two-sided confidence intervals for the single proportion, Statistics in Medicine 17, 1998, table I."""
+    assert wilson(reached / count, count) == pytest.approx((low, high), abs=5.1e-5)
+
+
 @pytest.mark.parametrize("count", [5, 10, 20])
 @pytest.mark.parametrize("truth", [0.1, 0.3, 0.5, 0.9])
 def test_intervals_of_shares_cover_the_truth(count: int, truth: float) -> None:
