@@ -8,17 +8,20 @@ interval, whatever else is in the report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
-from nb201env.arrays import FloatArray, IntArray
+from nb201env.arrays import Array, FloatArray, IntArray
 
 RESAMPLES = 2000
 LEVEL = 0.95
 _TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _SEED = 201
+_ROWS = 100
+"""How many resamples are in memory at a time: rows do not depend on each other."""
 
 
 class Estimate(NamedTuple):
@@ -51,9 +54,12 @@ def bootstrap(
         resamples: How often the scores are redrawn.
     """
     rng = np.random.default_rng(_SEED)
-    drawn = [s[rng.integers(len(s), size=(resamples, len(s)))] for s in strata]
-    value = float(statistic(np.concatenate(strata)))
-    return _estimate(value, statistic(np.concatenate(drawn, axis=-1)), strata)
+    drawn = [_in_rows(partial(_any, rng, len(scores)), resamples, len(scores)) for scores in strata]
+    redrawn = [
+        statistic(np.concatenate([s[rows] for s, rows in zip(strata, block, strict=True)], axis=-1))
+        for block in zip(*map(_blocks, drawn), strict=True)
+    ]
+    return _estimate(float(statistic(np.concatenate(strata))), np.concatenate(redrawn), strata)
 
 
 def mean_band(curves: FloatArray, resamples: int = RESAMPLES // 2) -> tuple[FloatArray, FloatArray]:
@@ -70,15 +76,39 @@ def mean_band(curves: FloatArray, resamples: int = RESAMPLES // 2) -> tuple[Floa
     if count < 2:
         return np.full(curves.shape[1], np.nan), np.full(curves.shape[1], np.nan)
     # Not with @: that is threaded, and the number of threads would show in the last digits.
-    means = np.einsum("rs,sp->rp", _weights(count, resamples), curves)
-    low, high = np.quantile(means, _TAILS, axis=0)
+    blocks = [np.einsum("rs,sp->rp", weights, curves) for weights in _weights(count, resamples)]
+    low, high = np.quantile(np.concatenate(blocks), _TAILS, axis=0)
     return low, high
 
 
-def _weights(count: int, resamples: int, stream: int = 0) -> FloatArray:
-    """How much each of `count` scores weighs in each redrawn mean; float64 [resamples, count]."""
-    rng = np.random.default_rng([_SEED, stream])
-    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count)
+def _weights(count: int, resamples: int, stream: int = 0) -> Iterator[FloatArray]:
+    """How much each of `count` scores weighs in each redrawn mean; float64 [rows, count], block by block."""
+    return (block / np.float64(count) for block in _blocks(_counts(count, resamples, stream)))
+
+
+@lru_cache(maxsize=8)
+def _counts(count: int, resamples: int, stream: int) -> Array:
+    """How often each of `count` scores is drawn in each resample; whole numbers [resamples, count].
+
+    The same for all agents with as many searches, so they are drawn once.
+    """
+    rng, evenly = np.random.default_rng([_SEED, stream]), np.full(count, 1 / count)
+    drawn = _in_rows(lambda rows: rng.multinomial(count, evenly, size=rows), resamples, count)
+    return drawn.astype(np.min_scalar_type(int(drawn.max())))
+
+
+def _any(rng: np.random.Generator, count: int, rows: int) -> IntArray:
+    return rng.integers(count, size=(rows, count))
+
+
+def _in_rows(draw: Callable[[int], IntArray], resamples: int, most: int) -> Array:
+    """What `draw` makes of a number of rows, for all resamples, in the smallest type that holds `most`."""
+    blocks = [min(_ROWS, resamples - start) for start in range(0, resamples, _ROWS)]
+    return np.concatenate([draw(rows).astype(np.min_scalar_type(most)) for rows in blocks])
+
+
+def _blocks(rows: Array) -> Iterator[Array]:
+    return (rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS))
 
 
 def improvement(
@@ -98,7 +128,8 @@ def improvement(
     for a, b in zip(ours, theirs, strict=True):
         evenly = np.full((1, len(a)), 1 / len(a)), np.full((1, len(b)), 1 / len(b))
         value += float(_chance(a, b, *evenly)[0]) / len(ours)
-        redrawn += _chance(a, b, _weights(len(a), resamples, 1), _weights(len(b), resamples, 2)) / len(ours)
+        pairs = zip(_weights(len(a), resamples, 1), _weights(len(b), resamples, 2), strict=True)
+        redrawn += np.concatenate([_chance(a, b, *weights) for weights in pairs]) / len(ours)
     return _estimate(value, redrawn, [*ours, *theirs])
 
 
@@ -143,7 +174,8 @@ def profile_band(
         share += profile(scores, thresholds) / len(strata)
         order = np.argsort(scores)
         places = np.searchsorted(scores[order], thresholds, side="right")
-        redrawn += _cumulative(_weights(len(scores), resamples, number)[:, order])[:, places] / len(strata)
+        blocks = _weights(len(scores), resamples, number)
+        redrawn += np.concatenate([_cumulative(w[:, order])[:, places] for w in blocks]) / len(strata)
     low, high = np.quantile(redrawn, _TAILS, axis=0)
     return share, low, high
 

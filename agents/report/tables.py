@@ -12,7 +12,7 @@ from nb201env.agents.report.elsewhere import mean_of
 from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
-from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, named, own_command
+from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, named, own_command, split
 from nb201env.agents.searches.outcome import spread_text
 from nb201env.arrays import FloatArray
 from nb201env.envs.answers import keeps_time
@@ -184,13 +184,14 @@ def command(entry: Entry) -> str:
     shown = [own_command(search.header.get("command")) for search in entry.searches]
     if remarks := {NOT_RECORDED, NOT_SHOWN}.intersection(shown):
         return min(remarks)
-    merged = {_for_seeds(one, format_seeds(entry.seeds)) for one in shown}
+    seeds = format_seeds(entry.seeds)
+    merged = {_for_seeds(one, seeds) for one in shown}
     return merged.pop() if len(merged) == 1 else "; ".join(shown)
 
 
 def _for_seeds(command: str, seeds: str) -> str:
     """The command with other seeds, if it names any."""
-    words = shlex.split(command)
+    words = split(command)
     if "--seeds" in words[:-1]:
         words[words.index("--seeds") + 1] = seeds
     return shlex.join(words)
@@ -231,9 +232,9 @@ def sources(summary: Summary) -> Grid:
 def versions(summary: Summary) -> str:
     """The software that the searches ran with."""
     found: dict[str, set[str]] = {}
-    for search in summary.bench.searches:
-        for name, version in search.header["versions"].items():
-            found.setdefault(named(name), set()).add(named(version))
+    recorded = dict.fromkeys(pair for s in summary.bench.searches for pair in s.header["versions"].items())
+    for name, version in recorded:
+        found.setdefault(named(name), set()).add(named(version))
     return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(found.items()))
 
 
