@@ -32,7 +32,7 @@ import numpy as np
 
 from nb201env.architecture import all_strings, index_of
 from nb201env.arrays import FloatArray, IntArray
-from nb201env.fields import Fields, parse_json_lines, shown
+from nb201env.fields import Fields, parse_json, parse_json_lines, shown
 from nb201env.files import appearing, open_regular, read_limited
 from nb201env.table import Table
 from nb201env.tables import open_by_id, open_table
@@ -273,13 +273,14 @@ class _Queries:
         where = f"{self.path}, line {self.number}"
         if self.end:
             raise BadTrajectory(f"{where}: something after the end of the search")
-        query = Fields.parse(line, where, BadTrajectory)
-        self.end = _end(query)
-        if not self.end:
-            query.where = f"{where}: not a query"
-            _check_query(query, self.clock)
-            self.clock = query.value["clock"]
-            self.found.append(query.value)
+        query = parse_json(line, where, BadTrajectory)
+        if not _are_plain([query], self.clock):
+            self.end = _end(Fields(query, where, BadTrajectory))
+            if self.end:
+                return
+            _check_query(Fields(query, f"{where}: not a query", BadTrajectory), self.clock)
+        self.clock = query["clock"]
+        self.found.append(query)
 
 
 def _header(path: str | os.PathLike[str], line: bytes) -> dict[str, Any]:
