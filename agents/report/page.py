@@ -27,7 +27,7 @@ from nb201env.agents.report.summary import (
     visits,
 )
 from nb201env.arrays import FloatArray
-from nb201env.pages.html import Json, assembled, asset, in_script, packed, short
+from nb201env.pages.html import Json, assembled, asset, in_script, packed, packed_counts, short
 from nb201env.pages.space import space_data
 from nb201env.space import SIZE, official_index_of
 
@@ -181,7 +181,7 @@ def _agent_data(agent: AgentSummary, labels: Sequence[str]) -> Json:
         "hours": _curve_data(agent.by_seconds, 3600),
         "profile": _profile_data(agent.profile),
         "chosen": [search.chosen for search in agent.entry.searches],
-        "visits": packed(visits(agent.entry)),
+        "visits": packed_counts(visits(agent.entry)),
     }
 
 

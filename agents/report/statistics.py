@@ -20,8 +20,8 @@ RESAMPLES = 2000
 LEVEL = 0.95
 _TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _SEED = 201
-_ROWS = 100
-"""How many resamples are in memory at a time: rows do not depend on each other."""
+_AT_A_TIME = 1 << 18
+"""How many numbers of resamples are in memory at a time: resamples do not depend on each other."""
 
 
 class Estimate(NamedTuple):
@@ -55,9 +55,10 @@ def bootstrap(
     """
     rng = np.random.default_rng(_SEED)
     drawn = [_in_rows(partial(_any, rng, len(scores)), resamples, len(scores)) for scores in strata]
+    rows = _rows(max(map(len, strata)))
     redrawn = [
-        statistic(np.concatenate([s[rows] for s, rows in zip(strata, block, strict=True)], axis=-1))
-        for block in zip(*map(_blocks, drawn), strict=True)
+        statistic(np.concatenate([s[picked] for s, picked in zip(strata, block, strict=True)], axis=-1))
+        for block in zip(*(_blocks(picks, rows) for picks in drawn), strict=True)
     ]
     return _estimate(float(statistic(np.concatenate(strata))), np.concatenate(redrawn), strata)
 
@@ -81,9 +82,20 @@ def mean_band(curves: FloatArray, resamples: int = RESAMPLES // 2) -> tuple[Floa
     return low, high
 
 
-def _weights(count: int, resamples: int, stream: int = 0) -> Iterator[FloatArray]:
-    """How much each of `count` scores weighs in each redrawn mean; float64 [rows, count], block by block."""
-    return (block / np.float64(count) for block in _blocks(_counts(count, resamples, stream)))
+def _weights(count: int, resamples: int, stream: int = 0, rows: int = 0) -> Iterator[FloatArray]:
+    """How much each of `count` scores weighs in each redrawn mean, block by block.
+
+    Args:
+        count: How many scores there are.
+        resamples: How many resamples.
+        stream: Which draws, where there are several independent ones.
+        rows: How many resamples at a time; as many as are good for memory if 0.
+
+    Yields:
+        float64 [rows, count].
+    """
+    blocks = _blocks(_counts(count, resamples, stream), rows or _rows(count))
+    return (block / np.float64(count) for block in blocks)
 
 
 @lru_cache(maxsize=8)
@@ -103,12 +115,18 @@ def _any(rng: np.random.Generator, count: int, rows: int) -> IntArray:
 
 def _in_rows(draw: Callable[[int], IntArray], resamples: int, most: int) -> Array:
     """What `draw` makes of a number of rows, for all resamples, in the smallest type that holds `most`."""
-    blocks = [min(_ROWS, resamples - start) for start in range(0, resamples, _ROWS)]
+    step = _rows(most)
+    blocks = [min(step, resamples - start) for start in range(0, resamples, step)]
     return np.concatenate([draw(rows).astype(np.min_scalar_type(most)) for rows in blocks])
 
 
-def _blocks(rows: Array) -> Iterator[Array]:
-    return (rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS))
+def _rows(count: int) -> int:
+    """How many resamples of `count` scores to have in memory at a time."""
+    return max(_AT_A_TIME // count, 1)
+
+
+def _blocks(array: Array, rows: int) -> Iterator[Array]:
+    return (array[start : start + rows] for start in range(0, len(array), rows))
 
 
 def improvement(
@@ -128,7 +146,8 @@ def improvement(
     for a, b in zip(ours, theirs, strict=True):
         evenly = np.full((1, len(a)), 1 / len(a)), np.full((1, len(b)), 1 / len(b))
         value += float(_chance(a, b, *evenly)[0]) / len(ours)
-        pairs = zip(_weights(len(a), resamples, 1), _weights(len(b), resamples, 2), strict=True)
+        rows = _rows(max(len(a), len(b)))
+        pairs = zip(*(_weights(len(s), resamples, n, rows) for n, s in ((1, a), (2, b))), strict=True)
         redrawn += np.concatenate([_chance(a, b, *weights) for weights in pairs]) / len(ours)
     return _estimate(value, redrawn, [*ours, *theirs])
 
@@ -141,14 +160,16 @@ def _chance(a: FloatArray, b: FloatArray, a_weighs: FloatArray, b_weighs: FloatA
         a_weighs, b_weighs: Their weights in every resample, float64 [resamples, n] and [resamples, m].
     """
     order = np.argsort(b)
-    below, up_to = (_cumulative(b_weighs[:, order])[:, np.searchsorted(b[order], a, side=side)]
-                    for side in ("left", "right"))  # fmt: skip
+    sums = _cumulative(b_weighs[:, order])
+    below, up_to = (sums[:, np.searchsorted(b[order], a, side=side)] for side in ("left", "right"))
     return np.asarray(np.einsum("rn,rn->r", a_weighs, 1 - 0.5 * (below + up_to)))
 
 
 def _cumulative(weights: FloatArray) -> FloatArray:
     """Sums of the first 0, 1, … weights of each row."""
-    return np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))
+    sums = np.zeros((len(weights), weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def profile(scores: FloatArray, thresholds: FloatArray) -> FloatArray:

@@ -19,9 +19,15 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-function unpack({ type, base64 }) {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  return new { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array }[type](bytes.buffer);
+const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+
+function unpack({ type, base64, bits, size }) {
+  const kind = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array }[type];
+  const values = new kind(bytes(base64).buffer);
+  if (bits === undefined) return values;
+  const some = bytes(bits), all = new kind(size); // counts: a bit for each that is not 0, and those
+  for (let i = 0, next = 0; i < size; i++) if ((some[i >> 3] >> (i & 7)) & 1) all[i] = values[next++];
+  return all;
 }
 
 function format(value, digits = 4) {
