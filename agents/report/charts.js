@@ -40,7 +40,7 @@ function lines(host, series, { xLog, yLog, floor = 0, yMax, xLabel, yLabel, xNam
   let at = null;
   const read = (value, pageX, pageY) => {
     at = clamp(value, xLow, xHigh);
-    const rows = series.map((s) => ({ s, y: valueAt(s, at) })).filter((r) => r.y !== null);
+    const rows = series.map((s) => ({ s, y: valueAt(s, at, px, (v) => clamp(v, yLow, yHigh), py) })).filter((r) => r.y !== null);
     cross.replaceChildren(element("line", { class: "cross", x1: X(at), x2: X(at), y1: MARGIN.top, y2: bottom }));
     for (const { s, y } of rows)
       cross.append(element("circle", { cx: X(at), cy: Y(y), r: 4, fill: s.label === undefined ? "var(--muted)" : `var(${colour(s.label)})` }));
@@ -66,15 +66,19 @@ function lines(host, series, { xLog, yLog, floor = 0, yMax, xLabel, yLabel, xNam
   });
 }
 
-/** The value of a curve at x: that of the last point not after it; null outside. */
-function valueAt({ x, y }, at) {
-  if (at < x[0] * (1 - 1e-9) || at > x[x.length - 1] * (1 + 1e-9)) return null;
-  let low = 0, high = x.length - 1;
+/** The value of a curve at x where its line is drawn: between its points, or of steps the last one; null outside. */
+function valueAt({ x, y, step }, at, px, within, py) {
+  const last = x.length - 1;
+  if (at < x[0] * (1 - 1e-9) || at > x[last] * (1 + 1e-9)) return null;
+  let low = 0, high = last;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
     if (x[middle] <= at * (1 + 1e-9)) low = middle; else high = middle - 1;
   }
-  return y[low];
+  const share = step || low === last ? 0 : (px(at) - px(x[low])) / (px(x[low + 1]) - px(x[low]));
+  if (!(share > 1e-6)) return y[low];
+  const [from, to] = [y[low], y[low + 1]].map((v) => py(within(v)));
+  return py.invert(from + share * (to - from));
 }
 
 function text(x, y, content, anchor, extra = {}) {

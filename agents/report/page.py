@@ -26,6 +26,7 @@ from nb201env.agents.report.summary import (
     Summary,
     visits,
 )
+from nb201env.agents.report.thinning import thinned
 from nb201env.arrays import FloatArray
 from nb201env.pages.html import Json, assembled, asset, in_script, packed, packed_counts, short
 from nb201env.pages.space import space_data
@@ -163,10 +164,11 @@ def _data(summary: Summary) -> Json:
 def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
     landscape = one.setting.landscape
     curves = [curve for agent in one.agents for curve in (agent.by_queries, agent.by_seconds)]
+    floor = regret_floor([curve.mean for curve in curves])
     return {
-        "agents": [_agent_data(agent, labels) for agent in one.agents],
-        "random": None if one.random is None else _curve_data(one.random, 1),
-        "floor": short(regret_floor([curve.mean for curve in curves])),
+        "agents": [_agent_data(agent, labels, floor / 100) for agent in one.agents],
+        "random": None if one.random is None else _curve_data(thinned(one.random, floor / 100), 1),
+        "floor": short(floor),
         "thresholds": _percent(one.agents[0].profile.thresholds),
         "xLabel": "final regret at most (points)",
         "unit": "points",
@@ -174,11 +176,11 @@ def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
     }
 
 
-def _agent_data(agent: AgentSummary, labels: Sequence[str]) -> Json:
+def _agent_data(agent: AgentSummary, labels: Sequence[str], floor: float) -> Json:
     return {
         "label": labels.index(agent.entry.label),
-        "queries": _curve_data(agent.by_queries, 1),
-        "hours": _curve_data(agent.by_seconds, 3600),
+        "queries": _curve_data(thinned(agent.by_queries, floor), 1),
+        "hours": _curve_data(thinned(agent.by_seconds, floor), 3600),
         "profile": _profile_data(agent.profile),
         "chosen": [search.chosen for search in agent.entry.searches],
         "visits": packed_counts(visits(agent.entry)),

@@ -31,7 +31,8 @@ def thinned(curve: Curve, floor: float) -> Curve:
         curve: The curve; what it lacks is NaN at every point.
         floor: Where a logarithmic axis of regrets begins.
     """
-    kept = _kept(*drawn(curve, floor))
+    with np.errstate(divide="ignore", invalid="ignore"):  # at points of one x, all of which stay
+        kept = _kept(*drawn(curve, floor))
     return Curve(**{name.name: getattr(curve, name.name)[kept] for name in fields(Curve)})
 
 
