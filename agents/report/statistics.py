@@ -1,31 +1,34 @@
 """The statistics of a report: numpy alone, so that a report needs no extra; tests hold it to scipy.
 
-Intervals are percentile bootstrap intervals of 95 %, stratified where there are several
-environments: searches are redrawn within each environment (Agarwal et al., Deep Reinforcement
-Learning at the Edge of the Statistical Precipice, NeurIPS 2021). The same scores give the same
-interval, whatever else is in the report.
+Chances and shares have score intervals (see `nb201env.agents.report.intervals`), means Student's t
+intervals, interquartile means bootstrap intervals, stratified where there are several environments: searches
+are redrawn within each environment (Agarwal et al., Deep Reinforcement Learning at the Edge of the
+Statistical Precipice, NeurIPS 2021). Percentiles of redrawn means are too narrow for few searches, so they
+are taken farther out (Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician
+69, 2015). All intervals are of 95 %. The same scores give the same interval, whatever else is in the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
 
-from nb201env.arrays import Array, FloatArray, IntArray
+from nb201env.agents.report.distributions import normal_cdf, t_quantile
+from nb201env.agents.report.intervals import LEVEL, Limits, chance, mann_whitney, mean_limits, wilson
+from nb201env.arrays import FloatArray, IntArray
 
 RESAMPLES = 2000
-LEVEL = 0.95
-_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+FEWEST = 5
+"""The fewest searches whose interquartile mean has an interval: fewer, redrawn, do not spread enough."""
 _SEED = 201
-_AT_A_TIME = 1 << 18
-"""How many numbers of resamples are in memory at a time: resamples do not depend on each other."""
+_HAIR = 1e-12  # what sums of the same numbers in another order differ by
 
 
 class Estimate(NamedTuple):
-    """A number and its interval; `low` and `high` are NaN where there is only one search."""
+    """A number and its interval; `low` and `high` are NaN where the scores do not give one."""
 
     value: float
     low: float
@@ -41,135 +44,115 @@ def iqm(scores: FloatArray) -> FloatArray:
     return np.asarray(np.sort(scores, axis=-1)[..., cut : scores.shape[-1] - cut].mean(axis=-1))
 
 
-def bootstrap(
-    strata: Sequence[FloatArray],
-    statistic: Callable[[FloatArray], FloatArray],
-    resamples: int = RESAMPLES,
-) -> Estimate:
-    """A statistic of all scores together, with its stratified bootstrap interval.
+def iqm_estimate(strata: Sequence[FloatArray], resamples: int = RESAMPLES) -> Estimate:
+    """The interquartile mean of all scores together, with its stratified bootstrap interval.
+
+    There is none of fewer than `FEWEST` scores, and none where redrawn scores have the same interquartile
+    mean: all alike, say.
 
     Args:
         strata: The scores, one array [searches] per environment.
-        statistic: Takes scores [..., n] and reduces the last axis.
         resamples: How often the scores are redrawn.
     """
-    rng = np.random.default_rng(_SEED)
-    drawn = [_in_rows(partial(_any, rng, len(scores)), resamples, len(scores)) for scores in strata]
-    rows = _rows(max(map(len, strata)))
-    redrawn = [
-        statistic(np.concatenate([s[picked] for s, picked in zip(strata, block, strict=True)], axis=-1))
-        for block in zip(*(_blocks(picks, rows) for picks in drawn), strict=True)
-    ]
-    return _estimate(float(statistic(np.concatenate(strata))), np.concatenate(redrawn), strata)
+    value = float(iqm(np.concatenate(strata)))
+    if min(map(len, strata)) < FEWEST:
+        return Estimate(value, np.nan, np.nan)
+    tail = _tail(sum(map(len, strata)), len(strata))
+    low, high = np.quantile(_redrawn(strata, resamples), [tail, 1 - tail]).tolist()
+    if high - low <= _HAIR:
+        return Estimate(value, np.nan, np.nan)
+    return Estimate(*np.round([value, low, high], 12).tolist())
 
 
-def mean_band(curves: FloatArray, resamples: int = RESAMPLES // 2) -> tuple[FloatArray, FloatArray]:
-    """The bootstrap interval of the mean curve, point by point.
+def _redrawn(strata: Sequence[FloatArray], resamples: int) -> FloatArray:
+    """Interquartile means of redrawn scores; float64 [resamples].
+
+    What is drawn is how often each value occurs, so searches that end alike cost nothing.
+    """
+    rng, values, counts = np.random.default_rng(_SEED), list[FloatArray](), list[IntArray]()
+    for scores in strata:
+        value, times = np.unique(scores, return_counts=True)
+        values.append(value)
+        counts.append(rng.multinomial(len(scores), times / len(scores), size=resamples))
+    value, total = np.concatenate(values), sum(map(len, strata))
+    order, cut = np.argsort(value, kind="stable"), total // 4
+    up_to = np.cumsum(np.concatenate(counts, axis=1)[:, order], axis=1)
+    kept = np.diff(np.clip(up_to, cut, total - cut), axis=1, prepend=cut)
+    # Not with @: that is threaded, and the number of threads would show in the last digits.
+    return np.asarray(np.einsum("rv,v->r", kept, value[order]) / (total - 2 * cut))
+
+
+def _tail(count: int, strata: int) -> float:
+    """The share of redrawn means left out at either end of the interval.
+
+    Redrawn means spread less than means do, by the root of (n - 1) / n, and a normal distribution knows
+    nothing of how roughly n scores tell their spread: Hesterberg's t distribution with n - 1 degrees of
+    freedom does. (Several strata lose one score each.)
+    """
+    freedom = count - strata
+    return normal_cdf(-np.sqrt(count / freedom) * t_quantile((1 + LEVEL) / 2, freedom))
+
+
+def mean_estimate(scores: FloatArray) -> Estimate:
+    """The mean of scores [searches] with Student's t interval; none of one search, or of scores all alike."""
+    low, high = mean_band(scores[:, None])
+    value = float(scores.mean())
+    return Estimate(value, np.nan, np.nan) if high[0] == low[0] else Estimate(value, low[0], high[0])
+
+
+def mean_band(curves: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Student's t interval of the mean curve, point by point; of no width where all curves meet.
 
     Args:
         curves: float64 [searches, points].
-        resamples: How often the searches are redrawn.
 
     Returns:
         Low and high, float64 [points]; NaN where there is only one search.
     """
-    count = len(curves)
+    count, mean = len(curves), curves.mean(axis=0)
     if count < 2:
         return np.full(curves.shape[1], np.nan), np.full(curves.shape[1], np.nan)
-    # Not with @: that is threaded, and the number of threads would show in the last digits.
-    blocks = [np.einsum("rs,sp->rp", weights, curves) for weights in _weights(count, resamples)]
-    low, high = np.quantile(np.concatenate(blocks), _TAILS, axis=0)
-    return low, high
+    spread = np.where(np.ptp(curves, axis=0) > _HAIR, curves.std(axis=0, ddof=1), 0)
+    half = t_quantile((1 + LEVEL) / 2, count - 1) * spread / np.sqrt(count)
+    return mean - half, mean + half
 
 
-def _weights(count: int, resamples: int, stream: int = 0, rows: int = 0) -> Iterator[FloatArray]:
-    """How much each of `count` scores weighs in each redrawn mean, block by block.
-
-    Args:
-        count: How many scores there are.
-        resamples: How many resamples.
-        stream: Which draws, where there are several independent ones.
-        rows: How many resamples at a time; as many as are good for memory if 0.
-
-    Yields:
-        float64 [rows, count].
-    """
-    blocks = _blocks(_counts(count, resamples, stream), rows or _rows(count))
-    return (block / np.float64(count) for block in blocks)
-
-
-@lru_cache(maxsize=8)
-def _counts(count: int, resamples: int, stream: int) -> Array:
-    """How often each of `count` scores is drawn in each resample; whole numbers [resamples, count].
-
-    The same for all agents with as many searches, so they are drawn once.
-    """
-    rng, evenly = np.random.default_rng([_SEED, stream]), np.full(count, 1 / count)
-    drawn = _in_rows(lambda rows: rng.multinomial(count, evenly, size=rows), resamples, count)
-    return drawn.astype(np.min_scalar_type(int(drawn.max())))
-
-
-def _any(rng: np.random.Generator, count: int, rows: int) -> IntArray:
-    return rng.integers(count, size=(rows, count))
-
-
-def _in_rows(draw: Callable[[int], IntArray], resamples: int, most: int) -> Array:
-    """What `draw` makes of a number of rows, for all resamples, in the smallest type that holds `most`."""
-    step = _rows(most)
-    blocks = [min(step, resamples - start) for start in range(0, resamples, step)]
-    return np.concatenate([draw(rows).astype(np.min_scalar_type(most)) for rows in blocks])
-
-
-def _rows(count: int) -> int:
-    """How many resamples of `count` scores to have in memory at a time."""
-    return max(_AT_A_TIME // count, 1)
-
-
-def _blocks(array: Array, rows: int) -> Iterator[Array]:
-    return (array[start : start + rows] for start in range(0, len(array), rows))
-
-
-def improvement(
-    ours: Sequence[FloatArray], theirs: Sequence[FloatArray], resamples: int = RESAMPLES
-) -> Estimate:
+def improvement(ours: Sequence[FloatArray], theirs: Sequence[FloatArray], level: float = LEVEL) -> Estimate:
     """How likely a search of ours has a lower regret than one of theirs; a tie counts half.
 
-    In one environment this is the Mann-Whitney U statistic divided by the number of pairs; over
-    several it is the mean over environments.
+    In one environment this is the Mann-Whitney U statistic divided by the number of pairs, with Newcombe's
+    score interval; over several it is the mean over environments.
 
     Args:
-        ours: Final regrets, one array [searches] per environment.
+        ours: Final regrets, or other scores that are better when lower, one array [searches] per environment.
         theirs: Likewise, in the same environments.
-        resamples: How often the searches are redrawn.
+        level: Of the interval.
     """
-    value, redrawn = 0.0, np.zeros(resamples)
-    for a, b in zip(ours, theirs, strict=True):
-        evenly = np.full((1, len(a)), 1 / len(a)), np.full((1, len(b)), 1 / len(b))
-        value += float(_chance(a, b, *evenly)[0]) / len(ours)
-        rows = _rows(max(len(a), len(b)))
-        pairs = zip(*(_weights(len(s), resamples, n, rows) for n, s in ((1, a), (2, b))), strict=True)
-        redrawn += np.concatenate([_chance(a, b, *weights) for weights in pairs]) / len(ours)
-    return _estimate(value, redrawn, [*ours, *theirs])
+    return improvements({"ours": ours, "theirs": theirs}, [("ours", "theirs")], level)["ours", "theirs"]
 
 
-def _chance(a: FloatArray, b: FloatArray, a_weighs: FloatArray, b_weighs: FloatArray) -> FloatArray:
-    """The weighted share of pairs with a below b, ties counted half; float64 [resamples].
+def improvements(
+    finals: Mapping[str, Sequence[FloatArray]],
+    pairs: Sequence[tuple[str, str]] | None = None,
+    level: float = LEVEL,
+) -> dict[tuple[str, str], Estimate]:
+    """By pair of agents: how likely the first one's search beats the second one's; see `improvement`.
 
     Args:
-        a, b: Scores, float64 [n] and [m].
-        a_weighs, b_weighs: Their weights in every resample, float64 [resamples, n] and [resamples, m].
+        finals: By agent, one array [searches] per environment.
+        pairs: The pairs; all if None.
+        level: Of the intervals.
     """
-    order = np.argsort(b)
-    sums = _cumulative(b_weighs[:, order])
-    below, up_to = (sums[:, np.searchsorted(b[order], a, side=side)] for side in ("left", "right"))
-    return np.asarray(np.einsum("rn,rn->r", a_weighs, 1 - 0.5 * (below + up_to)))
-
-
-def _cumulative(weights: FloatArray) -> FloatArray:
-    """Sums of the first 0, 1, … weights of each row."""
-    sums = np.zeros((len(weights), weights.shape[1] + 1))
-    np.cumsum(weights, axis=1, out=sums[:, 1:])
-    return sums
+    pairs = [*permutations(finals, 2)] if pairs is None else pairs
+    chances = np.array([[*map(chance, finals[a], finals[b])] for a, b in pairs]).T
+    ours, theirs = (
+        np.array([[*map(len, finals[pair[side]])] for pair in pairs]).T for side in (0, 1)
+    )  # each [environments, pairs]
+    if not pairs:
+        return {}
+    low, high = mean_limits(chances, mann_whitney(chances, ours, theirs, level))
+    rows = np.round([chances.mean(axis=0), low, high], 12).T.tolist()
+    return {pair: Estimate(*row) for pair, row in zip(pairs, rows, strict=True)}
 
 
 def profile(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
@@ -178,27 +161,21 @@ def profile(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
 
 
 def profile_band(
-    strata: Sequence[FloatArray], thresholds: FloatArray, resamples: int = RESAMPLES
+    strata: Sequence[FloatArray], thresholds: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """A performance profile, the mean over environments, and its stratified bootstrap interval.
+    """A performance profile, the mean over environments, and Wilson's intervals of these shares.
 
     Args:
         strata: Final regrets (or another score that is better when lower), one array per environment.
         thresholds: float64 [thresholds].
-        resamples: How often the searches are redrawn.
 
     Returns:
         The profile, low and high, float64 [thresholds].
     """
-    share, redrawn = np.zeros(len(thresholds)), np.zeros((resamples, len(thresholds)))
-    for number, scores in enumerate(strata):
-        share += profile(scores, thresholds) / len(strata)
-        order = np.argsort(scores)
-        places = np.searchsorted(scores[order], thresholds, side="right")
-        blocks = _weights(len(scores), resamples, number)
-        redrawn += np.concatenate([_cumulative(w[:, order])[:, places] for w in blocks]) / len(strata)
-    low, high = np.quantile(redrawn, _TAILS, axis=0)
-    return share, low, high
+    shares = np.array([profile(scores, thresholds) for scores in strata])
+    limits = [wilson(share, len(scores)) for share, scores in zip(shares, strata, strict=True)]
+    low, high = mean_limits(shares, Limits(*map(np.array, zip(*limits, strict=True))))
+    return shares.mean(axis=0), low, high
 
 
 class Reach(NamedTuple):
@@ -207,7 +184,7 @@ class Reach(NamedTuple):
     Attributes:
         reached: How many did within their budget.
         searches: How many there are.
-        mean: Mean number of queries, if all did; else NaN (the others' number is not known).
+        mean: Mean number of queries (or seconds), if all did; else NaN (the others' is not known).
         median: Median number of queries, those that did not counted as more than all others'; NaN
             if the median is one of these.
         longest: Most queries that one of those that did needed; NaN if none did.
@@ -219,9 +196,15 @@ class Reach(NamedTuple):
     median: float
     longest: float
 
+    @property
+    def share(self) -> Estimate:
+        """The share of searches that did, with Wilson's interval."""
+        share = self.reached / self.searches
+        return Estimate(share, *map(float, wilson(share, self.searches)))
+
 
 def reach(queries: FloatArray) -> Reach:
-    """Summarise how many queries each search needed; infinity where the budget ended before."""
+    """Summarise how many queries (or seconds) each search needed; infinity where the budget ended before."""
     count = len(queries)
     there = queries[np.isfinite(queries)]
     with np.errstate(invalid="ignore"):  # the middle of two infinities
@@ -245,11 +228,3 @@ def first_reached(regret: FloatArray, within: float) -> float:
 def log_grid(longest: int, points: int = 160) -> IntArray:
     """Numbers of queries from 1 to `longest`: all of the first, then evenly on a log scale."""
     return np.unique(np.rint(np.geomspace(1, longest, points)).astype(np.int64))
-
-
-def _estimate(value: float, redrawn: FloatArray, strata: Sequence[FloatArray]) -> Estimate:
-    if min(map(len, strata)) < 2:
-        return Estimate(value, np.nan, np.nan)
-    # Sums of the same weights in another order differ in the last digits: a half stays a half.
-    value, low, high = np.round([value, *np.quantile(redrawn, _TAILS)], 12).tolist()
-    return Estimate(value, low, high)

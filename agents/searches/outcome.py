@@ -43,6 +43,11 @@ class Landscape:
         return cls(table, valid, test, float(np.nanmax(valid)))
 
     @cached_property
+    def median_regret(self) -> float:
+        """The regret of the median architecture, a fraction."""
+        return self.optimum - float(np.nanmedian(self.valid))
+
+    @cached_property
     def rank(self) -> IntArray:
         """Every architecture's place by `valid`, 1 the best, equals alike; int64 [15625].
 
@@ -57,11 +62,6 @@ class Landscape:
     def regret(self) -> FloatArray:
         """The optimum minus every architecture's `valid`; float64 [15625]."""
         return self.optimum - self.valid
-
-    @cached_property
-    def median_regret(self) -> float:
-        """The optimum minus the median of `valid`."""
-        return self.optimum - float(np.nanmedian(self.valid))
 
 
 _landscape = lru_cache(maxsize=16)(Landscape.of)

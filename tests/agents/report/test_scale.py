@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from nb201env.agents.report import statistics
 from nb201env.agents.report.data import Bench, load
 from nb201env.agents.report.figures import regret_floor
 from nb201env.agents.report.page import page
 from nb201env.agents.report.summary import Curve, summarise
 from nb201env.agents.report.thinning import TOLERANCE, drawn, thinned
-from nb201env.agents.report.words import split
-from nb201env.arrays import FloatArray
 from nb201env.pages.html import packed, packed_counts
 from nb201env.space import SIZE
 
@@ -53,53 +47,6 @@ def test_reading_says_how_far_it_is(bench_folder: Path, monkeypatch: pytest.Monk
     found = load([bench_folder], progress=lambda *said: heard.append(said))
     count = len(found.searches)
     assert heard == [(done, count) for done in range(0, count, 4)]
-
-
-@given(st.text(alphabet="ab -'\"\\$;~#=/\n\té", max_size=20))
-@example("nb201 search --agent ppo --seeds 0-9,12 --budget 12000s")
-@example("nb201 search  --agent ppo")
-def test_commands_are_split_as_by_a_shell(text: str) -> None:
-    try:
-        expected = shlex.split(text)
-    except ValueError as error:
-        with pytest.raises(ValueError, match=f"^{error}$"):
-            split(text)
-    else:
-        assert split(text) == expected
-
-
-# -- statistics ------------------------------------------------------------------------------
-
-
-def test_numbers_do_not_depend_on_how_many_resamples_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    ours, theirs = rng.random(7), rng.random(30)
-    curves, thresholds = rng.random((7, 5)), np.linspace(0, 1, 9)
-
-    def numbers() -> list[FloatArray]:
-        statistics._counts.cache_clear()
-        return [
-            np.array(statistics.bootstrap([ours, theirs], statistics.iqm, 200)),
-            np.array(statistics.improvement([ours, theirs], [theirs, ours], 200)),
-            *statistics.mean_band(curves, 200),
-            *statistics.profile_band([ours, theirs], thresholds, 200),
-        ]
-
-    whole = numbers()
-    monkeypatch.setattr(statistics, "_AT_A_TIME", 90)
-    assert statistics._rows(30) == 3
-    for one, other in zip(numbers(), whole, strict=True):
-        np.testing.assert_array_equal(one, other)
-    statistics._counts.cache_clear()
-
-
-def test_weights_are_those_of_whole_resamples() -> None:
-    """Drawn at once by NumPy, as 8-byte numbers."""
-    rng = np.random.default_rng([statistics._SEED, 2])
-    expected = rng.multinomial(300, np.full(300, 1 / 300), size=2000) / 300
-    blocks = [*statistics._weights(300, 2000, 2)]
-    assert max(map(len, blocks)) == statistics._rows(300) < 2000
-    np.testing.assert_array_equal(np.concatenate(blocks), expected)
 
 
 # -- curves ----------------------------------------------------------------------------------
