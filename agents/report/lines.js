@@ -92,7 +92,8 @@ function moveApart(found, pitch, top, bottom) {
 function lineTags(agents, X, Y) {
   const taken = [];
   return agents.map((s) => {
-    const places = s.y.map((v, i) => ({ v, x: X(s.x[i]), y: Y((v + (s.y[i - 1] ?? v)) / 2) })).filter(({ v }) => v > 4 && v < 96);
+    const places = s.y.map((v, i) => ({ v, x: X(s.x[i]), y: Y((v + (s.y[i - 1] ?? v)) / 2) }))
+      .filter(({ v, x }) => v > 4 && v < 96 && x > MARGIN.left + TAG.width);
     const room = ({ x, y }) => Math.min(22, ...taken.map((t) => Math.max(Math.abs(t.x - x) * TAG.height / TAG.width, Math.abs(t.y - y))));
     const clear = (i) => Math.min(12, ...agents.filter((o) => o !== s).map((o) => Math.abs(Y(valueAt(o, s.x[i]) ?? -999) - Y(s.y[i]))));
     let best = null, most = -Infinity;
@@ -132,11 +133,11 @@ function readValues(svg, series, { X, Y, px, xLow, xHigh, right, bottom, width, 
     read(px.invert(x), event.pageX, event.pageY, (rows) => (tagged === undefined ? nearest(rows, y, Y) : +tagged));
   }, leave);
   svg.addEventListener("keydown", (event) => {
-    const picked = order.indexOf(state.hovered), step = (right - MARGIN.left) / 100;
+    const picked = order.indexOf(state.hovered), count = order.length, step = (right - MARGIN.left) / 100;
     const from = px(at ?? xLow), keep = () => state.hovered;
     const goes = { ArrowLeft: [from - step, keep], ArrowRight: [from + step, keep], Home: [MARGIN.left, keep], End: [right, keep],
-      ArrowUp: [from, () => order[picked < 0 ? order.length - 1 : Math.max(picked - 1, 0)] ?? null],
-      ArrowDown: [from, () => order[Math.min(picked + 1, order.length - 1)] ?? null] }[event.key];
+      ArrowUp: [from, () => order[picked < 0 ? count - 1 : (picked + count - 1) % count] ?? null],
+      ArrowDown: [from, () => order[(picked + 1) % count] ?? null] }[event.key];
     if (event.key === "Enter" && picked >= 0) choose(state.hovered);
     if (!goes) return;
     event.preventDefault();

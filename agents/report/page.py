@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing else: `page.html` with style, script and data inside.
 
-The tables are written here; the scripts draw from the numbers in the page. A content security policy in the page
-forbids every request.
+The tables are written here; the scripts draw from the numbers in the page. A content security policy in the
+page forbids every request.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ function criticalDifference(svg, px, difference, count) {
 function rankOf({ label, mean }, i, { px, half, count, side, width, names }) {
   const left = i < half, y = names + (left ? i : count - 1 - i) * BELOW;
   const edge = left ? side - 6 : width - side + 6, at = left ? edge - TAG.width / 2 : edge + TAG.width / 2;
-  const name = `${DATA.labels[label]} ${mean.toFixed(2)}`, room = Math.floor((side - TAG.width - 14) / 6.6);
-  const short = name.length <= room ? name : `${DATA.labels[label].slice(0, Math.max(room - 6, 3))}… ${mean.toFixed(2)}`;
+  const name = DATA.labels[label], place = ` ${mean.toFixed(2)}`, room = Math.floor((side - TAG.width - 16) / 7) - place.length;
+  const short = (name.length <= room ? name : `${name.slice(0, Math.max(room - 1, 3))}…`) + place;
   const group = element("g", { class: "agent", "data-agent": label },
     element("path", { class: "stem", stroke: paint(label), fill: "none", d: `M${px(mean).toFixed(1)} 46V${y}H${edge}` }),
     element("circle", { cx: px(mean), cy: 46, r: 3.2, fill: paint(label) }),
