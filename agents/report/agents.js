@@ -23,6 +23,16 @@ function lineSample(label) {
 const chip = (label) => element("span", { class: "chip", style: `--c:var(${colour(label)})` }, `${number(label)}`);
 const chipText = (label) => chip(label).outerHTML;
 
+/** A name with so many letters at most: of those of one agent with many settings, the ends differ. */
+function shortened(name, most = 26) {
+  const letters = [...name], half = Math.max((most - 1) / 2, 1);
+  if (letters.length <= most) return name;
+  return `${letters.slice(0, Math.floor(half)).join("")}…${letters.slice(letters.length - Math.ceil(half)).join("")}`;
+}
+
+/** An agent in a legend: its number, a piece of its line, its name. */
+const described = (label) => [chip(label), lineSample(label), element("span", { class: "agent" }, shortened(DATA.labels[label]))];
+
 /** Show who stands out: a matter of classes, so that nothing is drawn anew. */
 function emphasise() {
   const panel = document.getElementById(state.panel);
@@ -64,8 +74,8 @@ function actsFor(node, label) {
 function legend({ agents, random }) {
   const labels = agents.map((agent) => agent.label);
   const buttons = labels.map((label) => {
-    const button = element("button", { type: "button", class: "entry", "data-agent": label, title: DATA.labels[label] },
-      chip(label), lineSample(label), element("span", { class: "agent" }, DATA.labels[label]));
+    const name = DATA.labels[label], full = shortened(name) === name ? {} : { "aria-label": `${number(label)} ${name}` };
+    const button = element("button", { type: "button", class: "entry", "data-agent": label, title: name, ...full }, ...described(label));
     actsFor(button, label);
     button.addEventListener("focus", () => button.matches(":focus-visible") && hover(label));
     button.addEventListener("blur", () => hover(null));
@@ -90,7 +100,7 @@ function legendControls() {
 /** The legend once more, for paper. */
 function printedKey({ agents, random }) {
   const entries = agents.filter((agent) => shown(agent.label)).map(({ label }) =>
-    element("span", { class: "entry" }, chip(label), lineSample(label), element("span", { class: "agent" }, DATA.labels[label])));
+    element("span", { class: "entry" }, ...described(label)));
   const expected = random ? [element("span", { class: "entry" }, lineSample(), EXPECTED.name)] : [];
   return element("p", { class: "key", "aria-hidden": true }, ...entries, ...expected);
 }

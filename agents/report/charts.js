@@ -11,7 +11,7 @@ function regretChart(host, setting) {
     });
     if (setting.random && settings.axis === "queries" && settings.centre === "mean")
       series.push({ name: EXPECTED.name, x: setting.random.x, y: setting.random.mean, low: [], high: [] });
-    lines(plot, series, { ...settings, floor: setting.floor, height: series.length > 9 ? 440 : 380, yLabel: "regret (percentage points)",
+    lines(plot, series, { ...settings, floor: setting.floor, height: state.paper ? 330 : series.length > 9 ? 440 : 380, yLabel: "regret (percentage points)",
       xLabel: settings.axis === "queries" ? "queries" : "simulated GPU hours",
       xName: (v) => (settings.axis === "queries" ? `${Math.floor(v + 1e-6).toLocaleString("en")} queries` : `${format(v, 3)} GPU hours`) });
     emphasise();
@@ -29,7 +29,7 @@ function profileChart(host, { thresholds, agents, xLabel, unit }) {
   const draw = () => {
     const series = agents.filter((a) => shown(a.label)).map((a) => ({ label: a.label, name: DATA.labels[a.label],
       x: thresholds, y: a.profile.share, low: a.profile.low, high: a.profile.high, step: true }));
-    lines(plot, series, { ...settings, yMax: 102, height: 320, unit: " %", xLabel, yLabel: "searches (%)", marks: "lines",
+    lines(plot, series, { ...settings, yMax: 102, height: state.paper ? 290 : 320, unit: " %", xLabel, yLabel: "searches (%)", marks: "lines",
       xName: (v) => `at most ${format(v, 3)} ${unit}` });
     emphasise();
   };

@@ -189,7 +189,8 @@ function axes(svg, px, py, [xLow, xHigh, xLog], [yLow, yHigh, yLog], { bottom, r
     last = px(v);
   }
   svg.append(element("line", { class: "axis", x1: MARGIN.left, x2: right, y1: bottom, y2: bottom }));
-  svg.append(svgText((MARGIN.left + right) / 2, bottom + 37, xLabel, "middle", { class: "title" }));
+  const tight = xLabel.length * 7 > right - MARGIN.left; // then it may begin before the axis
+  svg.append(svgText(tight ? right + MARGIN.right - 4 : (MARGIN.left + right) / 2, bottom + 37, xLabel, tight ? "end" : "middle", { class: "title" }));
   const middle = (MARGIN.top + bottom) / 2;
   svg.append(svgText(13, middle, yLabel, "middle", { class: "title", transform: `rotate(-90 13 ${middle})` }));
 }

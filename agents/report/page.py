@@ -185,7 +185,8 @@ def _agent(name: str, labels: Sequence[str]) -> Markup:
     if name not in labels:
         return text
     number = labels.index(name)
-    return f'<span class="chip" data-agent="{number}" style="--c:var(--c{number})">{number + 1}</span> {text}'
+    chip = f'<span class="chip" data-agent="{number}" style="--c:var(--c{number})">{number + 1}</span>'
+    return f'<span class="who">{chip} {text}</span>'
 
 
 def _cell(text: str, matrix: bool, right: bool) -> Markup:

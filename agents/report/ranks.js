@@ -1,22 +1,26 @@
 // Mean ranks with their critical difference: the best on the left, bars over those not told apart.
 
 const BELOW = 20; // pixels from one name to the next
+const NARROW = 500;
+const LETTER = 7.4; // pixels of a letter, rather too many than too few
 
 function ranksChart(host, { ranks }) {
   const plot = element("div", { class: "chart" });
   host.append(plot);
   const all = ranks.labels.map((label, i) => ({ label, mean: ranks.mean[i] }));
+  const longest = Math.max(...all.map((one) => DATA.labels[one.label].length));
   const rows = barRows(ranks, Object.fromEntries(all.map((one) => [one.label, one.mean])));
   return () => {
-    const half = Math.ceil(all.length / 2), width = roomOf(host);
-    const side = clamp(width * 0.33, 96, 260), names = 66 + rows.length * 9;
+    const width = roomOf(host), narrow = width < NARROW; // then all names stand at the left
+    const half = narrow ? all.length : Math.ceil(all.length / 2);
+    const side = Math.min(width * (narrow ? 0.5 : 0.36), LETTER * (longest + 6) + TAG.width + 16), names = 66 + rows.length * 9;
     const svg = element("svg", { class: "agents", viewBox: `0 0 ${width} ${names + half * BELOW}`, role: "img",
       "aria-label": `Mean ranks, the best first: ${all.map((one) => `${DATA.labels[one.label]} ${one.mean.toFixed(2)}`).join(", ")}. ` +
         `Differences below ${ranks.critical.toFixed(2)} do not tell agents apart.` });
-    const px = scale(1, all.length, side, width - side);
+    const px = scale(1, all.length, side, narrow ? width - 16 : width - side);
     for (const [i, one] of all.entries()) svg.append(rankOf(one, i, { px, half, count: all.length, side, width, names }));
     rankAxis(svg, px, all.length);
-    criticalDifference(svg, px, ranks.critical, all.length);
+    criticalDifference(svg, px, ranks.critical, all.length, side < 26 * LETTER ? "CD" : "critical difference");
     rows.forEach((row, i) => svg.append(...row.map(([from, to]) =>
       element("line", { class: "bar", x1: px(from) - 4, x2: px(to) + 4, y1: 55 + i * 9, y2: 55 + i * 9 }))));
     plot.replaceChildren(svg);
@@ -45,23 +49,23 @@ function rankAxis(svg, px, count) {
 }
 
 /** How far mean ranks must lie apart, to the axis' scale. */
-function criticalDifference(svg, px, difference, count) {
+function criticalDifference(svg, px, difference, count, name) {
   const end = px(Math.min(1 + difference, count));
   svg.append(element("path", { class: "ink", fill: "none", d: `M${px(1)} 8V16M${px(1)} 12H${end}M${end} 8V16` }),
-    svgText(end + 8, 16, `critical difference ${difference.toFixed(2)}`, "start", { class: "title" }));
+    svgText(px(1) - 8, 16, `${name} ${difference.toFixed(2)}`, "end", { class: "title" }));
 }
 
 /** A name at its side, with a line to its place on the axis. */
 function rankOf({ label, mean }, i, { px, half, count, side, width, names }) {
   const left = i < half, y = names + (left ? i : count - 1 - i) * BELOW;
   const edge = left ? side - 6 : width - side + 6, at = left ? edge - TAG.width / 2 : edge + TAG.width / 2;
-  const name = DATA.labels[label], place = ` ${mean.toFixed(2)}`, room = Math.floor((side - TAG.width - 16) / 7) - place.length;
-  const short = (name.length <= room ? name : `${name.slice(0, Math.max(room - 1, 3))}…`) + place;
+  const place = ` ${mean.toFixed(2)}`, room = Math.floor((side - TAG.width - 16) / LETTER) - place.length;
+  const name = shortened(DATA.labels[label], room) + place;
   const group = element("g", { class: "agent", "data-agent": label },
     element("path", { class: "stem", stroke: paint(label), fill: "none", d: `M${px(mean).toFixed(1)} 46V${y}H${edge}` }),
     element("circle", { cx: px(mean), cy: 46, r: 3.2, fill: paint(label) }),
     agentTag(label, at, y),
-    svgText(left ? at - TAG.width / 2 - 5 : at + TAG.width / 2 + 5, y + 4, short, left ? "end" : "start", { class: "title" }));
+    svgText(left ? at - TAG.width / 2 - 5 : at + TAG.width / 2 + 5, y + 4, name, left ? "end" : "start", { class: "title" }));
   actsFor(group, label);
   pointed(group, (event) => showTip(`${chipText(label)} ${escape(DATA.labels[label])}: mean rank <b>${mean.toFixed(2)}</b>`, event.pageX, event.pageY), hideTip);
   return group;

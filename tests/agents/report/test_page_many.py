@@ -136,6 +136,15 @@ def test_the_legend_shows_all_lines(page: Any) -> None:
     assert page.locator("#legend .entry").count() == MANY
 
 
+def test_long_names_are_shortened_in_their_middle(page: Any) -> None:
+    """Agents of one name with other settings differ at their names' ends."""
+    short = page.locator("#legend button.entry .agent").all_text_contents()
+    assert len(set(short)) == MANY
+    assert all(len(name) <= 26 for name in short)
+    name = page.locator("#legend button.entry").last.get_attribute("title")
+    assert page.get_by_role("button", name=f"{MANY} {name}", exact=True).count() == 1
+
+
 def test_bands_are_those_of_hovered_and_chosen_agents(page: Any) -> None:
     buttons = page.locator("#legend button.entry")
     assert bands(page) == set()
@@ -155,6 +164,13 @@ def test_numbers_beside_the_lines_choose_too(page: Any) -> None:
     page.locator(f"{REGRET} .tag[data-agent='8']").click()
     assert page.locator("#legend [aria-pressed=true]").get_attribute("data-agent") == "8"
     assert bands(page) == {"8"}
+
+
+def test_choosing_moves_nothing(page: Any) -> None:
+    places = boxes(page, f"#legend .entry, {REGRET}")
+    for button in page.locator("#legend button.entry").all()[:3]:
+        button.click()
+        assert boxes(page, f"#legend .entry, {REGRET}") == places
 
 
 def test_hovering_draws_nothing_anew(page: Any) -> None:
@@ -236,7 +252,7 @@ def test_tables_sort_by_mouse_and_keyboard(page: Any) -> None:
 
 def test_agents_have_their_numbers_in_tables(page: Any) -> None:
     rows = page.locator(TABLE).first.locator("tbody th")
-    names = page.locator("#legend button.entry .agent").all_text_contents()
+    names = [one.get_attribute("title") for one in page.locator("#legend button.entry").all()]
     for number, (row, name) in enumerate(zip(rows.all(), names, strict=True), 1):
         assert row.locator(".chip").inner_text() == str(number)
         assert row.locator(".agent").text_content() == name
