@@ -70,6 +70,21 @@ function showTip(html, pageX, pageY) {
 
 const hideTip = () => (TIP.hidden = true);
 
+/**
+ * Call `read` where a pointer is over a node, and `leave` when it goes. A finger that is lifted does not go:
+ * what a tap shows stays until another place is tapped, or Escape is pressed.
+ */
+function pointed(node, read, leave) {
+  const reading = (event) => { pointed.leave = leave; pointed.node = node; read(event); };
+  node.addEventListener("pointerdown", reading);
+  node.addEventListener("pointermove", reading);
+  node.addEventListener("pointerleave", (event) => event.pointerType === "touch" || leave());
+  node.addEventListener("pointercancel", leave);
+  node.addEventListener("blur", leave);
+}
+document.addEventListener("pointerdown", ({ target }) => pointed.node?.contains(target) || pointed.leave?.());
+document.addEventListener("keydown", ({ key }) => { if (key === "Escape") { pointed.leave?.(); hideTip(); } });
+
 function escape(text) {
   return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 }
