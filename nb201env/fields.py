@@ -51,6 +51,7 @@ def _refuse(constant: str) -> None:
 
 _decoder = json.JSONDecoder(parse_constant=_refuse)  # made once: `json.loads` would for every call
 _decode = _decoder.raw_decode
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
 
 
 def parse_json_lines(lines: bytes) -> list[Any] | None:
@@ -63,7 +64,7 @@ def parse_json_lines(lines: bytes) -> list[Any] | None:
     try:
         text = lines.decode("utf-8")
         while place < len(text):
-            value, place = _decoder.scan_once(text, place)
+            value, place = _scan(text, place)
             if text[place] != "\n":
                 return None
             values.append(value)

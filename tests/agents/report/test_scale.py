@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,11 +103,11 @@ def test_curves_without_extent_are_kept() -> None:
 # -- the page --------------------------------------------------------------------------------
 
 
-def unpacked(data: dict[str, object]) -> list[int]:
+def unpacked(data: dict[str, Any]) -> list[int]:
     """As `unpack` of base.js does it."""
-    bits = np.unpackbits(np.frombuffer(base64.b64decode(str(data["bits"])), np.uint8), bitorder="little")
-    values = iter(np.frombuffer(base64.b64decode(str(data["base64"])), f"<{data['type']}").tolist())
-    return [next(values) if bit else 0 for bit in bits[: data["size"]].tolist()]  # type: ignore[misc]
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(data["bits"]), np.uint8), bitorder="little")
+    values = iter(np.frombuffer(base64.b64decode(data["base64"]), f"<{data['type']}").tolist())
+    return [next(values) if bit else 0 for bit in bits[: data["size"]].tolist()]
 
 
 @pytest.mark.parametrize("counted", [0, 1, 40, 3000, SIZE])
