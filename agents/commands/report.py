@@ -12,7 +12,7 @@ from nb201env.agents.report.data import load
 from nb201env.agents.report.write import write
 from nb201env.commands.common import Json
 from nb201env.extras import require
-from nb201env.output import plain, print_json
+from nb201env.output import plain, print_json, progress_bar
 
 
 def report(
@@ -39,7 +39,8 @@ def report(
     words = ["nb201", "report", *map(str, folders), "--out", str(out)]
     words += [word for path in table or [] for word in ("--table", path)]
     command = shlex.join(words + ["--replay"] * replay + ["--no-figures"] * (not figures))
-    bench = load(folders, check=replay, tables=table or ())
+    with progress_bar("reading", "trajectories") as progress:
+        bench = load(folders, check=replay, tables=table or (), progress=progress)
     write(bench, out, command, figures=figures)
     pages = [out / name for name in ("report.html", "report.md")]
     if json:
