@@ -102,5 +102,5 @@ function printedKey({ agents, random }) {
   const entries = agents.filter((agent) => shown(agent.label)).map(({ label }) =>
     element("span", { class: "entry" }, ...described(label)));
   const expected = random ? [element("span", { class: "entry" }, lineSample(), EXPECTED.name)] : [];
-  return element("p", { class: "key", "aria-hidden": true }, ...entries, ...expected);
+  return element("p", { class: "printed", "aria-hidden": true }, ...entries, ...expected);
 }

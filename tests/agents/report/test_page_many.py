@@ -271,8 +271,8 @@ def test_paper_holds_everything(browser: Any, many: Path) -> None:
         assert page.locator("section > h2:visible").all_inner_texts() == ["All environments", *ENVS]
         charts = page.locator("[data-chart]:not([data-chart=space])").count()
         assert page.locator("svg.agents:visible").count() == charts >= 2 + 2 + 1
-        assert page.locator(".key:visible").count() == 2 + 2 + 1
-        assert page.locator(".key:visible").nth(1).locator(".entry").count() == MANY + 1
+        assert page.locator(".printed:visible").count() == 2 + 2 + 1
+        assert page.locator(".printed:visible").nth(1).locator(".entry").count() == MANY + 1
         assert not page.locator("button:not(th *):visible, input:visible, #legend:visible").all()
         assert page.evaluate("document.documentElement.scrollWidth") <= SHEET
         cut = "all => all.filter((one) => one.scrollWidth > one.clientWidth + 1).length"
