@@ -7,12 +7,9 @@ policy in the page forbids every request.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
-import numpy as np
-
-from nb201env import drawing
 from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, Section, document
 from nb201env.agents.report.figures import regret_floor
@@ -28,11 +25,13 @@ from nb201env.agents.report.summary import (
 )
 from nb201env.arrays import FloatArray
 from nb201env.pages.html import Json, assembled, asset, in_script, packed, short
-from nb201env.pages.space import space_data
-from nb201env.space import SIZE, official_index_of
+from nb201env.pages.space import SCRIPTS, STYLE, cells_data, tables_data
+from nb201env.table import Table
 
 HERE, PAGES = "nb201env.agents.report", "nb201env.pages"
-_SCRIPTS = ((PAGES, "base.js"), (HERE, "charts.js"), (PAGES, "space.js"), (HERE, "report.js"))
+_SCRIPTS = (
+    (PAGES, "base.js"), (HERE, "charts.js"), *((PAGES, name) for name in SCRIPTS), (HERE, "report.js")
+)  # fmt: skip
 Markup = str
 
 
@@ -51,7 +50,7 @@ def page(summary: Summary, command: str) -> str:
         "tabs": "".join(_tab(section) for section in panels),
         "sections": "\n".join(_panel(section) for section in panels),
         "provenance": _footer(sources),
-        "style": asset(PAGES, "base.css") + asset(HERE, "page.css"),
+        "style": asset(PAGES, "base.css") + asset(PAGES, STYLE) + asset(HERE, "page.css"),
         "script": "".join(asset(*file) for file in _SCRIPTS),
         "data": in_script(_data(summary)),
     }
@@ -149,19 +148,36 @@ def _class(name: str) -> str:
 
 def _data(summary: Summary) -> Json:
     labels = summary.bench.labels
-    panels: Json = {f"environment-{i}": _panel_data(one, labels) for i, one in enumerate(summary.settings)}
+    tables = _tables(summary)
+    numbers = {table.id: number for number, (_, table) in enumerate(tables)}
+    panels: Json = {
+        f"environment-{i}": _panel_data(one, labels) | {"space": _space(one, numbers)}
+        for i, one in enumerate(summary.settings)
+    }
     if summary.overall is not None:
         panels["all"] = _overall_data(summary.overall, labels)
-    return {
-        "labels": labels,
-        "cell": drawing.svg_parts()._asdict(),
-        "official": packed(official_index_of(np.arange(SIZE))),
-        "panels": panels,
-    }
+    searched = {one.setting.landscape.table.id for one in summary.settings}
+    measures = tables_data(tables, [table.id in searched for _, table in tables])
+    return {"labels": labels} | cells_data() | {"tables": measures, "panels": panels}
+
+
+def _tables(summary: Summary) -> list[tuple[str, Table]]:
+    """The tables whose numbers the spaces show, each once with its name: those searched, then the others."""
+    places = {found.place.table.id: found.place for one in summary.settings for found in one.elsewhere}
+    searched = {one.setting.landscape.table.id: one.setting.landscape.table for one in summary.settings}
+    named_by = {place.table.id: place.name for place in summary.bench.places}
+    by_id = searched | {key: place.table for key, place in places.items() if key not in searched}
+    return [(named_by.get(key, table.name), table) for key, table in by_id.items()]
+
+
+def _space(one: SettingSummary, numbers: Mapping[str, int]) -> Json:
+    """Which tables' accuracies the space of an environment shows, the searched one first, and whose costs."""
+    ids = [one.setting.landscape.table.id, *(found.place.table.id for found in one.elsewhere)]
+    tables = list(dict.fromkeys(numbers[key] for key in ids))
+    return {"tables": tables, "costs": tables[:1]}
 
 
 def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
-    landscape = one.setting.landscape
     curves = [curve for agent in one.agents for curve in (agent.by_queries, agent.by_seconds)]
     return {
         "agents": [_agent_data(agent, labels) for agent in one.agents],
@@ -170,7 +186,6 @@ def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
         "thresholds": _percent(one.agents[0].profile.thresholds),
         "xLabel": "final regret at most (points)",
         "unit": "points",
-        "space": space_data(landscape.table, landscape.valid, landscape.test, landscape.rank),
     }
 
 

@@ -12,4 +12,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 dark.addEventListener("change", (event) => theme(event.matches));
 document.getElementById("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme !== "dark"));
 addEventListener("resize", drawSpace);
+let onScreen = null; // paper is light
+addEventListener("beforeprint", () => { onScreen = document.documentElement.dataset.theme; theme(false); });
+addEventListener("afterprint", () => theme(onScreen === "dark"));
 theme(dark.matches);

@@ -9,7 +9,7 @@ function spaceChart(host, setting) {
   const axes = axesOf(setting.space), measures = new Map(axes.flatMap(([, list]) => list).map(([key, , one]) => [key, one]));
   const agents = setting.agents ?? [], keys = [...measures.keys()];
   const accuracy = keys.find((key) => measures.get(key).rank) ?? keys[0];
-  const settings = { x: keys.find((key) => !measures.get(key).rank && key !== accuracy) ?? "order", y: accuracy, colour: agents.length ? "agents" : "none",
+  const settings = { x: keys.find((key) => !measures.get(key).rank && key !== accuracy) ?? "order", y: accuracy, colour: agents.length ? "agents" : "depth",
     range: "most", xLog: false, yLog: false, searched: true };
   const colourings = colouringsOf(axes, agents.length ? agentColourings(agents, () => agents.filter((a) => shown(a.label))) : null);
   const makers = new Map(colourings.flatMap(([, list]) => list).map(([key, , make]) => [key, make]));
@@ -63,7 +63,7 @@ function spaceChart(host, setting) {
   host.append(element("div", { class: "controls axes" }, select("Across", "x", axes, settings, redraw), select("Upwards", "y", axes, settings, redraw),
     select("Colour", "colour", colourings, settings, draw), ranges, logs.x, logs.y,
     ...(agents.length ? [check("searched", "searched cells", settings, draw)] : [])),
-    element("div", { class: "space" }, element("div", {}, plot, key), element("div", {}, searchForm(pin), panel.node)));
+    element("div", { class: "space" }, element("div", { class: "drawn" }, plot, key), element("div", { class: "side" }, searchForm(pin), panel.node), panel.near));
   panel.show(-1);
   return draw;
 }
@@ -110,7 +110,7 @@ function describe(index, { tables, costs, agents }, axes) {
   const row = (name, value) => `<tr><td>${escape(name)}</td><td>${escape(String(value))}</td></tr>`;
   const [first] = tables, own = SPACE.tables[first].accuracies, prices = costs.includes(first) ? SPACE.tables[first].costs : [];
   const rows = own.map((one) => row(one.name, one.text(index)) + (one === own[0] && one.rank[index] ? row("rank", one.rank[index].toLocaleString("en")) : ""));
-  rows.push(...axes.filter((one) => one !== ORDER && one.table !== first).map((one) => row(one.label, one.text(index))));
+  rows.push(...axes.filter((one) => one !== ORDER && one.table !== first).map((one) => row(`${one.name}, ${SPACE.tables[one.table].name}`, one.text(index))));
   rows.push(...prices.map((one) => row(one.name, one.text(index))), row("official index", SPACE.official[index]));
   for (const { name, counts, searches, label } of agents) if (counts[index])
     rows.push(`<tr><td><i style="background:var(${colour(label)})"></i>asked by ${escape(name)}</td><td>${counts[index]} of ${searches}</td></tr>`);

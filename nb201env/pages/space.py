@@ -120,9 +120,7 @@ def _column(name: str, words: str, values: FloatArray, unit: str) -> Json:
     unit = named(unit, _LONGEST)
     most = float(np.max(np.abs(values[np.isfinite(values)]), initial=0.0))
     digits = 3 - int(np.floor(np.log10(most))) if most > 0 else 0
-    return _measure(
-        name, words, f"{words} ({unit})" if unit else words, unit, min(max(digits, 0), 6), values
-    )
+    return _measure(name, words, f"{words} ({unit})" if unit else words, unit, min(max(digits, 0), 6), values)
 
 
 def _measure(key: str, name: str, label: str, unit: str, digits: int, values: FloatArray) -> Json:

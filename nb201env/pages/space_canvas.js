@@ -16,7 +16,6 @@ function spaceCanvas(host, name) {
     const bottom = height - MARGIN.bottom;
     size = { width, height };
     canvas.width = Math.round(width * ratio); canvas.height = Math.round(height * ratio);
-    canvas.style.height = `${height}px`;
     marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
     const px = scale(xAxis.low, xAxis.high, MARGIN.left + 8, width - MARGIN.right - 8, xAxis.log);
     const py = scale(yAxis.low, yAxis.high, bottom - 8, MARGIN.top + 8, yAxis.log);
@@ -108,7 +107,7 @@ function dots({ x, y, visible }, { buckets, colours, big }, { width, height }, r
   const picture = pen.createImageData(width, height), pixels = new Uint32Array(picture.data.buffer);
   const number = (hex) => { const [r, g, b] = rgb(hex); return new Uint32Array(new Uint8Array([r, g, b, 255]).buffer)[0]; };
   const own = number(css("--dot")), paints = colours.map((paint) => number(resolved(paint)));
-  const small = stamp(1.1 * ratio), large = stamp((big ? 2.1 : 1.5) * ratio);
+  const small = stamp(1.1 * ratio), large = stamp((big ? 2.05 : 1.5) * ratio);
   const put = (i, paint, shape) => {
     const left = Math.round(x[i] * ratio), top = Math.round(y[i] * ratio);
     for (const [dx, dy] of shape) {

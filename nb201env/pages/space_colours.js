@@ -64,11 +64,10 @@ function graded(values, { title, low, lacking = "not recorded", digits = 0, whol
   const place = (v) => Math.floor(few ? v - least : ((v - least) / (most - least || 1)) * (steps - 1) + 0.5);
   const buckets = Uint8Array.from(values, (v) => (Number.isNaN(v) ? PLAIN : clamp(place(v), 0, steps - 1)));
   const colours = gradient(steps), rest = missing ? [["--dot", lacking]] : [];
-  const show = (v) => v.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const key = most < least ? swatches(title, rest)
     : few ? swatches(title, [...colours.map((c, k) => [c, String(least + k)]), ...rest])
-      : [title, element("span", {}, low === undefined ? show(least) : `${show(least)} and less`), element("b", { class: "ramp",
-          style: `background:linear-gradient(90deg,${colours.join()})` }), element("span", {}, show(most)), ...swatches("", rest)];
+      : [title, element("span", {}, low === undefined ? fixed(least, digits) : `${fixed(least, digits)} and less`), element("b", { class: "ramp",
+          style: `background:linear-gradient(90deg,${colours.join()})` }), element("span", {}, fixed(most, digits)), ...swatches("", rest)];
   return { buckets, colours, key };
 }
 

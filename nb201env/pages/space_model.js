@@ -14,10 +14,14 @@ function measure(packed, ranked) {
   const places = packed.places && unpack(packed.places), levels = packed.levels && unpack(packed.levels);
   const values = levels ? Float32Array.from(places, (p) => (p < levels.length ? levels[p] : NaN)) : unpack(packed.values);
   const unit = packed.unit && ` ${packed.unit}`;
-  const text = (i) => (Number.isNaN(values[i]) ? "not recorded" : `${values[i].toFixed(packed.digits)}${unit}`);
+  const text = (i) => (Number.isNaN(values[i]) ? "not recorded" : `${fixed(values[i], packed.digits)}${unit}`);
   const sorted = Float32Array.from(values.filter((v) => !Number.isNaN(v))).sort();
   return { ...packed, values, text, sorted, levels: levels && levels.length <= 250 ? levels : null,
     rank: ranked ? ranks(places, levels.length) : null };
+}
+
+function fixed(value, digits) {
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** Each architecture's place: one more than how many have a higher level; 0 for none. */

@@ -1,11 +1,12 @@
-// The panel of the pinned cell: its drawing, names and numbers, and its 24 neighbours.
+// The pinned cell: its drawing, names and numbers in a panel, and below the chart its 24 neighbours.
 
-/** A panel; `show(index)` fills it, -1 empties it. `view`: {tables, costs, agents, judge() -> measure, pin(index)}. */
+/** The panel and the list; `show(index)` fills them, -1 empties them. `view`: {tables, costs, agents, judge() -> measure, pin, point}. */
 function spacePanel(view) {
-  const body = element("div", { class: "pinned" });
+  const body = element("div", { class: "pinned" }), near = element("div", { class: "neighbours" });
   const live = element("p", { class: "unseen", "aria-live": "polite" });
   const sort = { by: "difference", down: true };
   const show = (index) => {
+    near.replaceChildren(...(index < 0 ? [] : neighbourList(index, view, sort)));
     if (index < 0) return body.replaceChildren(element("p", { class: "note" },
       "Point at a dot to see its cell; click it, or press Enter on it, to keep it here. In the chart the arrow keys lead " +
       "from dot to dot, and Escape lets the cell go."));
@@ -14,11 +15,10 @@ function spacePanel(view) {
     const picture = element("div", { class: "picture", role: "img", "aria-label": cellInWords(index) });
     picture.innerHTML = cell(index);
     body.replaceChildren(element("div", { class: "top" }, element("h3", {}, `Cell ${SPACE.official[index]}`), close), picture,
-      element("code", { class: "string" }, officialString(opsOf(index))), facts(index), accuracies(index, view), prices(index, view),
-      ...asked(index, view), neighbourList(index, view, sort));
+      element("code", { class: "string" }, officialString(opsOf(index))), facts(index), ...numbers(index, view), ...asked(index, view));
   };
   const say = (text) => { if (live.textContent !== text) live.textContent = text; };
-  return { node: element("aside", { class: "panel", "aria-label": "Pinned cell" }, body, live), show, say };
+  return { node: element("aside", { class: "panel", "aria-label": "Pinned cell" }, body, live), near, show, say };
 }
 
 function cellInWords(index) {
@@ -28,21 +28,20 @@ function cellInWords(index) {
 function facts(index) {
   const rows = [["official index", SPACE.official[index]], ["index (lexicographic)", index],
     ["depth (convolutions in a row)", depthText(SPACE.depth[index])],
-    ["cells that are the same function", SPACE.members[index] - 1 ? `${SPACE.members[index] - 1} others` : "no other"]];
+    ["cells that are the same function", others(SPACE.members[index] - 1)]];
   return table([], rows.map((row) => row.map(String)));
 }
 
-function accuracies(index, { tables }) {
-  const many = tables.length > 1;
-  const rows = tables.flatMap((number) => SPACE.tables[number].accuracies.map((one) =>
-    [many ? `${one.name}, ${SPACE.tables[number].name}` : one.name, one.text(index), one.rank[index] ? one.rank[index].toLocaleString("en") : "–"]));
-  return rows.length ? table(["mean over runs", "", "rank"], rows) : element("p", { class: "note" }, "No accuracy is recorded.");
-}
+const others = (count) => (count ? `${count} other${count > 1 ? "s" : ""}` : "no other");
 
-function prices(index, { costs, tables }) {
-  const rows = costs.flatMap((number) => SPACE.tables[number].costs.map((one) =>
-    [tables.length > 1 && costs.length > 1 ? `${one.name}, ${SPACE.tables[number].name}` : one.name, one.text(index)]));
-  return table(["cost", ""], rows);
+/** A small table for each table at hand: accuracies with their ranks, then costs. */
+function numbers(index, { tables, costs }) {
+  return tables.map((number) => {
+    const { name, accuracies, costs: prices } = SPACE.tables[number];
+    return table([name, "", "rank"], [
+      ...accuracies.map((one) => [one.name, one.text(index), one.rank[index] ? one.rank[index].toLocaleString("en") : "–"]),
+      ...(costs.includes(number) ? prices : []).map((one) => [one.name, one.text(index), ""])]);
+  });
 }
 
 function asked(index, { agents }) {
@@ -63,31 +62,32 @@ function table(heads, rows) {
 
 function neighbourList(index, view, sort) {
   const judge = view.judge(), home = judge.values[index];
-  const rows = neighbours(index).map((one, place) => ({ ...one, place, difference: judge.values[one.index] - home }));
+  const rows = neighbours(index).map((one, place) => ({ ...one, place, official: SPACE.official[one.index],
+    value: judge.values[one.index], difference: judge.values[one.index] - home }));
   const body = element("tbody"), heads = {};
-  const headings = [["place", "change"], ["difference", judge.unit === "%" ? "points" : judge.unit || "difference"]];
   const fill = () => {
     const known = (row) => (Number.isNaN(row[sort.by]) ? -Infinity : row[sort.by] * (sort.down ? 1 : -1));
     rows.sort((a, b) => known(b) - known(a) || a.place - b.place);
     body.replaceChildren(...rows.map((row) => neighbourRow(row, judge, view)));
     for (const [by, head] of Object.entries(heads)) head.setAttribute("aria-sort", by === sort.by ? (sort.down ? "descending" : "ascending") : "none");
   };
-  for (const [by, text] of headings) {
+  for (const [by, text] of [["place", "change"], ["official", "official index"], ["value", judge.name], ["difference", judge.unit === "%" ? "points" : "difference"]]) {
     const button = element("button", { type: "button" }, text);
-    button.addEventListener("click", () => { sort.down = sort.by === by ? !sort.down : by === "difference"; sort.by = by; fill(); });
+    button.addEventListener("click", () => { sort.down = sort.by === by ? !sort.down : ["value", "difference"].includes(by); sort.by = by; fill(); });
     heads[by] = element("th", { scope: "col" }, button);
   }
   fill();
-  const title = element("h4", {}, "Its 24 neighbours"), note = element("p", { class: "note" }, `One op changed; the difference is in ${judge.label}.`);
-  return element("div", { class: "neighbours" }, title, note, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Neighbours" },
-    element("table", { class: "facts" }, element("thead", {}, element("tr", {}, ...Object.values(heads))), body)));
+  const head = element("thead", {}, element("tr", {}, ...Object.values(heads)));
+  return [element("h3", {}, `The 24 neighbours of cell ${SPACE.official[index]}`),
+    element("p", { class: "note" }, `One op changed. Accuracy and difference: ${judge.label}. A click pins the neighbour.`),
+    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Neighbours" }, element("table", { class: "facts" }, head, body))];
 }
 
-function neighbourRow({ index, edge, from, to, difference }, judge, view) {
+function neighbourRow({ index, edge, from, to, official, difference }, judge, view) {
   const { short } = DATA.ops, sign = difference > 0 ? "+" : difference < 0 ? "−" : "";
   const go = element("button", { type: "button", "data-index": index }, `${edgeName(edge)}: ${short[from]} → ${short[to]}`);
-  const row = element("tr", {}, element("th", { scope: "row" }, go),
-    element("td", {}, Number.isNaN(difference) ? "not recorded" : `${sign}${Math.abs(difference).toFixed(judge.digits)}`));
+  const row = element("tr", {}, element("th", { scope: "row" }, go), element("td", {}, String(official)), element("td", {}, judge.text(index)),
+    element("td", {}, Number.isNaN(difference) ? "–" : `${sign}${Math.abs(difference).toFixed(judge.digits)}`));
   row.addEventListener("click", () => view.pin(index));
   row.addEventListener("pointerenter", () => view.point(index));
   row.addEventListener("pointerleave", () => view.point(-1));
