@@ -42,10 +42,11 @@ def _about(name: str, table: Table) -> str:
     manifest = table.manifest
     seeds = ", ".join(map(str, table.seeds)) or "means over seeds only"
     cited = manifest.get("citation") or []
+    whom = "; ".join(map(str, cited if isinstance(cited, list) else [cited]))
     lines = [
         f"{name}: {table.dataset}, {table.epochs} epochs; seeds: {seeds}; {table.kind}",
         f"licence: {manifest.get('licence') or 'not stated'}",
-        *([f"please cite: {'; '.join(map(str, cited if isinstance(cited, list) else [cited]))}"] if cited else []),
-    ]  # fmt: skip
+        *([f"please cite: {whom}"] if whom else []),
+    ]
     text = "".join(f"<br>{escape(named(line, 600))}" for line in lines[1:])
     return f"<p>{escape(named(lines[0], 600))}{text}<br>id <code>{escape(table.id)}</code></p>"

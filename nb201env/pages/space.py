@@ -86,7 +86,7 @@ def _accuracies(table: Table) -> list[Json]:
             name = f"{named(_SPLITS.get(split, split), _LONGEST)} accuracy"
             if epochs != table.epochs:
                 name += f" after {epochs} epochs"
-            found.append(_measure(f"{split}_accuracy", name, f"mean {name}", "%", 2, 100 * accuracy))
+            found.append(_measure(f"{split}_accuracy", name, f"mean {name}", "%", 2, accuracy, 100))
     return found
 
 
@@ -123,10 +123,13 @@ def _column(name: str, words: str, values: FloatArray, unit: str) -> Json:
     return _measure(name, words, f"{words} ({unit})" if unit else words, unit, min(max(digits, 0), 6), values)
 
 
-def _measure(key: str, name: str, label: str, unit: str, digits: int, values: FloatArray) -> Json:
+def _measure(
+    key: str, name: str, label: str, unit: str, digits: int, values: FloatArray, scale: float = 1
+) -> Json:
     """One number of every architecture, packed as its different values or as itself, whichever is smaller.
 
-    Values lose what single precision cannot hold; their order, and so every rank, is exact.
+    They are shown multiplied by `scale`. Values lose what single precision cannot hold; where they are packed
+    as levels, their order, and so every rank, is exact.
     """
     measure = {"key": key, "name": name, "label": label, "unit": unit, "digits": digits}
     held = np.abs(values) < np.finfo(np.float32).max  # NaN is not, nor what would become infinite
@@ -134,5 +137,5 @@ def _measure(key: str, name: str, label: str, unit: str, digits: int, values: Fl
     places = np.full(SIZE, len(levels))  # what is not recorded has the place after the last
     places[held] = codes
     if len(levels) <= SIZE // 2 or key.endswith("_accuracy"):
-        return measure | {"levels": packed_floats(levels), "places": packed(places)}
-    return measure | {"values": packed_floats(values)}
+        return measure | {"levels": packed_floats(levels * scale), "places": packed(places)}
+    return measure | {"values": packed_floats(np.where(held, values, np.nan) * scale)}
