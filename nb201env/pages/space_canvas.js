@@ -110,8 +110,8 @@ function dots({ x, y, visible }, { buckets, colours, big }, { width, height }, r
   const small = stamp(1.1 * ratio), large = stamp((big ? 2.05 : 1.5) * ratio);
   const put = (i, paint, shape) => {
     const left = Math.round(x[i] * ratio), top = Math.round(y[i] * ratio);
-    for (const [dx, dy] of shape) {
-      const column = left + dx, line = top + dy;
+    for (let k = 0; k < shape.length; k += 2) {
+      const column = left + shape[k], line = top + shape[k + 1];
       if (column >= 0 && column < width && line >= 0 && line < height) pixels[line * width + column] = paint;
     }
   };
@@ -128,12 +128,12 @@ function dots({ x, y, visible }, { buckets, colours, big }, { width, height }, r
   return layer;
 }
 
-/** The pixels of a disc around 0, 0. */
+/** The pixels of a disc around 0, 0: x, y, x, y, … */
 function stamp(radius) {
   const found = [], most = Math.ceil(radius);
   for (let dy = -most; dy < most; dy++)
-    for (let dx = -most; dx < most; dx++) if ((dx + 0.5) ** 2 + (dy + 0.5) ** 2 <= radius ** 2 + 0.1) found.push([dx, dy]);
-  return found.length ? found : [[0, 0]];
+    for (let dx = -most; dx < most; dx++) if ((dx + 0.5) ** 2 + (dy + 0.5) ** 2 <= radius ** 2 + 0.1) found.push(dx, dy);
+  return Int8Array.from(found.length ? found : [0, 0]);
 }
 
 function ring(pen, { x, y }, index) {

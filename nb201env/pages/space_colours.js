@@ -9,9 +9,9 @@ function colouringsOf(axes, agents) {
   cells.push(["depth", "depth (convolutions in a row)", () => graded(Float32Array.from(SPACE.depth, (d) => (d ? d - 1 : NaN)), {
     title: "convolutions in a row, at most", lacking: "output cut off", whole: true })]);
   short.forEach((op, k) => cells.push([`count:${k}`, `how many ${op}`, () => graded(
-    Float32Array.from(SPACE.depth, (_, i) => opsOf(i).filter((one) => one === k).length), { title: `edges with ${op}`, whole: true })]));
+    Float32Array.from(SPACE.depth, (_, i) => SPACE.ops.reduce((sum, ops) => sum + (ops[i] === k), 0)), { title: `edges with ${op}`, whole: true })]));
   DATA.edges.forEach((_, edge) => cells.push([`edge:${edge}`, `op on edge ${edgeName(edge)}`, () => ({
-    buckets: Uint8Array.from(SPACE.depth, (_, i) => opsOf(i)[edge]), colours: short.map((_, k) => `--op${k}`),
+    buckets: SPACE.ops[edge], colours: short.map((_, k) => `--op${k}`),
     key: swatches(`op on edge ${edgeName(edge)}`, short.map((op, k) => [`--op${k}`, op])) })]));
   const measures = axes.map(([heading, list]) => [heading, list.map(([key, text, one]) => [`by:${key}`, text,
     (range) => graded(one.values, { title: one.label, low: range?.[0], digits: one.digits })])]);

@@ -52,7 +52,8 @@ function axesOf({ tables, costs }) {
 // ---- cells ---------------------------------------------------------------------------------
 
 const POWERS = [3125, 625, 125, 25, 5, 1];
-const opsOf = (index) => POWERS.map((power) => Math.floor(index / power) % 5);
+SPACE.ops = POWERS.map((power) => Uint8Array.from(SPACE.depth, (_, index) => Math.floor(index / power) % 5)); // by edge
+const opsOf = (index) => SPACE.ops.map((ops) => ops[index]);
 const indexOf = (ops) => ops.reduce((index, op) => index * 5 + op, 0);
 
 function officialString(ops) {
