@@ -20,6 +20,7 @@ def program() -> str | None:
 def opened(browser: Any, file: Path, **settings: Any) -> Iterator[Any]:
     """The open page; whatever it complains about or asks for fails the test."""
     tab = browser.new_page(**{"viewport": {"width": 1200, "height": 900}} | settings)
+    tab.set_default_timeout(10_000)
     complaints: list[str] = []
     requests: list[str] = []
     tab.on("console", lambda message: complaints.append(message.text))

@@ -100,10 +100,12 @@ function listen({ canvas, nearest, beside, top, x, y }, { chart, show, pin, sent
 /** A select of groups [heading, [[value, text, ...]]] with a label. */
 function select(label, name, groups, settings, changed) {
   const options = (list) => list.map(([value, text]) => element("option", { value, ...(settings[name] === value ? { selected: "" } : {}) }, text));
-  const box = element("select", {}, ...groups.flatMap(([heading, list]) => (heading ? [element("optgroup", { label: heading }, ...options(list))] : options(list))));
+  const id = `${name}-${++select.count}`;
+  const box = element("select", { id }, ...groups.flatMap(([heading, list]) => (heading ? [element("optgroup", { label: heading }, ...options(list))] : options(list))));
   box.addEventListener("change", () => { settings[name] = box.value; changed(); });
-  return element("label", { "data-name": name }, label, box);
+  return element("span", { class: "field", "data-name": name }, element("label", { for: id }, label), box);
 }
+select.count = 0;
 
 /** What the tip says of a cell: accuracies, costs, who asked for it. */
 function describe(index, { tables, costs, agents }, axes) {

@@ -20,7 +20,7 @@ function readCell(text, owner) {
 function fromNumber(owner, digits, text) {
   if (!/^[0-9]{1,18}$/.test(digits)) throw new Error(`after ${owner}: comes a whole number, such as ${owner}:6111; got ${cut(text)}`);
   const number = Number(digits);
-  if (number >= SIZE) throw new Error(`the ${owner === "index" ? "index" : "official index"} of an architecture is in 0..${SIZE - 1}; got ${cut(text)}`);
+  if (number >= SIZE) throw new Error(`the index of an architecture is in 0..${SIZE - 1}; got ${cut(text)}`);
   return owner === "index" ? number : SPACE.row[number];
 }
 
@@ -64,7 +64,7 @@ function searchForm(found) {
     element("option", { value: "official" }, "a number is the official index"),
     element("option", { value: "index" }, "a number is the index (lexicographic)"));
   const problem = element("p", { class: "problem", id: `${id}-problem`, role: "alert" });
-  const form = element("form", { class: "find", role: "search", "aria-label": "Find a cell" },
+  const form = element("form", { class: "find", role: "search" },
     element("label", { for: id }, "Find a cell"), input, owner, element("button", { type: "submit" }, "Find"), problem);
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -316,7 +316,7 @@ def test_the_page_names_no_address_and_stays_small(tmp_path: Path) -> None:
         run_all(plan(agents, ENVS[:1], [0, 1], {"budget_queries": 300}, out, settings), 1, lambda *_: None)
     text = html(summarise(load([tmp_path])), "x")
     assert len(text.encode()) < 1_200_000
-    assert set(re.findall(r"\w+://[^\s\"'<\\]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert set(re.findall(r"\b\w+://[^\s\"'<\\]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"\b(src|href)=", text)
 
 
