@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing else: `page.html` with style, script and data inside.
 
-The tables are written here; `charts.js` and `space.js` draw from the numbers in the page. A content security
-policy in the page forbids every request.
+The tables are written here; `charts.js` and the script of `nb201env.pages.space` draw from the numbers in the
+page. A content security policy in the page forbids every request.
 """
 
 from __future__ import annotations
@@ -25,13 +25,10 @@ from nb201env.agents.report.summary import (
 )
 from nb201env.arrays import FloatArray
 from nb201env.pages.html import Json, assembled, asset, in_script, packed, short
-from nb201env.pages.space import SCRIPTS, STYLE, cells_data, tables_data
+from nb201env.pages.space import STYLE, cells_data, space_script, tables_data
 from nb201env.table import Table
 
 HERE, PAGES = "nb201env.agents.report", "nb201env.pages"
-_SCRIPTS = (
-    (PAGES, "base.js"), (HERE, "charts.js"), *((PAGES, name) for name in SCRIPTS), (HERE, "report.js")
-)  # fmt: skip
 Markup = str
 
 
@@ -51,7 +48,9 @@ def page(summary: Summary, command: str) -> str:
         "sections": "\n".join(_panel(section) for section in panels),
         "provenance": _footer(sources),
         "style": asset(PAGES, "base.css") + asset(PAGES, STYLE) + asset(HERE, "page.css"),
-        "script": "".join(asset(*file) for file in _SCRIPTS),
+        "script": "".join(
+            [asset(PAGES, "base.js"), asset(HERE, "charts.js"), space_script(), asset(HERE, "report.js")]
+        ),
         "data": in_script(_data(summary)),
     }
     return assembled(asset(HERE, "page.html"), parts)

@@ -7,7 +7,7 @@ from html import escape
 
 from nb201env.output import named, unlike
 from nb201env.pages.html import assembled, asset, in_script
-from nb201env.pages.space import SCRIPTS, STYLE, cells_data, tables_data
+from nb201env.pages.space import STYLE, cells_data, space_script, tables_data
 from nb201env.table import Table
 
 PAGES = "nb201env.pages"
@@ -31,7 +31,7 @@ def explorer(tables: Sequence[Table]) -> str:
         "lead": title,
         "provenance": "".join(_about(*pair) for pair in zip(names, by_id.values(), strict=True)),
         "style": asset(PAGES, "base.css") + asset(PAGES, STYLE),
-        "script": "".join(asset(PAGES, name) for name in ("base.js", *SCRIPTS, "explorer.js")),
+        "script": asset(PAGES, "base.js") + space_script() + asset(PAGES, "explorer.js"),
         "data": in_script(cells_data() | {"tables": data, "space": {"tables": every, "costs": every}}),
     }
     return assembled(asset(PAGES, "explorer.html"), parts)

@@ -10,7 +10,7 @@ function spaceChart(host, setting) {
   const agents = setting.agents ?? [], keys = [...measures.keys()];
   const accuracy = keys.find((key) => measures.get(key).rank) ?? keys[0];
   const settings = { x: keys.find((key) => !measures.get(key).rank && key !== accuracy) ?? "order", y: accuracy, colour: agents.length ? "agents" : "depth",
-    range: "most", xLog: false, yLog: false, searched: true };
+    range: "most", xLog: false, yLog: false };
   const colourings = colouringsOf(axes, agents.length ? agentColourings(agents, () => agents.filter((a) => shown(a.label))) : null);
   const makers = new Map(colourings.flatMap(([, list]) => list).map(([key, , make]) => [key, make]));
   const chart = { pinned: -1, hover: -1, pointed: -1 };
@@ -30,7 +30,7 @@ function spaceChart(host, setting) {
   const draw = () => {
     const [x, y] = [axis("x"), axis("y")], by = settings.colour.replace(/^by:/, "");
     const limits = measures.get(by)?.rank ? [lowest(measures.get(by), settings.range)] : undefined;
-    const colouring = agents.length && !settings.searched ? makers.get("none")() : makers.get(settings.colour)(limits);
+    const colouring = makers.get(settings.colour)(limits);
     const rings = agents.filter((a) => shown(a.label)).flatMap((a) => a.chosen.map((index) => ({ index, paint: colour(a.label) })));
     canvas.draw(x, y, colouring, rings);
     key.replaceChildren(...colouring.key);
@@ -61,8 +61,7 @@ function spaceChart(host, setting) {
   const logs = { x: check("xLog", "log x", settings, draw), y: check("yLog", "log y", settings, draw) };
   const ranges = select("Accuracies", "range", [["", RANGES.map(([value, text]) => [value, text])]], settings, draw);
   host.append(element("div", { class: "controls axes" }, select("Across", "x", axes, settings, redraw), select("Upwards", "y", axes, settings, redraw),
-    select("Colour", "colour", colourings, settings, draw), ranges, logs.x, logs.y,
-    ...(agents.length ? [check("searched", "searched cells", settings, draw)] : [])),
+    select("Colour", "colour", colourings, settings, draw), ranges, logs.x, logs.y),
     element("div", { class: "space" }, element("div", { class: "drawn" }, plot, key), element("div", { class: "side" }, searchForm(pin), panel.node), panel.near));
   panel.show(-1);
   return draw;

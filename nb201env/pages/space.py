@@ -1,7 +1,7 @@
 """What a page needs to draw spaces: of each table the accuracies and costs, and what cells are in themselves.
 
-A *measure* is one number of every architecture: an accuracy, a cost, a column of a table. The scripts in
-`SCRIPTS` draw any measure against any other.
+A *measure* is one number of every architecture: an accuracy, a cost, a column of a table. The page's script
+draws any measure against any other.
 """
 
 from __future__ import annotations
@@ -17,18 +17,27 @@ from nb201env.classes import canonical_classes
 from nb201env.comparison import cost_names, costs, final_accuracy, in_words, readable, unit_of
 from nb201env.envs.answers import keeps_time
 from nb201env.output import named, unlike
-from nb201env.pages.html import Json, packed, packed_floats
+from nb201env.pages.html import Json, asset, packed, packed_floats
 from nb201env.space import CONV1X1, CONV3X3, EDGES, NONE, NUM_OPS, OPS, SIZE, all_ops, official_index_of
 from nb201env.table import NotRecorded, Table
 
-SCRIPTS = ("space_model.js", "space_colours.js", "space_canvas.js", "space_search.js", "space_panel.js",
-           "space.js")  # fmt: skip
-"""The scripts that draw a space, in this order, after ``base.js``."""
+_SCRIPTS = ("space_model.js", "space_colours.js", "space_canvas.js", "space_search.js", "space_panel.js",
+            "space.js")  # fmt: skip
 
 STYLE = "space.css"
 
 _SPLITS = {"valid": "validation", "test": "test", "train": "training", "valtest": "validation and test"}
 _LONGEST = 60
+
+
+def space_script() -> str:
+    """What draws a space, to stand after ``base.js``: declares ``spaceChart`` and no other name."""
+    return f"const spaceChart = (() => {{\n{space_scripts()}\nreturn spaceChart;\n}})();\n"
+
+
+def space_scripts() -> str:
+    """What `space_script` holds: functions that see each other."""
+    return "\n".join(asset("nb201env.pages", name) for name in _SCRIPTS)
 
 
 def depths() -> IntArray:

@@ -16,6 +16,7 @@ from nb201env.agents.searches.outcome import Landscape
 from nb201env.comparison import costs
 from nb201env.notation import FORMS
 from nb201env.pages.explorer import explorer
+from nb201env.pages.space import space_scripts
 from nb201env.space import OPS, SIZE, neighbours
 from tests.browser import opened
 from tests.pages.conftest import HOSTILE
@@ -263,7 +264,10 @@ def test_a_click_pins_what_hovering_shows(page: Any) -> None:
 
 def test_the_nearest_dot_is_the_nearest(page: Any) -> None:
     """The grid finds what measuring the distance to all dots finds, at 400 places."""
-    different = page.evaluate("""() => {
+    different = page.evaluate(
+        "() => {"
+        + space_scripts()
+        + """
         const host = document.createElement("div");
         document.body.append(host);
         const axes = axesOf(DATA.space).flatMap(([, list]) => list).map(([, , one]) => one);
@@ -284,7 +288,8 @@ def test_the_nearest_dot_is_the_nearest(page: Any) -> None:
             different += distance(one) !== distance(near);
         }
         return [different, found];
-    }""")
+    }"""
+    )
     assert different[0] == 0
     assert different[1] > 100
 
@@ -334,10 +339,13 @@ def test_a_narrow_window_has_the_panel_below(browser: Any, space_file: Path) -> 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1200])
 def test_axe_finds_nothing(browser: Any, space_file: Path, scheme: str, width: int) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe, of the extra dev")
+    axe: Any = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="needs axe, of the extra dev"
+    )
     for page in opened(browser, space_file, color_scheme=scheme, viewport={"width": width, "height": 900}):
-        for state in (lambda: None, lambda page=page: find(page, "x"), lambda page=page: find(page, "6111")):
-            state()
+        for text in (None, "no cell", "6111"):
+            if text is not None:
+                find(page, text)
             found = axe.Axe().run(page).response["violations"]
             assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
 
@@ -392,3 +400,12 @@ def test_the_script_knows_ops_and_edges_from_the_page(space_file: Path) -> None:
     text = space_file.read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
     assert data["ops"]["names"] == list(OPS)
+
+
+def test_the_space_declares_one_name_in_the_pages_script(page: Any) -> None:
+    """So that no other script of a page can take another's place."""
+    assert page.evaluate("[typeof spaceChart, typeof axesOf, typeof SPACE]") == [
+        "function",
+        "undefined",
+        "undefined",
+    ]
