@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from nb201env.envs.registration import OFFICIAL
 from nb201env.pages.explorer import explorer
 from nb201env.space import SIZE
 from nb201env.table import write_table
+from tests.browser import opened
 
 HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>"
 
@@ -63,3 +66,9 @@ def bare_table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     }  # fmt: skip
     columns = {"valid_accuracy": np.linspace(0.1, 0.9, SIZE)}
     return write_table(tmp_path_factory.mktemp("bare") / "bare.safetensors", manifest, columns)
+
+
+@pytest.fixture
+def page(browser: Any, space_file: Path) -> Iterator[Any]:
+    """The open page; whatever it complains about or asks for fails the test."""
+    yield from opened(browser, space_file)

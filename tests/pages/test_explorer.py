@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,6 @@ from tests.browser import opened
 
 BEST = Architecture.from_official_index(6111)
 PICTURE = "() => document.querySelector('canvas').toDataURL()"
-
-
-@pytest.fixture
-def page(browser: Any, space_file: Path) -> Iterator[Any]:
-    """The open page; whatever it complains about or asks for fails the test."""
-    yield from opened(browser, space_file)
 
 
 def choose(page: Any, label: str, text: str) -> None:

@@ -13,7 +13,6 @@ from nb201env.space import OPS, SIZE
 from tests.browser import opened
 from tests.pages.conftest import HOSTILE
 from tests.pages.test_explorer import PICTURE, choose, find, panel, place
-from tests.pages.test_explorer import page as page
 
 
 def written(folder: Path, *tables: Table) -> Path:
