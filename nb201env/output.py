@@ -48,6 +48,27 @@ def plain(text: object) -> str:
     )
 
 
+def named(text: object, longest: int = 200) -> str:
+    """A name of unknown origin on one line, without what a terminal obeys, and of a length to be read.
+
+    Backticks, which mark code in sentences of reports, become quotes.
+    """
+    shown = plain(text).replace("`", "'")
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def unlike(names: Iterable[str]) -> list[str]:
+    """Names that differ from each other: one that stands there already gets a number."""
+    found: list[str] = []
+    for name in names:
+        number, other = 1, name
+        while other in found:
+            number += 1
+            other = f"{name} ({number})"
+        found.append(other)
+    return found
+
+
 def print_error(message: object) -> None:
     """Write one line to stderr: "error: " and the message, with nothing in it that a terminal obeys."""
     if isinstance(message, OSError) and message.filename and message.strerror:

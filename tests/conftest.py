@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env.envs.registration import NAMED, TABLES
 from nb201env.tables import open_table
+from tests import browser as browsers
 from tests.epoch_table import write_epoch_table
 from tests.official_data import official_folder, official_tables  # noqa: F401  (fixtures)
 
@@ -79,6 +81,20 @@ def every_id(request: pytest.FixtureRequest) -> str:
 def epoch_table(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The path of a table with learning curves of 12 epochs."""
     return str(write_epoch_table(tmp_path_factory.mktemp("tables") / "curves.safetensors").container.path)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium from the system (or CHROMIUM), driven by playwright."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra dev")
+    program = browsers.program()
+    if program is None:
+        names = ", ".join(browsers.PROGRAMS)
+        pytest.skip(f"needs a browser: none of {names} is installed, and CHROMIUM names none")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=browsers.ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 def reference(name: str) -> Path:

@@ -6,14 +6,12 @@ page forbids every request.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-
-from nb201env import drawing
 from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, Section, document
 from nb201env.agents.report.figures import regret_floor
@@ -30,15 +28,13 @@ from nb201env.agents.report.summary import (
 )
 from nb201env.agents.report.thinning import thinned
 from nb201env.arrays import FloatArray
-from nb201env.pages.html import Json, assembled, asset, in_script, packed, packed_counts, short
-from nb201env.pages.space import space_data
-from nb201env.space import SIZE, official_index_of
+from nb201env.pages.html import Json, assembled, asset, in_script, packed_counts, short
+from nb201env.pages.space import STYLE, cells_data, space_script, tables_data
+from nb201env.table import Table
 
 HERE, PAGES = "nb201env.agents.report", "nb201env.pages"
-_SCRIPTS = (
-    (PAGES, "base.js"), (HERE, "agents.js"), (HERE, "lines.js"), (HERE, "charts.js"), (HERE, "ranks.js"),
-    (PAGES, "space.js"), (HERE, "tables.js"), (HERE, "report.js"),
-)  # fmt: skip
+_CHARTS = ("agents.js", "lines.js", "charts.js", "ranks.js")
+_PAGE = ("tables.js", "report.js")
 _MANY = 6
 """From so many agents on a matrix has a card of its own, and its columns are headed by numbers alone."""
 
@@ -63,11 +59,20 @@ def page(summary: Summary, command: str) -> str:
         "tabs": "".join(_tab(section) for section in panels),
         "sections": "\n".join(_panel(section, labels) for section in panels),
         "provenance": _footer(sources, labels),
-        "style": asset(PAGES, "base.css") + asset(HERE, "page.css") + _colours(len(labels)),
-        "script": "".join(asset(*file) for file in _SCRIPTS),
+        "style": asset(PAGES, "base.css")
+        + asset(PAGES, STYLE)
+        + asset(HERE, "page.css")
+        + _colours(len(labels)),
+        "script": scripts(),
         "data": in_script(_data(summary)),
     }
     return assembled(asset(HERE, "page.html"), parts)
+
+
+def scripts() -> str:
+    """All scripts of the page in the order in which they build on each other; they share one scope."""
+    own = [[asset(HERE, name) for name in names] for names in (_CHARTS, _PAGE)]
+    return "".join([asset(PAGES, "base.js"), *own[0], space_script(), *own[1]])
 
 
 def _colours(count: int) -> str:
@@ -192,7 +197,7 @@ def _agent(name: str, labels: Sequence[str]) -> Markup:
 
 def _cell(text: str, matrix: bool, right: bool) -> Markup:
     cell = text if isinstance(text, Cell) else Cell(text)
-    value = "" if cell.value is None or not np.isfinite(cell.value) else f' data-value="{cell.value:.10g}"'
+    value = "" if cell.value is None or not math.isfinite(cell.value) else f' data-value="{cell.value:.10g}"'
     chance = _CHANCE.fullmatch(text) if matrix else None
     if chance:
         lean = int(chance[1]) - 50
@@ -212,20 +217,37 @@ def _class(name: str) -> str:
 
 def _data(summary: Summary) -> Json:
     labels = summary.bench.labels
-    panels: Json = {f"environment-{i}": _panel_data(one, labels) for i, one in enumerate(summary.settings)}
+    tables = _tables(summary)
+    numbers = {table.id: number for number, (_, table) in enumerate(tables)}
+    panels: Json = {
+        f"environment-{i}": _panel_data(one, labels) | {"space": _space(one, numbers)}
+        for i, one in enumerate(summary.settings)
+    }
     if summary.overall is not None:
         panels["all"] = _overall_data(summary.overall, labels)
-    return {
-        "labels": labels,
-        "dashes": [look(number).dash for number in range(len(labels))],
-        "cell": drawing.svg_parts()._asdict(),
-        "official": packed(official_index_of(np.arange(SIZE))),
-        "panels": panels,
-    }
+    searched = {one.setting.landscape.table.id for one in summary.settings}
+    measures = tables_data(tables, [table.id in searched for _, table in tables])
+    agents = {"labels": labels, "dashes": [look(number).dash for number in range(len(labels))]}
+    return agents | cells_data() | {"tables": measures, "panels": panels}
+
+
+def _tables(summary: Summary) -> list[tuple[str, Table]]:
+    """The tables whose numbers the spaces show, each once with its name: those searched, then the others."""
+    places = {found.place.table.id: found.place for one in summary.settings for found in one.elsewhere}
+    searched = {one.setting.landscape.table.id: one.setting.landscape.table for one in summary.settings}
+    named_by = {place.table.id: place.name for place in summary.bench.places}
+    by_id = searched | {key: place.table for key, place in places.items() if key not in searched}
+    return [(named_by.get(key, table.name), table) for key, table in by_id.items()]
+
+
+def _space(one: SettingSummary, numbers: Mapping[str, int]) -> Json:
+    """Which tables' accuracies the space of an environment shows, the searched one first, and whose costs."""
+    ids = [one.setting.landscape.table.id, *(found.place.table.id for found in one.elsewhere)]
+    tables = list(dict.fromkeys(numbers[key] for key in ids))
+    return {"tables": tables, "costs": tables[:1]}
 
 
 def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
-    landscape = one.setting.landscape
     curves = [curve for agent in one.agents for curve in (agent.by_queries, agent.by_seconds)]
     floor = regret_floor([curve.mean for curve in curves])
     return {
@@ -235,7 +257,6 @@ def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
         "thresholds": _percent(one.agents[0].profile.thresholds),
         "xLabel": "final regret at most (points)",
         "unit": "points",
-        "space": space_data(landscape.table, landscape.valid, landscape.test, landscape.rank),
     }
 
 

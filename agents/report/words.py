@@ -8,34 +8,14 @@ where that format is written.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
 
+from nb201env.output import named as named
 from nb201env.output import plain
+from nb201env.output import unlike as unlike
 
 NOT_RECORDED = "not recorded"
 NOT_SHOWN = "not shown (the trajectory names no single nb201 command)"
-_LONGEST, _LONGEST_IN_FIGURE = 200, 60
-
-
-def named(text: object) -> str:
-    """A name of unknown origin on one line, without what a terminal obeys, and of a length to be read.
-
-    Backticks, which mark code in the report's sentences, become quotes.
-    """
-    shown = plain(text).replace("`", "'")
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
-
-
-def unlike(names: Iterable[str]) -> list[str]:
-    """Names that differ from each other: one that stands there already gets a number."""
-    found: list[str] = []
-    for name in names:
-        number, other = 1, name
-        while other in found:
-            number += 1
-            other = f"{name} ({number})"
-        found.append(other)
-    return found
+_LONGEST_IN_FIGURE = 60
 
 
 def own_command(text: object) -> str:

@@ -1,4 +1,4 @@
-"""``nb201 table``: list, inspect, import, export, verify, query, compare and plot tables."""
+"""``nb201 table``: list, inspect, import, export, verify, query, compare, plot and explore tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from nb201env import comparison
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
-from nb201env.commands import export_reference, import_package, table_import
+from nb201env.commands import export_reference, import_package, table_explore, table_import
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
 from nb201env.envs.answers import keeps_time
 from nb201env.extras import require
@@ -23,7 +23,7 @@ from nb201env.table import NotRecorded, Table, ranges, verify_file
 from nb201env.tables import embedded, find, home_text, open_table, own_tables
 from nb201env.verification import SIZES
 
-app = Group("List, inspect, import, export, verify, query, compare and plot tables.")
+app = Group("List, inspect, import, export, verify, query, compare, plot and explore tables.")
 
 Name = Annotated[str, typer.Argument(help="A table's name or path.")]
 Names = Annotated[list[str], typer.Argument(help="Tables by name or path.")]
@@ -352,3 +352,6 @@ def plot(
         print_json({"out": str(out), "tables": [table.id for table in opened]} | data)
     else:
         print(out)
+
+
+table_explore.add_to(app)

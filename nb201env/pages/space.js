@@ -1,106 +1,119 @@
-// The space: all architectures on a canvas.
+// The space as a chart to explore: any measure against any other, coloured by what one likes; a cell that is pinned
+// shows all that is known of it.
 
+const RANGES = [["most", "without the lowest 6 %", 0.06], ["all", "all", 0], ["half", "the best half", 0.5], ["tenth", "the best tenth", 0.9]];
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** Put the chart into `host`; gives the function that draws it again. `setting`: {space: {tables, costs}, agents?}. */
 function spaceChart(host, setting) {
-  const space = setting.space, names = Object.keys(space.axes);
-  const valid = unpack(space.valid), test = space.test && unpack(space.test);
-  const costs = Object.fromEntries(names.map((n) => [n, unpackCost(space.axes[n])]));
-  const visits = setting.agents.map((a) => unpack(a.visits)), rank = unpack(space.rank), official = unpack(DATA.official);
-  const settings = { cost: names[0], all: false, searched: true };
-  const canvas = element("canvas", { role: "img", "aria-label": "Accuracy of all architectures against their cost" });
-  const plot = element("div", { class: "chart" }, canvas);
-  const sorted = Float64Array.from(valid.filter((v) => v > 0)).sort();
-  let at = null, hover = -1;
+  const axes = axesOf(setting.space), measures = new Map(axes.flatMap(([, list]) => list).map(([key, , one]) => [key, one]));
+  const agents = setting.agents ?? [], keys = [...measures.keys()];
+  const accuracy = keys.find((key) => measures.get(key).rank) ?? keys[0];
+  const settings = { x: keys.find((key) => !measures.get(key).rank && key !== accuracy) ?? "order", y: accuracy, colour: agents.length ? "agents" : "depth",
+    range: "most", xLog: false, yLog: false };
+  const colourings = colouringsOf(axes, agents.length ? agentColourings(agents, () => agents.filter((a) => shown(a.label))) : null);
+  const makers = new Map(colourings.flatMap(([, list]) => list).map(([key, , make]) => [key, make]));
+  const chart = { pinned: -1, hover: -1, pointed: -1 };
+  const plot = element("div", { class: "chart" }), key = element("div", { class: "key" });
+  const canvas = spaceCanvas(plot, "All architectures as dots; arrow keys go from dot to dot, Enter pins one");
+  const view = { ...setting.space, agents: agents.map((a) => ({ name: DATA.labels[a.label], counts: unpack(a.visits), searches: a.chosen.length, label: a.label })),
+    judge: () => (measures.get(settings.y).rank ? measures.get(settings.y) : measures.get(accuracy)), pin: (index) => pin(index), point: (index) => { chart.pointed = index; mark(); } };
+  const panel = spacePanel(view);
+
+  const axis = (name) => {
+    const one = measures.get(settings[name]), { sorted } = one, log = settings[`${name}Log`] && sorted[0] > 0;
+    const [, , share] = RANGES.find(([value]) => value === settings.range);
+    let low = sorted.length ? sorted[one.rank ? Math.floor(share * (sorted.length - 1)) : 0] : 0, high = sorted.length ? sorted[sorted.length - 1] : 1;
+    if (low === high) [low, high] = [low - 0.5, high + 0.5];
+    return { measure: one, low, high, log: log && low > 0 };
+  };
   const draw = () => {
-    const width = Math.max(host.clientWidth - 40, 320), height = 460, ratio = devicePixelRatio || 1;
-    canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = `${height}px`;
-    const pen = canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    const { values, label } = costs[settings.cost], bottom = height - MARGIN.bottom;
-    const top = sorted[sorted.length - 1], low = settings.all ? sorted[0] : sorted[Math.floor(0.06 * sorted.length)];
-    const margin = (top - low) * 0.04, [xLow, xHigh] = range(values);
-    const px = scale(xLow, xHigh, MARGIN.left + 8, width - MARGIN.right - 8), py = scale(low - margin, top + margin, bottom, MARGIN.top);
-    at = { x: Float32Array.from(values, (v) => px(v)), y: Float32Array.from(valid, (v) => (v >= low - margin && v > 0 ? py(v) : -99)) };
-    paintAxes(pen, px, py, [xLow, xHigh], [low - margin, top + margin], { width, bottom, label });
-    const dot = (i, r) => { pen.beginPath(); pen.arc(at.x[i], at.y[i], r, 0, 7); };
-    pen.fillStyle = css("--dot"); pen.globalAlpha = 0.85;
-    for (let i = 0; i < valid.length; i++) if (at.y[i] > 0) pen.fillRect(at.x[i] - 1, at.y[i] - 1, 2, 2);
-    pen.globalAlpha = 0.7;
-    setting.agents.forEach((agent, k) => {
-      if (!shown(agent.label) || !settings.searched) return;
-      pen.fillStyle = css(colour(agent.label));
-      for (let i = 0; i < valid.length; i++) if (visits[k][i] && at.y[i] > 0) { dot(i, 2.1); pen.fill(); }
-    });
-    pen.globalAlpha = 1; pen.lineWidth = 2.4;
-    for (const agent of setting.agents) if (shown(agent.label)) for (const i of agent.chosen) if (at.y[i] > 0) {
-      pen.strokeStyle = css("--card"); pen.lineWidth = 5; dot(i, 6); pen.stroke();
-      pen.strokeStyle = css(colour(agent.label)); pen.lineWidth = 2.4; dot(i, 6); pen.stroke();
-    }
-    if (hover >= 0) { pen.strokeStyle = css("--ink"); pen.lineWidth = 2; dot(hover, 9); pen.stroke(); }
+    const [x, y] = [axis("x"), axis("y")], by = settings.colour.replace(/^by:/, "");
+    const limits = measures.get(by)?.rank ? [lowest(measures.get(by), settings.range)] : undefined;
+    const colouring = makers.get(settings.colour)(limits);
+    const rings = agents.filter((a) => shown(a.label)).flatMap((a) => a.chosen.map((index) => ({ index, paint: colour(a.label) })));
+    canvas.draw(x, y, colouring, rings);
+    key.replaceChildren(...colouring.key);
+    key.hidden = !colouring.key.length;
+    for (const name of ["x", "y"]) logs[name].querySelector("input").disabled = !(measures.get(settings[name]).sorted[0] > 0);
+    mark();
   };
-  canvas.addEventListener("pointermove", (event) => {
-    const box = canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
-    let best = 18 ** 2, found = -1;
-    for (let i = 0; i < valid.length; i++) {
-      const d = (at.x[i] - x) ** 2 + (at.y[i] - y) ** 2;
-      if (d < best) [best, found] = [d, i];
-    }
-    if (found !== hover) { hover = found; draw(); }
-    if (found < 0) hideTip(); else showTip(describe(found), event.pageX, event.pageY);
-  });
-  canvas.addEventListener("pointerleave", () => { hover = -1; draw(); hideTip(); });
-  const describe = (i) => {
-    const row = (name, value) => `<tr><td>${name}</td><td>${value}</td></tr>`;
-    const asked = setting.agents.map((a, k) => [a, visits[k][i]]).filter(([, count]) => count);
-    return cell(i) + `<table>${row("validation accuracy", `<b>${(valid[i] / 100).toFixed(2)} %</b>`)}` +
-      (test ? row("test accuracy", test[i] ? `${(test[i] / 100).toFixed(2)} %` : "not recorded") : "") +
-      row("rank", rank[i].toLocaleString("en")) + names.map((n) => row(escape(costs[n].name), escape(costs[n].text(i)))).join("") +
-      row("official index", official[i]) +
-      asked.map(([a, count]) => row(`<i style="background:var(${colour(a.label)})"></i>asked by ${escape(DATA.labels[a.label])}`, `${count} of ${a.chosen.length}`)).join("") + "</table>";
+  const mark = () => {
+    const { pinned, hover, pointed } = chart;
+    canvas.mark([...(pinned < 0 ? [] : neighbours(pinned).map(({ index }) => ({ index, kind: "neighbour" }))),
+      { index: pinned, kind: "pin" }, { index: hover, kind: "hover" }, { index: pointed, kind: "hover" }]);
   };
-  host.append(element("div", { class: "controls" },
-    choice("cost", names.map((n) => [n, costs[n].name]), settings, draw),
-    check("searched", "searched cells", settings, draw), check("all", "whole accuracy range", settings, draw)), plot);
+  const pin = (index) => {
+    chart.pinned = index; chart.pointed = -1;
+    const inside = index < 0 || canvas.visible[index];
+    if (!inside) { settings.range = ranges.querySelector("select").value = "all"; draw(); }
+    panel.show(index);
+    panel.say(index < 0 ? "no cell is pinned" : `pinned: ${sentence(index)}`);
+    mark();
+  };
+  const sentence = (index) => `cell ${SPACE.official[index]}, ${cellInWords(index)}; ${view.judge().name} ${view.judge().text(index)}`;
+  const show = (index, pageX, pageY) => {
+    if (index !== chart.hover) { chart.hover = index; mark(); }
+    if (index < 0) hideTip(); else showTip(describe(index, view, [settings.x, settings.y].map((name) => measures.get(name))), pageX, pageY);
+  };
+  listen(canvas, { chart, show, pin, sentence, say: panel.say });
+  const redraw = () => { draw(); if (chart.pinned >= 0) panel.show(chart.pinned); };
+  const logs = { x: check("xLog", "log x", settings, draw), y: check("yLog", "log y", settings, draw) };
+  const ranges = select("Accuracies", "range", [["", RANGES.map(([value, text]) => [value, text])]], settings, draw);
+  host.append(element("div", { class: "controls axes" }, select("Across", "x", axes, settings, redraw), select("Upwards", "y", axes, settings, redraw),
+    select("Colour", "colour", colourings, settings, draw), ranges, logs.x, logs.y),
+    element("div", { class: "space" }, element("div", { class: "drawn" }, plot, key), element("div", { class: "side" }, searchForm(pin), panel.node), panel.near));
+  panel.show(-1);
   return draw;
 }
 
-/** A cost as numbers in readable units, a little spread where there are few different ones. */
-function unpackCost({ name, label, codes, levels, values, unit, digits }) {
-  const exact = values ? unpack(values) : Float64Array.from(unpack(codes), (c) => levels[c]);
-  const text = (i) => (Number.isNaN(exact[i]) ? "not recorded" : `${exact[i].toFixed(digits)} ${unit}`);
-  if (values) return { name, label, text, values: exact };
-  const gap = Math.min(...levels.slice(1).map((v, i) => v - levels[i]));
-  const jitter = (i) => (((i * 2654435761) % 4294967296) / 4294967296 - 0.5) * 0.7 * gap;
-  return { name, text, values: exact.map((v, i) => v + jitter(i)), label: `${label}; dots spread sideways` };
+const lowest = ({ sorted }, range) => sorted[Math.floor(RANGES.find(([value]) => value === range)[2] * (sorted.length - 1))];
+
+/** Pointer, touch and keys on the chart. */
+function listen({ canvas, nearest, beside, top, x, y }, { chart, show, pin, sentence, say }) {
+  const under = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return nearest(event.clientX - box.left, event.clientY - box.top);
+  };
+  canvas.addEventListener("pointermove", (event) => { if (event.pointerType !== "touch") show(under(event), event.pageX, event.pageY); });
+  canvas.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") show(-1); });
+  canvas.addEventListener("click", (event) => { const index = under(event); show(index, event.pageX, event.pageY); pin(index); });
+  canvas.addEventListener("blur", () => show(-1));
+  const go = (index) => {
+    const box = canvas.getBoundingClientRect();
+    if (index < 0) return;
+    show(index, box.left + scrollX + x[index], box.top + scrollY + y[index]);
+    say(sentence(index));
+  };
+  canvas.addEventListener("keydown", (event) => {
+    const at = chart.hover >= 0 ? chart.hover : chart.pinned;
+    if (ARROWS[event.key]) go(at < 0 ? top() : beside(at, ARROWS[event.key]));
+    else if (event.key === "Home") go(top());
+    else if (event.key === "Enter" && chart.hover >= 0) pin(chart.hover);
+    else if (event.key === "Escape") { show(-1); pin(-1); }
+    else return;
+    event.preventDefault();
+  });
 }
 
-function range(values) {
-  let low = Infinity, high = -Infinity;
-  for (const v of values) { if (v < low) low = v; if (v > high) high = v; }
-  return [low, high];
+/** A select of groups [heading, [[value, text, ...]]] with a label. */
+function select(label, name, groups, settings, changed) {
+  const options = (list) => list.map(([value, text]) => element("option", { value, ...(settings[name] === value ? { selected: "" } : {}) }, text));
+  const id = `${name}-${++select.count}`;
+  const box = element("select", { id }, ...groups.flatMap(([heading, list]) => (heading ? [element("optgroup", { label: heading }, ...options(list))] : options(list))));
+  box.addEventListener("change", () => { settings[name] = box.value; changed(); });
+  return element("span", { class: "field", "data-name": name }, element("label", { for: id }, label), box);
 }
+select.count = 0;
 
-function paintAxes(pen, px, py, [xLow, xHigh], [yLow, yHigh], { width, bottom, label }) {
-  const font = getComputedStyle(document.body).fontFamily;
-  pen.font = `12px ${font}`; pen.fillStyle = css("--muted"); pen.strokeStyle = css("--grid"); pen.lineWidth = 1;
-  const rule = (x0, y0, x1, y1) => { pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); };
-  for (const v of ticks(yLow, yHigh, false)) {
-    rule(MARGIN.left, py(v), width - MARGIN.right, py(v));
-    pen.textAlign = "right"; pen.fillText(format(v / 100), MARGIN.left - 8, py(v) + 4);
-  }
-  for (const v of ticks(xLow, xHigh, false, 8)) {
-    rule(px(v), MARGIN.top, px(v), bottom);
-    pen.textAlign = "center"; pen.fillText(format(v), px(v), bottom + 17);
-  }
-  pen.fillStyle = css("--ink");
-  pen.fillText(label, (MARGIN.left + width) / 2, bottom + 37);
-  pen.save(); pen.translate(13, bottom / 2); pen.rotate(-Math.PI / 2);
-  pen.fillText("mean validation accuracy (%)", 0, 0); pen.restore();
-}
-
-/** The cell's picture, put together as nb201env.drawing.svg does it. */
-function cell(index) {
-  const ops = [];
-  for (let rest = index, edge = 5; edge >= 0; edge--, rest = Math.floor(rest / 5)) ops[edge] = rest % 5;
-  const { head, edges, labels, tail } = DATA.cell;
-  return head + ops.map((op, e) => edges[e][op]).join("") + ops.map((op, e) => labels[e][op]).join("") + tail;
+/** What the tip says of a cell: accuracies, costs, who asked for it. */
+function describe(index, { tables, costs, agents }, axes) {
+  const row = (name, value) => `<tr><td>${escape(name)}</td><td>${escape(String(value))}</td></tr>`;
+  const [first] = tables, own = SPACE.tables[first].accuracies, prices = costs.includes(first) ? SPACE.tables[first].costs : [];
+  const rows = own.map((one) => row(one.name, one.text(index)) + (one === own[0] && one.rank[index] ? row("rank", one.rank[index].toLocaleString("en")) : ""));
+  rows.push(...axes.filter((one) => one !== ORDER && one.table !== first).map((one) => row(`${one.name}, ${SPACE.tables[one.table].name}`, one.text(index))));
+  rows.push(...prices.map((one) => row(one.name, one.text(index))), row("official index", SPACE.official[index]));
+  for (const { name, counts, searches, label } of agents) if (counts[index])
+    rows.push(`<tr><td><i style="background:var(${colour(label)})"></i>asked by ${escape(name)}</td><td>${counts[index]} of ${searches}</td></tr>`);
+  return `${cell(index)}<table>${rows.join("")}</table>`;
 }

@@ -34,6 +34,7 @@ PATTERNS = [
     "table import-devices FILE --table TABLE --name WORD",
     "table import-rows FILE --name WORD --key WORD --column MAP --dataset WORD --epochs N --unit UNIT",
     "table plot TABLE --split SPLIT --out new.svg --kind WORD",
+    "table explore TABLE TABLE --out new.html --json",
     "search --agent AGENT --env ENV --budget B --seeds SEEDS --out DIR --env-kwargs JSON --agent-kwargs JSON",
     "bench --agent AGENT --env ENV --budget B --seeds SEEDS --out DIR --env-kwargs JSON",
     "replay FILE",
