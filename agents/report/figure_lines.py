@@ -62,6 +62,9 @@ def regret(pyplot: Any, one: SettingSummary, cast: Cast, medium: Medium) -> Any:
         _regrets(axes[0, 1], by_seconds, _DAY, floor, with_band, cast, medium)
         axes[0, 1].set(xscale="log", xlabel="simulated GPU days")
     left.set_ylim(bottom=floor)
+    if any(100 * mean.min() < floor for mean in means):  # it is drawn at the axis' end
+        left.annotate("0", (0, 0), (-0.7 * medium.font, 0), xycoords="axes fraction", color=MUTED, ha="right",
+                      va="center", textcoords="offset points")  # fmt: skip
     log_axis(left.yaxis)
     for panel, unit, curves in zip(axes[0], (1, _DAY), ("by_queries", "by_seconds"), strict=False):
         log_axis(panel.xaxis)
@@ -221,5 +224,6 @@ def _matrix(axes: Any, labels: Sequence[str], pairs: Mapping[tuple[str, str], Es
     axes.tick_params(length=0, labelsize=0.9 * medium.font, colors=INK)
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    heading = "chance (%) that the row beats the column; bold: its interval lacks 50"
+    stop = "; " if cast.many else "\n"
+    heading = f"chance (%) that the row beats the column{stop}bold: its interval lacks 50"
     axes.set_title(heading, loc="left", fontsize=medium.font)

@@ -81,7 +81,7 @@ def _window(y: FloatArray, chosen: IntArray) -> tuple[float, float]:
     """The accuracies in which nine of ten of the chosen architectures lie, and the best of all."""
     found = np.sort(y[chosen])
     low, high = float(found[len(found) // 10]), float(np.nanmax(y))
-    pad = 0.06 * max(high - low, 0.5)
+    pad = 0.06 * max(high - low, 1.0)
     return low - pad, high + pad
 
 

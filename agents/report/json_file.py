@@ -20,7 +20,8 @@ from nb201env.agents.report import tables
 from nb201env.agents.report.data import Setting
 from nb201env.agents.report.elsewhere import Place
 from nb201env.agents.report.papers import protocol_of
-from nb201env.agents.report.summary import AgentSummary, SettingSummary, Summary
+from nb201env.agents.report.statistics import Estimate
+from nb201env.agents.report.summary import AgentSummary, Overall, SettingSummary, Summary
 from nb201env.agents.searches.outcome import Landscape, Outcome, Spread
 from nb201env.output import names, plain
 from nb201env.pages.html import asset
@@ -110,9 +111,6 @@ def _row(value: Any) -> Json:
 
 @encoded.register
 def _mapping(value: Mapping) -> Json:  # type: ignore[type-arg]
-    """An object; of pairs of agents a list, for a name in JSON is one text."""
-    if all(isinstance(key, tuple) for key in value) and value:
-        return [{"better": a, "than": b} | encoded(item) for (a, b), item in value.items()]
     return {plain(key): encoded(item) for key, item in value.items()}
 
 
@@ -159,11 +157,19 @@ def _agent(agent: AgentSummary) -> Json:
 @encoded.register
 def _setting(one: SettingSummary) -> Json:
     # The searches of a setting's entries stand with their agents.
-    return (
-        _fields(one.setting, without=("entries",))
-        | _fields(one, without=("setting",))
-        | {"paper": _paper(one.setting)}
-    )
+    setting = _fields(one.setting, without=("entries",))
+    more = {"improvement": _pairs(one.improvement), "paper": _paper(one.setting)}
+    return setting | _fields(one, without=("setting", "improvement")) | more
+
+
+@encoded.register
+def _overall(over: Overall) -> Json:
+    return _fields(over, without=("improvement",)) | {"improvement": _pairs(over.improvement)}
+
+
+def _pairs(chances: Mapping[tuple[str, str], Estimate]) -> Json:
+    """A list, for a name in JSON is one text."""
+    return [{"better": plain(a), "than": plain(b)} | encoded(chance) for (a, b), chance in chances.items()]
 
 
 def _paper(setting: Setting) -> Json:

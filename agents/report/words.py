@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from itertools import pairwise
 
 from nb201env.output import plain
 
@@ -76,7 +77,7 @@ def in_latex(text: str) -> str:
     """
     shown = plain(text)
     signs = [_LATEX.get(sign) or _in_latex(sign) for sign in shown]
-    for place, (sign, then) in enumerate(zip(shown, f"{shown[1:]} ", strict=True)):
+    for place, (sign, then) in enumerate(pairwise(shown)):
         if sign == then and sign in "-,'":
             signs[place] += "{}"  # two of them would become another sign
     if shown.lstrip()[:1] in ("[", "*"):
@@ -96,6 +97,6 @@ _LATEX = {
     "×": r"$\times$", "÷": r"$\div$", "±": r"$\pm$", "−": "$-$", "–": r"\textendash{}", "—": r"\textemdash{}",
     "…": r"\ldots{}", "→": r"$\rightarrow$", "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$",
     "τ": r"$\tau$", "’": r"\textquoteright{}", "‘": r"\textquoteleft{}", "“": r"\textquotedblleft{}",
-    "”": r"\textquotedblright{}", "°": r"$^\circ$", "·": r"$\cdot$", "\u00a0": "~",
+    "”": r"\textquotedblright{}", "°": r"$^\circ$", "·": r"$\cdot$",
     "Ð": r"\texttt{U+00D0}", "ð": r"\texttt{U+00F0}", "Þ": r"\texttt{U+00DE}", "þ": r"\texttt{U+00FE}",
 }  # fmt: skip
