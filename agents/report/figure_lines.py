@@ -211,7 +211,7 @@ def _matrix(axes: Any, labels: Sequence[str], pairs: Mapping[tuple[str, str], Es
             column + 0.5, row + 0.5, "–" if np.isnan(value) else f"{value:.0f}", ha="center", va="center",
             color="white" if abs(value - 50) > 32 else INK, fontsize=size,
             fontweight="bold" if cell.low > 0.5 or cell.high < 0.5 else "normal",
-        )  # fmt: skip
+        ).set_in_layout(False)  # fmt: skip
     middles = np.arange(len(labels)) + 0.5
     axes.set(xlim=(0, len(labels)), ylim=(len(labels), 0))
     if cast.many:
