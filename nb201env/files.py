@@ -65,9 +65,10 @@ def appearing_together(
         names = sorted(path.name for path in partial.iterdir())
         for name in sorted(names, key=lambda name: last.index(name) + 1 if name in last else 0):
             os.replace(partial / name, target / name)
-        for path in target.iterdir() if replacing else ():
-            if replacing.fullmatch(path.name) and path.name not in names and path.is_file():
-                path.unlink(missing_ok=True)
+        if replacing:
+            for path in target.iterdir():
+                if replacing.fullmatch(path.name) and path.name not in names and path.is_file():
+                    path.unlink(missing_ok=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -140,7 +140,7 @@ def compare(
     count = len(profiles)
     rows = 0.0 if count == 1 else 4 + 1.75 * count
     size, grid = (27.0, (1, 1 if count == 1 else 2)) if count <= MANY + 1 else (22 + rows, (2, 1))
-    shape = {"width_ratios": (1.15, 1)} if grid == (1, 2) else {}
+    shape: dict[str, Any] = {"width_ratios": (1.15, 1)} if grid == (1, 2) else {}
     shape |= {"height_ratios": (22, rows)} if grid == (2, 1) else {}
     figure, axes = pyplot.subplots(
         *grid, figsize=(medium.width, size * medium.em), layout="constrained", squeeze=False, **shape
@@ -168,9 +168,9 @@ def _profiles(axes: Any, profiles: Mapping[str, Profile], with_band: Sequence[st
     axes.set(xlim=(0, None), ylim=(0, 102))
     axes.xaxis.set_major_formatter(plain_number)
     if cast.many:
-        for label, (x, level) in _on_lines(axes, profiles).items():
+        for label, (across, level) in _on_lines(axes, profiles).items():
             axes.text(
-                x, level, str(cast.number(label)), color=cast.colour(label), fontsize=0.8 * medium.font,
+                across, level, str(cast.number(label)), color=cast.colour(label), fontsize=0.8 * medium.font,
                 ha="center", va="center",
                 bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"},
             )  # fmt: skip

@@ -66,7 +66,8 @@ def _sideways(values: FloatArray) -> FloatArray:
     steps = np.unique(values[~np.isnan(values)])
     if not 1 < len(steps) <= 100:
         return values
-    return values + 0.4 * np.diff(steps).min() * np.random.default_rng(0).uniform(-1, 1, len(values))
+    width = 0.4 * float(np.diff(steps).min())
+    return values + np.random.default_rng(0).uniform(-width, width, len(values))
 
 
 def _asked(entries: tuple[Entry, ...]) -> tuple[IntArray, str]:

@@ -46,7 +46,8 @@ def drawn(kind: str, one: SettingSummary, medium: Medium) -> Any:
 
     labels = [agent.entry.label for agent in one.agents]
     cast = Cast(labels)
-    with pyplot.rc_context(medium.settings):
+    settings: Any = medium.settings
+    with pyplot.rc_context(settings):
         if kind == "regret":
             figure = regret(pyplot, one, cast, medium)
         elif kind == "space":
