@@ -10,8 +10,10 @@ import numpy as np
 
 from nb201env.agents.report.elsewhere import mean_of
 from nb201env.agents.report.statistics import Estimate
-from nb201env.agents.report.summary import TARGETS, Curve, SettingSummary, Summary, needed
+from nb201env.agents.report.summary import TARGETS, Curve, SettingSummary, Summary
 from nb201env.agents.report.words import in_csv
+from nb201env.architecture import all_strings
+from nb201env.space import official_ranks
 
 Row = Sequence[object]
 
@@ -40,15 +42,17 @@ def _text(value: object) -> str:
 
 
 def _searches(summary: Summary) -> Iterator[Row]:
+    names, official = all_strings(), official_ranks()
     for one in summary.settings:
         landscape = one.setting.landscape
-        for entry in (agent.entry for agent in one.agents):
-            for search in entry.searches:
+        for agent in one.agents:
+            for search, *hits in zip(agent.entry.searches, *agent.hits, strict=True):
                 yield (
-                    one.setting.name, entry.label, search.seed, search.queries, float(search.clock[-1]),
+                    one.setting.name, agent.entry.label, search.seed, search.queries, float(search.clock[-1]),
                     100 * search.accuracy, 100 * search.test_accuracy, 100 * search.regret,
-                    int(landscape.rank[search.chosen]), search.architecture.official_index,
-                    search.architecture, *needed(search), landscape.table.id,
+                    int(landscape.rank[search.chosen]), int(official[search.chosen]),
+                    names[search.chosen], *(hit.queries for hit in hits), landscape.table.id,
+                    *(hit.seconds for hit in hits),
                 )  # fmt: skip
 
 
@@ -77,11 +81,28 @@ def _elsewhere(summary: Summary) -> Iterator[Row]:
                 )  # fmt: skip
 
 
+def _chosen(summary: Summary) -> Iterator[Row]:
+    names = all_strings()
+    for one in summary.settings:
+        for found in one.elsewhere:
+            table = found.place.table
+            for agent, values in zip(one.agents, found.held, strict=True):
+                for search, value in zip(agent.entry.searches, values.tolist(), strict=True):
+                    yield (
+                        one.setting.name, agent.entry.label, search.seed, names[search.chosen],
+                        found.place.name, table.id, table.epochs, found.split, 100 * value,
+                    )  # fmt: skip
+
+
 def _reach(summary: Summary) -> Iterator[Row]:
     for one in summary.settings:
         for agent in one.agents:
-            for (_, within), there, different in zip(TARGETS, agent.reach, agent.reach_unique, strict=True):
-                yield one.setting.name, agent.entry.label, 100 * within, *there, different.mean
+            by_target = agent.reach, agent.reach_unique, agent.reach_seconds
+            for (_, within), there, different, seconds in zip(TARGETS, *by_target, strict=True):
+                yield (
+                    one.setting.name, agent.entry.label, 100 * within, *there, different.mean,
+                    seconds.median, *_percent(there.share),
+                )  # fmt: skip
 
 
 def _curves(summary: Summary) -> Iterator[Row]:
@@ -95,8 +116,16 @@ def _curves(summary: Summary) -> Iterator[Row]:
 
 def _curve(one: SettingSummary, label: str, axis: str, curve: Curve) -> Iterator[Row]:
     columns = (curve.mean, curve.low, curve.high, curve.median, curve.q25, curve.q75)
-    for x, *values in zip(curve.x, *columns, strict=True):
-        yield one.setting.name, label, axis, float(x), *(100 * float(value) for value in values)
+    for x, mean, low, high, *values in zip(curve.x, *columns, strict=True):
+        if low == high:  # where all searches stand alike there is nothing to compute an interval from
+            low = high = np.nan
+        yield (
+            one.setting.name,
+            label,
+            axis,
+            float(x),
+            *(100 * float(value) for value in (mean, low, high, *values)),
+        )
 
 
 def _profiles(summary: Summary) -> Iterator[Row]:
@@ -118,8 +147,14 @@ def _improvement(summary: Summary) -> Iterator[Row]:
 
 def _overall(summary: Summary) -> Iterator[Row]:
     if summary.overall is not None:
+        ranks = summary.overall.ranks
         for label, estimate in summary.overall.gap.items():
-            yield label, *_percent(estimate)
+            placed = (
+                [np.nan] * 4
+                if ranks is None
+                else [ranks.mean[label], ranks.critical, ranks.blocks, ranks.p_value]
+            )
+            yield label, *_percent(estimate), *placed
 
 
 def _percent(estimate: Estimate) -> list[float]:
@@ -130,7 +165,8 @@ _BAND = "mean low high median q25 q75"
 _FILES = {
     "searches": (
         "environment agent seed queries gpu_seconds validation_percent test_percent regret_points rank "
-        "official_index architecture queries_to_optimum queries_to_0.1 queries_to_0.3 table_id",
+        "official_index architecture queries_to_optimum queries_to_0.1 queries_to_0.3 table_id "
+        "gpu_seconds_to_optimum gpu_seconds_to_0.1 gpu_seconds_to_0.3",
         _searches,
     ),
     "agents": (
@@ -143,13 +179,20 @@ _FILES = {
         "environment agent searches looked_up_in table_id epochs split percent_mean percent_sd low high",
         _elsewhere,
     ),
+    "chosen": (
+        "environment agent seed architecture looked_up_in table_id epochs split percent",
+        _chosen,
+    ),
     "reach": (
         "environment agent within_points reached searches mean_queries median_queries longest_queries "
-        "mean_architectures",
+        "mean_architectures median_gpu_seconds percent_of_searches low high",
         _reach,
     ),
     "curves": (f"environment agent axis x {_BAND}", _curves),
     "profiles": ("environment agent regret_points percent_of_searches low high", _profiles),
     "improvement": ("environment agent better_than percent low high", _improvement),
-    "overall": ("agent regret_left_percent_iqm low high", _overall),
+    "overall": (
+        "agent regret_left_percent_iqm low high mean_rank critical_difference blocks friedman_p",
+        _overall,
+    ),
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nb201env.agents.report.statistics import Estimate, bootstrap
+from nb201env.agents.report.statistics import Estimate, mean_estimate
 from nb201env.agents.report.words import named, unlike
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL
@@ -46,13 +46,18 @@ class Found:
     Attributes:
         place: The table.
         split: "valid" or "test".
-        by_agent: Per agent, the mean accuracy over the table's runs of what each search chose: fractions,
-            float64 [searches]; None where the table lacks one of them.
+        held: Per agent, the mean accuracy over the table's runs of what each search chose: fractions,
+            float64 [searches]; NaN where the table lacks it.
     """
 
     place: Place
     split: str
-    by_agent: tuple[FloatArray | None, ...]
+    held: tuple[FloatArray, ...]
+
+    @property
+    def by_agent(self) -> tuple[FloatArray | None, ...]:
+        """`held`, but None for agents of which the table lacks an architecture."""
+        return tuple(None if np.isnan(values).any() else values for values in self.held)
 
     @property
     def what(self) -> str:
@@ -86,13 +91,14 @@ def look_up(searched: Table, chosen: Sequence[Sequence[int]], places: Sequence[P
     for place in places:
         if place.table.id != searched.id and (place.given or _official(searched)):
             for split, accuracy in _accuracies(place.table):
-                found.append(Found(place, split, tuple(_of(accuracy, indices) for indices in chosen)))
+                found.append(Found(place, split, tuple(accuracy[list(indices)] for indices in chosen)))
     return tuple(found)
 
 
 def mean_of(accuracies: FloatArray) -> Estimate:
-    """The mean over searches, with its 95 % bootstrap interval."""
-    return bootstrap([accuracies], lambda scores: np.asarray(scores.mean(axis=-1)))
+    """The mean over searches, with Student's 95 % interval."""
+    value, low, high = mean_estimate(accuracies)
+    return Estimate(value, max(low, 0.0), min(high, 1.0))  # of NaN they make NaN
 
 
 def _official(table: Table) -> bool:
@@ -106,8 +112,3 @@ def _accuracies(table: Table) -> Iterator[tuple[str, FloatArray]]:
         column = f"{split}_accuracy"
         if column in table.columns and table.epochs in table.recorded_epochs(column):
             yield split, table.accuracy(split=split, epochs=table.epochs, run="mean")
-
-
-def _of(accuracy: FloatArray, indices: Sequence[int]) -> FloatArray | None:
-    held = accuracy[list(indices)]
-    return None if np.isnan(held).any() else held

@@ -5,9 +5,9 @@ from __future__ import annotations
 from nb201env.agents.papers.protocols import PROTOCOLS, Protocol, Sources, find_sources, found_accuracy
 from nb201env.agents.papers.published import SPLITS, published
 from nb201env.agents.report.data import Entry, Setting
-from nb201env.agents.report.grid import Grid
+from nb201env.agents.report.grid import Cell, Grid
 from nb201env.agents.report.words import NOT_RECORDED
-from nb201env.agents.searches.outcome import spread_text
+from nb201env.agents.searches.outcome import Spread, spread_text
 from nb201env.tables import open_table
 
 
@@ -35,7 +35,7 @@ def beside(setting: Setting) -> Grid | None:
         theirs = published(protocol.name, entry.agent)
         if theirs is not None:
             rows.append(
-                (entry.label, "published", *(str(theirs.cells[place]) for place in places), theirs.mark)
+                (entry.label, "published", *(_theirs(theirs.cells[place]) for place in places), theirs.mark)
             )
     return Grid(
         f"Beside the paper: {protocol.paper}",
@@ -49,7 +49,11 @@ def beside(setting: Setting) -> Grid | None:
 
 def _ours(entry: Entry, sources: Sources, dataset: str, split: str) -> str:
     accuracy = found_accuracy(entry.searches, dataset, split, sources)
-    return NOT_RECORDED if accuracy is None else spread_text(accuracy)
+    return NOT_RECORDED if accuracy is None else Cell(spread_text(accuracy), 100 * float(accuracy.mean()))
+
+
+def _theirs(cell: Spread) -> Cell:
+    return Cell(str(cell), 100 * cell.mean)
 
 
 def _named(sources: Sources, datasets: tuple[str, ...]) -> str:

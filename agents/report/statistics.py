@@ -1,28 +1,34 @@
 """The statistics of a report: numpy alone, so that a report needs no extra; tests hold it to scipy.
 
-Intervals are percentile bootstrap intervals of 95 %, stratified where there are several
-environments: searches are redrawn within each environment (Agarwal et al., Deep Reinforcement
-Learning at the Edge of the Statistical Precipice, NeurIPS 2021). The same scores give the same
-interval, whatever else is in the report.
+Chances and shares have score intervals (see `nb201env.agents.report.intervals`), means Student's t
+intervals, interquartile means bootstrap intervals, stratified where there are several environments: searches
+are redrawn within each environment (Agarwal et al., Deep Reinforcement Learning at the Edge of the
+Statistical Precipice, NeurIPS 2021). Percentiles of redrawn means are too narrow for few searches, so they
+are taken farther out (Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician
+69, 2015). All intervals are of 95 %. The same scores give the same interval, whatever else is in the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
 
+from nb201env.agents.report.distributions import normal_cdf, t_quantile
+from nb201env.agents.report.intervals import LEVEL, Limits, chance, mann_whitney, mean_limits, wilson
 from nb201env.arrays import FloatArray, IntArray
 
 RESAMPLES = 2000
-LEVEL = 0.95
-_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+FEWEST = 5
+"""The fewest searches whose interquartile mean has an interval: fewer, redrawn, do not spread enough."""
 _SEED = 201
+_HAIR = 1e-12  # what sums of the same numbers in another order differ by
 
 
 class Estimate(NamedTuple):
-    """A number and its interval; `low` and `high` are NaN where there is only one search."""
+    """A number and its interval; `low` and `high` are NaN where the scores do not give one."""
 
     value: float
     low: float
@@ -38,86 +44,115 @@ def iqm(scores: FloatArray) -> FloatArray:
     return np.asarray(np.sort(scores, axis=-1)[..., cut : scores.shape[-1] - cut].mean(axis=-1))
 
 
-def bootstrap(
-    strata: Sequence[FloatArray],
-    statistic: Callable[[FloatArray], FloatArray],
-    resamples: int = RESAMPLES,
-) -> Estimate:
-    """A statistic of all scores together, with its stratified bootstrap interval.
+def iqm_estimate(strata: Sequence[FloatArray], resamples: int = RESAMPLES) -> Estimate:
+    """The interquartile mean of all scores together, with its stratified bootstrap interval.
+
+    There is none of fewer than `FEWEST` scores, and none where redrawn scores have the same interquartile
+    mean: all alike, say.
 
     Args:
         strata: The scores, one array [searches] per environment.
-        statistic: Takes scores [..., n] and reduces the last axis.
         resamples: How often the scores are redrawn.
     """
-    rng = np.random.default_rng(_SEED)
-    drawn = [s[rng.integers(len(s), size=(resamples, len(s)))] for s in strata]
-    value = float(statistic(np.concatenate(strata)))
-    return _estimate(value, statistic(np.concatenate(drawn, axis=-1)), strata)
+    value = float(iqm(np.concatenate(strata)))
+    if min(map(len, strata)) < FEWEST:
+        return Estimate(value, np.nan, np.nan)
+    tail = _tail(sum(map(len, strata)), len(strata))
+    low, high = np.quantile(_redrawn(strata, resamples), [tail, 1 - tail]).tolist()
+    if high - low <= _HAIR:
+        return Estimate(value, np.nan, np.nan)
+    return Estimate(*np.round([value, low, high], 12).tolist())
 
 
-def mean_band(curves: FloatArray, resamples: int = RESAMPLES // 2) -> tuple[FloatArray, FloatArray]:
-    """The bootstrap interval of the mean curve, point by point.
+def _redrawn(strata: Sequence[FloatArray], resamples: int) -> FloatArray:
+    """Interquartile means of redrawn scores; float64 [resamples].
+
+    What is drawn is how often each value occurs, so searches that end alike cost nothing.
+    """
+    rng, values, counts = np.random.default_rng(_SEED), list[FloatArray](), list[IntArray]()
+    for scores in strata:
+        value, times = np.unique(scores, return_counts=True)
+        values.append(value)
+        counts.append(rng.multinomial(len(scores), times / len(scores), size=resamples))
+    value, total = np.concatenate(values), sum(map(len, strata))
+    order, cut = np.argsort(value, kind="stable"), total // 4
+    up_to = np.cumsum(np.concatenate(counts, axis=1)[:, order], axis=1)
+    kept: IntArray = np.diff(np.clip(up_to, cut, total - cut), axis=1, prepend=cut).astype(np.int64)
+    # Not with @: that is threaded, and the number of threads would show in the last digits.
+    return np.asarray(np.einsum("rv,v->r", kept, value[order]) / (total - 2 * cut))
+
+
+def _tail(count: int, strata: int) -> float:
+    """The share of redrawn means left out at either end of the interval.
+
+    Redrawn means spread less than means do, by the root of (n - 1) / n, and a normal distribution knows
+    nothing of how roughly n scores tell their spread: Hesterberg's t distribution with n - 1 degrees of
+    freedom does. (Several strata lose one score each.)
+    """
+    freedom = count - strata
+    return normal_cdf(-np.sqrt(count / freedom) * t_quantile((1 + LEVEL) / 2, freedom))
+
+
+def mean_estimate(scores: FloatArray) -> Estimate:
+    """The mean of scores [searches] with Student's t interval; none of one search, or of scores all alike."""
+    low, high = mean_band(scores[:, None])
+    value = float(scores.mean())
+    return Estimate(value, np.nan, np.nan) if high[0] == low[0] else Estimate(value, low[0], high[0])
+
+
+def mean_band(curves: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Student's t interval of the mean curve, point by point; of no width where all curves meet.
 
     Args:
         curves: float64 [searches, points].
-        resamples: How often the searches are redrawn.
 
     Returns:
         Low and high, float64 [points]; NaN where there is only one search.
     """
-    count = len(curves)
+    count, mean = len(curves), curves.mean(axis=0)
     if count < 2:
         return np.full(curves.shape[1], np.nan), np.full(curves.shape[1], np.nan)
-    # Not with @: that is threaded, and the number of threads would show in the last digits.
-    means = np.einsum("rs,sp->rp", _weights(count, resamples), curves)
-    low, high = np.quantile(means, _TAILS, axis=0)
-    return low, high
+    spread = np.where(np.ptp(curves, axis=0) > _HAIR, curves.std(axis=0, ddof=1), 0)
+    half = t_quantile((1 + LEVEL) / 2, count - 1) * spread / np.sqrt(count)
+    return mean - half, mean + half
 
 
-def _weights(count: int, resamples: int, stream: int = 0) -> FloatArray:
-    """How much each of `count` scores weighs in each redrawn mean; float64 [resamples, count]."""
-    rng = np.random.default_rng([_SEED, stream])
-    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count)
-
-
-def improvement(
-    ours: Sequence[FloatArray], theirs: Sequence[FloatArray], resamples: int = RESAMPLES
-) -> Estimate:
+def improvement(ours: Sequence[FloatArray], theirs: Sequence[FloatArray], level: float = LEVEL) -> Estimate:
     """How likely a search of ours has a lower regret than one of theirs; a tie counts half.
 
-    In one environment this is the Mann-Whitney U statistic divided by the number of pairs; over
-    several it is the mean over environments.
+    In one environment this is the Mann-Whitney U statistic divided by the number of pairs, with Newcombe's
+    score interval; over several it is the mean over environments.
 
     Args:
-        ours: Final regrets, one array [searches] per environment.
+        ours: Final regrets, or other scores that are better when lower, one array [searches] per environment.
         theirs: Likewise, in the same environments.
-        resamples: How often the searches are redrawn.
+        level: Of the interval.
     """
-    value, redrawn = 0.0, np.zeros(resamples)
-    for a, b in zip(ours, theirs, strict=True):
-        evenly = np.full((1, len(a)), 1 / len(a)), np.full((1, len(b)), 1 / len(b))
-        value += float(_chance(a, b, *evenly)[0]) / len(ours)
-        redrawn += _chance(a, b, _weights(len(a), resamples, 1), _weights(len(b), resamples, 2)) / len(ours)
-    return _estimate(value, redrawn, [*ours, *theirs])
+    return improvements({"ours": ours, "theirs": theirs}, [("ours", "theirs")], level)["ours", "theirs"]
 
 
-def _chance(a: FloatArray, b: FloatArray, a_weighs: FloatArray, b_weighs: FloatArray) -> FloatArray:
-    """The weighted share of pairs with a below b, ties counted half; float64 [resamples].
+def improvements(
+    finals: Mapping[str, Sequence[FloatArray]],
+    pairs: Sequence[tuple[str, str]] | None = None,
+    level: float = LEVEL,
+) -> dict[tuple[str, str], Estimate]:
+    """By pair of agents: how likely the first one's search beats the second one's; see `improvement`.
 
     Args:
-        a, b: Scores, float64 [n] and [m].
-        a_weighs, b_weighs: Their weights in every resample, float64 [resamples, n] and [resamples, m].
+        finals: By agent, one array [searches] per environment.
+        pairs: The pairs; all if None.
+        level: Of the intervals.
     """
-    order = np.argsort(b)
-    below, up_to = (_cumulative(b_weighs[:, order])[:, np.searchsorted(b[order], a, side=side)]
-                    for side in ("left", "right"))  # fmt: skip
-    return np.asarray(np.einsum("rn,rn->r", a_weighs, 1 - 0.5 * (below + up_to)))
-
-
-def _cumulative(weights: FloatArray) -> FloatArray:
-    """Sums of the first 0, 1, … weights of each row."""
-    return np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))
+    pairs = [*permutations(finals, 2)] if pairs is None else pairs
+    chances = np.array([[*map(chance, finals[a], finals[b])] for a, b in pairs]).T
+    ours, theirs = (
+        np.array([[*map(len, finals[pair[side]])] for pair in pairs]).T for side in (0, 1)
+    )  # each [environments, pairs]
+    if not pairs:
+        return {}
+    low, high = mean_limits(chances, mann_whitney(chances, ours, theirs, level))
+    rows = np.round([chances.mean(axis=0), low, high], 12).T.tolist()
+    return {pair: Estimate(*row) for pair, row in zip(pairs, rows, strict=True)}
 
 
 def profile(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
@@ -126,26 +161,21 @@ def profile(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
 
 
 def profile_band(
-    strata: Sequence[FloatArray], thresholds: FloatArray, resamples: int = RESAMPLES
+    strata: Sequence[FloatArray], thresholds: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """A performance profile, the mean over environments, and its stratified bootstrap interval.
+    """A performance profile, the mean over environments, and Wilson's intervals of these shares.
 
     Args:
         strata: Final regrets (or another score that is better when lower), one array per environment.
         thresholds: float64 [thresholds].
-        resamples: How often the searches are redrawn.
 
     Returns:
         The profile, low and high, float64 [thresholds].
     """
-    share, redrawn = np.zeros(len(thresholds)), np.zeros((resamples, len(thresholds)))
-    for number, scores in enumerate(strata):
-        share += profile(scores, thresholds) / len(strata)
-        order = np.argsort(scores)
-        places = np.searchsorted(scores[order], thresholds, side="right")
-        redrawn += _cumulative(_weights(len(scores), resamples, number)[:, order])[:, places] / len(strata)
-    low, high = np.quantile(redrawn, _TAILS, axis=0)
-    return share, low, high
+    shares = np.array([profile(scores, thresholds) for scores in strata])
+    limits = [wilson(share, len(scores)) for share, scores in zip(shares, strata, strict=True)]
+    low, high = mean_limits(shares, Limits(*map(np.array, zip(*limits, strict=True))))
+    return shares.mean(axis=0), low, high
 
 
 class Reach(NamedTuple):
@@ -154,7 +184,7 @@ class Reach(NamedTuple):
     Attributes:
         reached: How many did within their budget.
         searches: How many there are.
-        mean: Mean number of queries, if all did; else NaN (the others' number is not known).
+        mean: Mean number of queries (or seconds), if all did; else NaN (the others' is not known).
         median: Median number of queries, those that did not counted as more than all others'; NaN
             if the median is one of these.
         longest: Most queries that one of those that did needed; NaN if none did.
@@ -166,9 +196,15 @@ class Reach(NamedTuple):
     median: float
     longest: float
 
+    @property
+    def share(self) -> Estimate:
+        """The share of searches that did, with Wilson's interval."""
+        share = self.reached / self.searches
+        return Estimate(share, *map(float, wilson(share, self.searches)))
+
 
 def reach(queries: FloatArray) -> Reach:
-    """Summarise how many queries each search needed; infinity where the budget ended before."""
+    """Summarise how many queries (or seconds) each search needed; infinity where the budget ended before."""
     count = len(queries)
     there = queries[np.isfinite(queries)]
     with np.errstate(invalid="ignore"):  # the middle of two infinities
@@ -192,11 +228,3 @@ def first_reached(regret: FloatArray, within: float) -> float:
 def log_grid(longest: int, points: int = 160) -> IntArray:
     """Numbers of queries from 1 to `longest`: all of the first, then evenly on a log scale."""
     return np.unique(np.rint(np.geomspace(1, longest, points)).astype(np.int64))
-
-
-def _estimate(value: float, redrawn: FloatArray, strata: Sequence[FloatArray]) -> Estimate:
-    if min(map(len, strata)) < 2:
-        return Estimate(value, np.nan, np.nan)
-    # Sums of the same weights in another order differ in the last digits: a half stays a half.
-    value, low, high = np.round([value, *np.quantile(redrawn, _TAILS)], 12).tolist()
-    return Estimate(value, low, high)

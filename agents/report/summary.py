@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nb201env.agents.random_search import expected_best
 from nb201env.agents.report import elsewhere
 from nb201env.agents.report import statistics as st
 from nb201env.agents.report.data import Bench, Entry, Setting
+from nb201env.agents.report.ranks import Ranks, rank_agents
 from nb201env.agents.searches.outcome import Outcome
 from nb201env.arrays import FloatArray, IntArray
 
@@ -32,7 +33,7 @@ class Curve:
 
     Attributes:
         x: Queries, or simulated seconds.
-        mean, low, high: The mean over searches and its 95 % interval.
+        mean, low, high: The mean over searches and its 95 % interval (NaN of one search).
         median, q25, q75: Quartiles over searches.
     """
 
@@ -55,6 +56,20 @@ class Profile:
     high: FloatArray
 
 
+class Hit(NamedTuple):
+    """When a search first asked for an architecture that is good enough; infinity if it did not.
+
+    Attributes:
+        queries: The number of that query.
+        unique: How many different architectures it had asked for.
+        seconds: The simulated seconds spent.
+    """
+
+    queries: float
+    unique: float
+    seconds: float
+
+
 @dataclass(frozen=True)
 class AgentSummary:
     """One agent's results in one setting.
@@ -69,7 +84,9 @@ class AgentSummary:
         seconds: Mean simulated GPU seconds.
         by_queries, by_seconds: Regret curves.
         profile: Of the final regret.
-        reach, reach_unique: By target: how many queries, and how many different architectures.
+        hits: By target: when each search reached it.
+        reach, reach_unique, reach_seconds: By target: how many queries it took, how many different
+            architectures, and how many simulated seconds.
     """
 
     entry: Entry
@@ -83,8 +100,10 @@ class AgentSummary:
     by_queries: Curve
     by_seconds: Curve
     profile: Profile
+    hits: tuple[tuple[Hit, ...], ...]
     reach: tuple[st.Reach, ...]
     reach_unique: tuple[st.Reach, ...]
+    reach_seconds: tuple[st.Reach, ...]
 
 
 @dataclass(frozen=True)
@@ -115,14 +134,18 @@ class Overall:
         labels: The agents.
         gap: By agent: the interquartile mean of the final regret as a share of the median
             architecture's regret.
+        gaps: By agent: that share for every search, one float64 [searches] per setting.
         profile: By agent: of that share.
         improvement: As in `SettingSummary`, the mean over settings.
+        ranks: Mean ranks; None with fewer than two agents.
     """
 
     labels: tuple[str, ...]
     gap: dict[str, st.Estimate]
+    gaps: dict[str, list[FloatArray]]
     profile: dict[str, Profile]
     improvement: dict[tuple[str, str], st.Estimate]
+    ranks: Ranks | None
 
 
 @dataclass(frozen=True)
@@ -148,11 +171,7 @@ def _summarise_setting(setting: Setting, places: Sequence[elsewhere.Place]) -> S
     longest = max(search.queries for entry in setting.entries for search in entry.searches)
     chosen = [[search.chosen for search in entry.searches] for entry in setting.entries]
     found = elsewhere.look_up(setting.landscape.table, chosen, places)
-    return SettingSummary(setting, agents, found, _improvements(finals), _expected(setting, longest))
-
-
-def _improvements(finals: dict[str, list[FloatArray]]) -> dict[tuple[str, str], st.Estimate]:
-    return {(a, b): st.improvement(finals[a], finals[b]) for a, b in permutations(finals, 2)}
+    return SettingSummary(setting, agents, found, st.improvements(finals), _expected(setting, longest))
 
 
 def profile_thresholds(worst: float) -> FloatArray:
@@ -165,11 +184,12 @@ def _summarise_agent(entry: Entry, thresholds: FloatArray) -> AgentSummary:
     chosen = np.array([search.chosen for search in searches])
     test = None if landscape.test is None else landscape.test[chosen]
     finals = entry.finals()
+    by_target = tuple(zip(*map(hits, searches), strict=True))
     return AgentSummary(
         entry=entry,
         valid=landscape.valid[chosen],
         test=None if test is None or np.isnan(test).any() else test,
-        iqm=st.bootstrap([finals], st.iqm),
+        iqm=st.iqm_estimate([finals]),
         rank=float(np.median(landscape.rank[chosen])),
         queries=float(np.mean([search.queries for search in searches])),
         unique=float(np.mean([len(np.unique(search.index)) for search in searches])),
@@ -177,8 +197,10 @@ def _summarise_agent(entry: Entry, thresholds: FloatArray) -> AgentSummary:
         by_queries=_by_queries(searches),
         by_seconds=_by_seconds(searches),
         profile=Profile(thresholds, *st.profile_band([finals], thresholds)),
-        reach=_reach(searches, unique=False),
-        reach_unique=_reach(searches, unique=True),
+        hits=by_target,
+        reach=tuple(st.reach(np.array([hit.queries for hit in row])) for row in by_target),
+        reach_unique=tuple(st.reach(np.array([hit.unique for hit in row])) for row in by_target),
+        reach_seconds=tuple(st.reach(np.array([hit.seconds for hit in row])) for row in by_target),
     )
 
 
@@ -203,6 +225,7 @@ def _by_seconds(searches: Sequence[Outcome]) -> Curve:
 
 def _curve(x: FloatArray, regret: FloatArray) -> Curve:
     low, high = st.mean_band(regret)
+    low = np.maximum(low, 0)  # no regret is below
     q25, median, q75 = np.quantile(regret, [0.25, 0.5, 0.75], axis=0)
     return Curve(x, regret.mean(axis=0), low, high, median, q25, q75)
 
@@ -222,21 +245,16 @@ def _expected(setting: Setting, longest: int) -> Curve | None:
 # -- queries to reach ------------------------------------------------------------------------
 
 
-def _reach(searches: Sequence[Outcome], *, unique: bool) -> tuple[st.Reach, ...]:
-    counts = [[_needed(search, within, unique) for search in searches] for _, within in TARGETS]
-    return tuple(st.reach(np.array(row)) for row in counts)
+def hits(search: Outcome) -> list[Hit]:
+    """When a search first asked for an architecture of each target, at the whole training."""
+    return [_hit(search, st.first_reached(search.asked_regrets, within)) for _, within in TARGETS]
 
 
-def _needed(search: Outcome, within: float, unique: bool) -> float:
-    query = st.first_reached(search.asked_regrets, within)
-    if not unique or query == np.inf:
-        return query
-    return float(len(np.unique(search.index[: int(query)])))
-
-
-def needed(search: Outcome) -> list[float]:
-    """The number of the query at which a search asked for an architecture of each target."""
-    return [_needed(search, within, False) for _, within in TARGETS]
+def _hit(search: Outcome, query: float) -> Hit:
+    if query == np.inf:
+        return Hit(np.inf, np.inf, np.inf)
+    count = int(query)
+    return Hit(query, float(len(np.unique(search.index[:count]))), float(search.clock[count - 1]))
 
 
 def visits(entry: Entry) -> IntArray:
@@ -262,9 +280,11 @@ def _overall(bench: Bench) -> Overall | None:
     thresholds = profile_thresholds(max(float(gap.max()) for rows in gaps.values() for gap in rows))
     return Overall(
         labels=labels,
-        gap={label: st.bootstrap(rows, st.iqm) for label, rows in gaps.items()},
+        gap={label: st.iqm_estimate(rows) for label, rows in gaps.items()},
+        gaps=gaps,
         profile={
             label: Profile(thresholds, *st.profile_band(rows, thresholds)) for label, rows in gaps.items()
         },
-        improvement=_improvements(finals),
+        improvement=st.improvements(finals),
+        ranks=rank_agents(finals),
     )

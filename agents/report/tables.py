@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.elsewhere import mean_of
-from nb201env.agents.report.grid import Grid
-from nb201env.agents.report.statistics import Estimate
+from nb201env.agents.report.grid import Cell, Grid
+from nb201env.agents.report.marks import Scores, mark
+from nb201env.agents.report.ranks import Ranks
+from nb201env.agents.report.statistics import FEWEST, Estimate, Reach
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
 from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, named, own_command
 from nb201env.agents.searches.outcome import spread_text
@@ -21,6 +24,10 @@ from nb201env.output import plain
 from nb201env.reading import format_seeds
 
 NONE = "–"
+_MARKED = (
+    " Marked: the best of a column, and all that the searches do not tell apart from it (the interval of the "
+    "probability to beat it, for all agents together, holds 50)."
+)
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -34,14 +41,20 @@ def mean_text(accuracies: FloatArray | None) -> str:
         return NOT_RECORDED
     text, mean = spread_text(accuracies), mean_of(accuracies)
     bounds = f" [{number(100 * mean.low)}, {number(100 * mean.high)}]"
-    return text if np.isnan(mean.low) else text + bounds
+    return Cell(text if np.isnan(mean.low) else text + bounds, 100 * mean.value)
 
 
-def interval(estimate: Estimate, scale: float = 100, digits: int = 2, unit: str = "") -> str:
-    """A number with its 95 % interval, which a single search does not have."""
+def interval(estimate: Estimate, scale: float = 100, digits: int = 2, unit: str = "") -> Cell:
+    """A number with its 95 % interval, if it has one."""
     value, low, high = (scale * x for x in estimate)
     text = number(value, digits) + unit
-    return text if np.isnan(low) else f"{text} [{number(low, digits)}, {number(high, digits)}]"
+    bounds = "" if np.isnan(low) else f" [{number(low, digits)}, {number(high, digits)}]"
+    return Cell(text + bounds, value)
+
+
+def cell(value: float, digits: int = 0) -> Cell:
+    """A number."""
+    return Cell(number(value, digits), value)
 
 
 def budget_text(setting: Setting) -> str:
@@ -76,16 +89,50 @@ def about(summary: SettingSummary) -> str:
 
 def final(summary: SettingSummary) -> Grid:
     """What the searches ended with."""
+    agents = summary.agents
     return Grid(
         "Final results",
         ("agent", "searches", "seeds", "queries", "simulated GPU hours", "validation accuracy (%)",
          "test accuracy (%)", "regret, interquartile mean (points)", "median rank"),
-        tuple(_final_row(agent) for agent in summary.agents),
+        _rows(
+            [agent.entry.label for agent in agents],
+            [cell(len(agent.entry.searches)) for agent in agents],
+            [format_seeds(agent.entry.seeds) for agent in agents],
+            [cell(agent.queries) for agent in agents],
+            [cell(agent.seconds / 3600, 1) for agent in agents],
+            mark([Cell(spread_text(agent.valid), 100 * float(agent.valid.mean())) for agent in agents],
+                 [[agent.valid] for agent in agents], higher=True),
+            _accuracies([agent.test for agent in agents]),
+            mark([interval(agent.iqm) for agent in agents], [[agent.entry.finals()] for agent in agents]),
+            mark([Cell(f"{agent.rank:,.10g}", agent.rank) for agent in agents],
+                 [[_places(agent)] for agent in agents]),
+        ),
         "The incumbent at the end of the budget, chosen by what the search saw. Its accuracy is the mean "
-        "over the table's runs; mean ± standard deviation over searches. Intervals are 95 % bootstrap "
-        "intervals, of test accuracy that of its mean. Rank is among all architectures of the table."
+        "over the table's runs; mean ± standard deviation over searches. In brackets are 95 % intervals: "
+        "Student's of the mean test accuracy, of the regret a bootstrap interval widened for few searches. "
+        f"There is none where all searches end alike, or are fewer than {FEWEST} (2 for a mean). Rank is "
+        "among all architectures of the table."
+        + _marked(agents)
         + _untested(summary),
     )  # fmt: skip
+
+
+def _rows(*columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(zip(*columns, strict=True))
+
+
+def _accuracies(by_agent: Sequence[FloatArray | None]) -> list[Cell]:
+    scores: list[Scores | None] = [None if values is None else [values] for values in by_agent]
+    return mark([mean_text(values) for values in by_agent], scores, higher=True)
+
+
+def _places(agent: AgentSummary) -> FloatArray:
+    searches = agent.entry.searches
+    return searches[0].landscape.rank[[search.chosen for search in searches]].astype(np.float64)
+
+
+def _marked(agents: Sequence[object]) -> str:
+    return _MARKED if len(agents) > 1 else ""
 
 
 def _untested(summary: SettingSummary) -> str:
@@ -103,65 +150,89 @@ def elsewhere(summary: SettingSummary) -> Grid | None:
     found = summary.elsewhere
     if not found:
         return None
-    rows = [
-        (agent.entry.label, *(mean_text(one.by_agent[row]) for one in found))
-        for row, agent in enumerate(summary.agents)
-    ]
     return Grid(
         "On other tables",
         ("agent", *(f"{one.what} (%)" for one in found)),
-        tuple(rows),
+        _rows([a.entry.label for a in summary.agents], *(_accuracies(one.by_agent) for one in found)),
         f"Of the architectures chosen on {named(summary.setting.landscape.table.name)}: the mean over the "
-        "other table's runs; mean ± standard deviation over searches, with the 95 % interval of the mean. No "
-        "search saw these numbers.",
+        "other table's runs; mean ± standard deviation over searches, with Student's 95 % interval of the "
+        "mean. No search saw these numbers." + _marked(summary.agents),
     )
 
 
-def _final_row(agent: AgentSummary) -> tuple[str, ...]:
-    return (
-        agent.entry.label,
-        str(len(agent.entry.searches)),
-        format_seeds(agent.entry.seeds),
-        number(agent.queries, 0),
-        number(agent.seconds / 3600, 1),
-        spread_text(agent.valid),
-        mean_text(agent.test),
-        interval(agent.iqm),
-        f"{agent.rank:,.10g}",
-    )
+def reach(summary: SettingSummary) -> tuple[Grid, ...]:
+    """How many queries it took to reach an architecture that is good enough: one table per target.
 
-
-def reach(summary: SettingSummary) -> Grid:
-    """How many queries it took to reach an architecture that is good enough."""
-    rows = [
-        (
-            agent.entry.label,
-            target,
-            f"{there.reached} of {there.searches}",
-            number(there.mean, 1),
-            _median(there.median, summary.setting),
-            number(there.longest, 0),
-            number(agent.reach_unique[i].mean, 1),
-        )
-        for i, (target, _) in enumerate(TARGETS)
-        for agent in summary.agents
-        for there in [agent.reach[i]]
-    ]
-    return Grid(
-        "Queries to reach",
-        ("agent", "target", "reached", "mean", "median", "longest", "different architectures, mean"),
-        tuple(rows),
+    Best and worst stand apart only within one target, and the rows are sorted.
+    """
+    first = (
         "Queries until the search first asked for an architecture whose mean validation accuracy is the "
-        "table's best, or so many percentage points below it. Searches that did not within their budget are "
-        "counted as such: then there is no mean, and the median counts them as longer than all others.",
+        "table's best, or so many percentage points below it; a query of a part of the training costs, but "
+        "does not count as asking. In brackets is Wilson's 95 % interval of the share of searches. Searches "
+        "that did not within their budget are counted as such: then there is no mean, and the median counts "
+        "them as longer than all others." + _marked(summary.agents)
+    )
+    return tuple(
+        _reach(summary, number, f"Queries to reach: {target}", "" if number else first)
+        for number, (target, _) in enumerate(TARGETS)
     )
 
 
-def _median(value: float, setting: Setting) -> str:
-    if not np.isnan(value):
-        return number(value, 1)
-    queries = setting.budget.get("budget_queries")
-    return f"> {queries:,}" if queries else "not within the budget"
+def _reach(summary: SettingSummary, target: int, title: str, note: str) -> Grid:
+    agents = sorted(summary.agents, key=lambda agent: _how_soon(agent.reach[target]))
+    there = [agent.reach[target] for agent in agents]
+    queries, unique, seconds = (
+        [[np.array([getattr(hit, kind) for hit in agent.hits[target]])] for agent in agents]
+        for kind in ("queries", "unique", "seconds")
+    )
+    over = _over(summary.setting.budget.get("budget_queries"))
+    hours = [_late(agent.reach_seconds[target].median / 3600, NONE) for agent in agents]
+    columns: dict[str, Sequence[str]] = {
+        "agent": [agent.entry.label for agent in agents],
+        "reached [%]": _often(there, queries),
+        "mean": _soonest([_late(one.mean, NONE) for one in there], queries),
+        "median": _soonest([_late(one.median, over) for one in there], queries),
+        "longest": [_late(one.longest, NONE, 0) for one in there],
+        "different architectures, mean": _soonest(
+            [_late(agent.reach_unique[target].mean, NONE) for agent in agents], unique
+        ),
+    }
+    if keeps_time(summary.setting.landscape.table):
+        columns["simulated GPU hours, median"] = _soonest(hours, seconds)
+    return Grid(title, tuple(columns), _rows(*columns.values()), note)
+
+
+def _soonest(cells: Sequence[Cell], scores: Sequence[Scores]) -> list[Cell]:
+    """Cells with the best marked, never one without a number."""
+    return mark(cells, [None if text == NONE else one for text, one in zip(cells, scores, strict=True)])
+
+
+def _often(there: Sequence[Reach], queries: Sequence[Scores]) -> list[Cell]:
+    """How many searches got there, with the best marked unless none did."""
+    reached = [[np.isfinite(one).astype(np.float64) for one in scores] for scores in queries]
+    shares = [_share(one) for one in there]
+    return mark(shares, reached, higher=True) if any(one.reached for one in there) else shares
+
+
+def _how_soon(there: Reach) -> tuple[float, float, float]:
+    """For sorting: more searches first, then fewer queries."""
+    never = [np.inf if np.isnan(value) else value for value in (there.median, there.longest)]
+    return -there.share.value, never[0], never[1]
+
+
+def _share(there: Reach) -> Cell:
+    """ "8 of 10 [49, 94]": with the interval of the share in per cent."""
+    share, low, high = there.share
+    return Cell(f"{there.reached} of {there.searches} [{100 * low:.0f}, {100 * high:.0f}]", share)
+
+
+def _late(value: float, otherwise: str, digits: int = 1) -> Cell:
+    """A number of queries or hours; where there is none, it counts as later than all."""
+    return Cell(otherwise, np.inf) if np.isnan(value) else cell(value, digits)
+
+
+def _over(queries: int | None) -> str:
+    return "not within the budget" if queries is None else f"> {queries:,}"
 
 
 def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]) -> Grid:
@@ -174,26 +245,34 @@ def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]
         ("better than →", *labels),
         tuple(rows),
         "The probability that a search of the row's agent ends with a lower regret than one of the "
-        "column's; a tie counts half. Where the interval holds 50, the searches don't tell them apart.",
+        "column's; a tie counts half. In brackets is Newcombe's 95 % score interval: where it holds 50, the "
+        "searches don't tell the two apart.",
         matrix=True,
     )
 
 
 def command(entry: Entry) -> str:
     """One command for all searches of an entry, if their own commands differ in the seed alone."""
-    shown = [own_command(search.header.get("command")) for search in entry.searches]
-    if remarks := {NOT_RECORDED, NOT_SHOWN}.intersection(shown):
+    seeds, recorded = format_seeds(entry.seeds), [search.header["command"] for search in entry.searches]
+    merged = list(dict.fromkeys(_for_seeds(one, seeds) for one in recorded))
+    if remarks := {NOT_RECORDED, NOT_SHOWN}.intersection(map(own_command, merged)):
         return min(remarks)
-    merged = {_for_seeds(one, format_seeds(entry.seeds)) for one in shown}
-    return merged.pop() if len(merged) == 1 else "; ".join(shown)
+    return merged[0] if len(merged) == 1 else "; ".join(recorded)
 
 
 def _for_seeds(command: str, seeds: str) -> str:
-    """The command with other seeds, if it names any."""
+    """The command with other seeds, if it is one of ours and names any."""
+    # Few commands are quoted otherwise than this, and to take one apart takes a hundred times as long.
+    changed, found = _SEEDS.subn(rf"\g<1>{seeds}", command, count=1)
+    if found or own_command(command) != command:
+        return changed
     words = shlex.split(command)
     if "--seeds" in words[:-1]:
         words[words.index("--seeds") + 1] = seeds
     return shlex.join(words)
+
+
+_SEEDS = re.compile(r"^((?:[^'\"\\]|'[^']*')*? --seeds )[0-9,-]+(?= |$)")
 
 
 # -- everything ------------------------------------------------------------------------------
@@ -201,15 +280,32 @@ def _for_seeds(command: str, seeds: str) -> str:
 
 def overall(over: Overall) -> Grid:
     """All environments together."""
-    rows = tuple((label, interval(over.gap[label])) for label in over.labels)
+    columns: dict[str, Sequence[str]] = {
+        "agent": over.labels,
+        "regret left, interquartile mean (%)": mark(
+            [interval(over.gap[label]) for label in over.labels], [over.gaps[label] for label in over.labels]
+        ),
+    }
+    if over.ranks is not None:
+        columns["mean rank"] = _ranked(over.labels, over.ranks)
     return Grid(
         "All environments",
-        ("agent", "regret left, interquartile mean (%)"),
-        rows,
+        tuple(columns),
+        _rows(*columns.values()),
         "The final regret as a share of the median architecture's regret, which makes environments "
         "comparable: 100 % is as good as the median architecture, 0 % is the optimum. Stratified bootstrap "
-        "intervals; agents that searched in every environment.",
+        "intervals, widened for few searches; agents that searched in every environment."
+        + _marked(over.labels)
+        + ("" if over.ranks is None else " Of mean ranks, all within the critical difference of the best."),
     )
+
+
+def _ranked(labels: Sequence[str], ranks: Ranks) -> list[Cell]:
+    """Mean ranks; marked are those that Nemenyi's test does not tell apart from the best."""
+    least = min(ranks.mean.values()) + ranks.critical
+    return [
+        Cell(f"{ranks.mean[name]:.2f}", ranks.mean[name], best=ranks.mean[name] < least) for name in labels
+    ]
 
 
 def sources(summary: Summary) -> Grid:
@@ -219,7 +315,7 @@ def sources(summary: Summary) -> Grid:
         setting, table = one.setting, one.setting.landscape.table
         searches = sum(len(entry.searches) for entry in setting.entries)
         recorded = NOT_RECORDED if setting.landscape.test is None else "recorded"
-        rows.append((setting.name, budget_text(setting), str(searches), named(table.name),
+        rows.append((setting.name, budget_text(setting), cell(searches), named(table.name),
                      named(table.manifest.get("kind", "measured")), recorded, table.id))  # fmt: skip
     return Grid(
         "",
@@ -230,10 +326,10 @@ def sources(summary: Summary) -> Grid:
 
 def versions(summary: Summary) -> str:
     """The software that the searches ran with."""
+    recorded = {pair for search in summary.bench.searches for pair in search.header["versions"].items()}
     found: dict[str, set[str]] = {}
-    for search in summary.bench.searches:
-        for name, version in search.header["versions"].items():
-            found.setdefault(named(name), set()).add(named(version))
+    for name, version in recorded:
+        found.setdefault(named(name), set()).add(named(version))
     return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(found.items()))
 
 

@@ -41,6 +41,11 @@ class Landscape:
         return cls(table, valid, test, float(np.nanmax(valid)))
 
     @cached_property
+    def median_regret(self) -> float:
+        """The regret of the median architecture, a fraction."""
+        return self.optimum - float(np.nanmedian(self.valid))
+
+    @cached_property
     def rank(self) -> IntArray:
         """Every architecture's place by `valid`, 1 the best, equals alike; int64 [15625].
 
@@ -140,7 +145,7 @@ class Outcome:
 
         NaN where half of the architectures reach the optimum.
         """
-        median = self.landscape.optimum - float(np.nanmedian(self.landscape.valid))
+        median = self.landscape.median_regret
         return self.regret / median if median > 0 else float("nan")
 
 

@@ -63,6 +63,19 @@ def test_every_number_can_be_looked_up_by_hand(summary: Summary, out: Path, test
         assert float(row["low"]) <= float(row["percent_mean"]) <= float(row["high"])
 
 
+def test_every_search_has_its_row_in_every_place(out: Path, tested_table: Table) -> None:
+    searches, found = rows(out / "searches.csv"), rows(out / "chosen.csv")
+    tables: dict[str, Table] = {name: open_table(name) for name in EMBEDDED} | {"tested-200": tested_table}
+    assert len(found) == len(searches) * (2 + 2)
+    chosen = {(one["environment"], one["agent"], one["seed"]): one["architecture"] for one in searches}
+    for row in found:
+        assert row["architecture"] == chosen[row["environment"], row["agent"], row["seed"]]
+        table = tables[row["looked_up_in"]]
+        assert (row["table_id"], row["epochs"]) == (table.id, "200")
+        worth = table.query(row["architecture"], split=row["split"], epochs=200, run="mean").accuracy
+        assert float(row["percent"]) == pytest.approx(100 * worth)
+
+
 def test_it_names_split_and_table_and_what_was_searched(summary: Summary) -> None:
     (one, other) = (elsewhere(setting) for setting in summary.settings)
     assert one is not None
@@ -81,7 +94,7 @@ def test_it_names_split_and_table_and_what_was_searched(summary: Summary) -> Non
 
 
 def test_markdown_and_page_show_it(summary: Summary, out: Path) -> None:
-    html, text = page(summary, "x"), (out / "report.md").read_text()
+    html, text = page(summary, "x"), (out / "report.md").read_text().replace("**", "")  # marks of the best
     for setting in summary.settings:
         grid = elsewhere(setting)
         assert grid is not None
@@ -139,6 +152,7 @@ def made(folder: Path, name: str, **changes: Any) -> str:
 def test_an_architecture_that_a_table_lacks_is_not_recorded(tmp_path: Path) -> None:
     found = look_up(open_table("cifar10-valid-200"), [[0, 7], [0, 1]], at_hand([made(tmp_path, "toy")]))
     held = {one.what: [values is not None for values in one.by_agent] for one in found}
+    assert [np.isnan(values).tolist() for values in found[-1].held] == [[False, True], [False, False]]
     assert held == {
         "valid accuracy on cifar100-200": [True, True],
         "valid accuracy on ImageNet16-120-200": [True, True],

@@ -10,6 +10,7 @@ import pytest
 
 from nb201env import cli, open_table
 from nb201env.agents.report.data import load
+from nb201env.agents.report.grid import Cell
 from nb201env.agents.report.papers import beside
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all
@@ -72,6 +73,11 @@ def test_published_rows_stand_beside_ours(official_home: Path, tmp_path: Path) -
         assert cell == f"{percent.mean():.2f} ± {percent.std():.2f}"
     assert cells[3] == cells[5] == "not recorded"
     assert f"official-cifar10-200 (id {open_table('official-cifar10-200').id[:16]})" in text
+    grid = beside(load([runs]).settings[0])
+    assert grid is not None
+    numbers = [cell for row in grid.rows for cell in row if isinstance(cell, Cell)]
+    assert [cell.value for cell in numbers[4:7]] == pytest.approx([90.93, 93.70, 70.93])
+    assert not any(cell.best for cell in numbers), "published searches are not at hand to compare with"
 
 
 def test_other_budgets_are_no_papers(official_home: Path, bench_folder: Path, tmp_path: Path) -> None:
