@@ -14,7 +14,7 @@ from nb201env.agents.report.summary import Curve, Profile, SettingSummary, Summa
 from nb201env.agents.report.words import in_figure
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
-from nb201env.plots import GRID, INK, MUTED
+from nb201env.pictures import GRID, INK, MUTED
 
 COLOURS = ("#2f6db5", "#d1495b", "#3a8f68", "#8e5aa8", "#b8860b", "#0f8c99", "#c2571a", "#5a5fd0",
            "#b8457f", "#76851c", "#86644a", "#5b6773")  # fmt: skip
