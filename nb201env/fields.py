@@ -49,7 +49,29 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number of JSON")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode  # made once: `json.loads` would for every call
+_decoder = json.JSONDecoder(parse_constant=_refuse)  # made once: `json.loads` would for every call
+_decode = _decoder.raw_decode
+
+
+def parse_json_lines(lines: bytes) -> list[Any] | None:
+    """Read whole lines of JSON at half the price of `parse_json` for each.
+
+    Returns:
+        Their values; None if `parse_json` might refuse a line, or read it in another way.
+    """
+    values, place = [], 0
+    try:
+        text = lines.decode("utf-8")
+        while place < len(text):
+            value, place = _decoder.scan_once(text, place)
+            if text[place] != "\n":
+                return None
+            values.append(value)
+            place += 1
+    except (ValueError, RecursionError, StopIteration, IndexError):
+        return None
+    # With a line end in the middle of a value there would be fewer values than lines.
+    return values if len(values) == lines.count(b"\n") and "\\" not in text else None
 
 
 class Fields:

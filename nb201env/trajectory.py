@@ -15,13 +15,16 @@ of its own, ``<path>.cost.json``, and a trajectory of the same seed has the same
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
+from operator import itemgetter, le
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +32,7 @@ import numpy as np
 
 from nb201env.architecture import all_strings, index_of
 from nb201env.arrays import FloatArray, IntArray
-from nb201env.fields import Fields, parse_json, shown
+from nb201env.fields import Fields, parse_json, parse_json_lines, shown
 from nb201env.files import appearing, open_regular, read_limited
 from nb201env.table import Table
 from nb201env.tables import open_by_id, open_table
@@ -56,6 +59,7 @@ class Trajectory:
             and epochs, where the agent asked for those of a shorter training.
         complete: Whether the search ran to its end.
         stopped: Whether that was the agent's decision, before the budget was spent.
+        sha256: Of the file that was read; else empty.
     """
 
     path: Path
@@ -63,6 +67,7 @@ class Trajectory:
     queries: list[dict[str, Any]]
     complete: bool
     stopped: bool = False
+    sha256: str = ""
 
     @property
     def index(self) -> IntArray:
@@ -190,22 +195,18 @@ def read(path: str | os.PathLike[str]) -> Trajectory:
         FileNotFoundError: If there is no such file.
         OSError: If it is a folder, a pipe or a device.
     """
-    lines = _lines(path)
-    header = _header(path, next(lines, b""))
-    end, queries = "", list[dict[str, Any]]()
-    known, clock = _indices(), 0.0
-    for number, line in enumerate(lines, start=2):
-        if end:
-            raise BadTrajectory(f"{path}, line {number}: something after the end of the search")
-        where = f"{path}, line {number}"
-        query = parse_json(line, where, BadTrajectory)
-        if not _is_plain_query(query, known, clock):
-            if end := _end(Fields(query, where, BadTrajectory)):
-                continue
-            _check_query(Fields(query, f"{where}: not a query", BadTrajectory), clock)
-        clock = query["clock"]
-        queries.append(query)
-    return Trajectory(Path(path), header, queries, end != "", end == STOPPED)
+    digest = hashlib.sha256()
+    blocks = _blocks(path, digest.update)
+    first, newline, rest = next(blocks, b"").partition(b"\n")
+    header = _header(path, first + newline)
+    queries = _Queries(path)
+    for block in chain([rest], blocks):
+        cut = block.rfind(b"\n", 0, -1) + 1  # where its last line begins, which may end the search
+        queries.add(block[:cut])
+        queries.add(block[cut:])
+    return Trajectory(
+        Path(path), header, queries.found, queries.end != "", queries.end == STOPPED, digest.hexdigest()
+    )
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -216,20 +217,70 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         OSError: If it is a folder, a pipe or a device.
     """
-    return _header(path, next(_lines(path), b""))
+    first, newline, _ = next(_blocks(path), b"").partition(b"\n")
+    return _header(path, first + newline)
 
 
-def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
-    """The whole lines of a file."""
+_BLOCK = 1 << 16
+
+
+def _blocks(path: str | os.PathLike[str], see: Callable[[bytes], object] = len) -> Iterator[bytes]:
+    """The whole lines of a file, many at a time.
+
+    Args:
+        path: The file.
+        see: Called with all of its bytes, piece by piece.
+    """
     with open_regular(path) as file:
-        number = 0
-        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
-            number += 1
-            yield line
-        if len(line) == LONGEST_LINE:
-            raise BadTrajectory(
-                f"{path}, line {number + 1}: more than {LONGEST_LINE:,} bytes; too long for a trajectory"
-            )
+        begun, number = b"", 1
+        while piece := file.read(_BLOCK):
+            see(piece)
+            whole, newline, rest = piece.rpartition(b"\n")
+            block, begun = (begun + whole + newline, rest) if newline else (b"", begun + rest)
+            # Of a block only the first line can be longer than a piece.
+            if block.find(b"\n") >= LONGEST_LINE:
+                begun, block = block, b""
+            if block:
+                yield block
+                number += block.count(b"\n")
+            if len(begun) >= LONGEST_LINE:
+                raise BadTrajectory(
+                    f"{path}, line {number}: more than {LONGEST_LINE:,} bytes; too long for a trajectory"
+                )
+
+
+class _Queries:
+    """The queries of a file, line by line or, where that is the same, many lines at once."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path, self.number = path, 2
+        self.found: list[dict[str, Any]] = []
+        self.clock, self.end = 0.0, ""
+
+    def add(self, lines: bytes) -> None:
+        """Read whole lines."""
+        values = parse_json_lines(lines)
+        if values and not self.end and _are_plain(values, self.clock):
+            self.found += values
+            self.clock = values[-1]["clock"]
+            self.number += len(values)
+            return
+        for line in lines.split(b"\n")[:-1]:
+            self._add_line(line)
+            self.number += 1
+
+    def _add_line(self, line: bytes) -> None:
+        where = f"{self.path}, line {self.number}"
+        if self.end:
+            raise BadTrajectory(f"{where}: something after the end of the search")
+        query = parse_json(line, where, BadTrajectory)
+        if not _are_plain([query], self.clock):
+            self.end = _end(Fields(query, where, BadTrajectory))
+            if self.end:
+                return
+            _check_query(Fields(query, f"{where}: not a query", BadTrajectory), self.clock)
+        self.clock = query["clock"]
+        self.found.append(query)
 
 
 def _header(path: str | os.PathLike[str], line: bytes) -> dict[str, Any]:
@@ -293,23 +344,25 @@ def _check_query(query: Fields, clock: float) -> None:
 
 
 _MOST = sys.float_info.max
+_ALWAYS = itemgetter("architecture", "run", "accuracy", "seconds", "clock")
 
 
-def _is_plain_query(query: Any, known: Mapping[str, int], clock: float) -> bool:
-    """Whether `_check_query` takes it, at a tenth of its price; of some that it takes it says no."""
+def _are_plain(queries: Sequence[Any], clock: float) -> bool:
+    """Whether `_check_query` takes them all, at a tenth of its price; of some that it takes it says no."""
     try:
-        accuracy, seconds, now = query["accuracy"], query["seconds"], query["clock"]
-        reward, epochs = query.get("reward", 0.0), query.get("epochs", 1)
+        architectures, runs, accuracies, seconds, clocks = zip(*map(_ALWAYS, queries), strict=True)
+        rewards = [query.get("reward", 0.0) for query in queries]
+        epochs = [query.get("epochs", 1) for query in queries]
         return (
-            query["architecture"] in known
-            and type(query["run"]) is str
-            and type(accuracy) is type(seconds) is type(now) is type(reward) is float
-            and 0 <= accuracy <= 1
-            and 0 <= seconds <= _MOST
-            and clock <= now <= _MOST
-            and -_MOST <= reward <= _MOST
-            and type(epochs) is int
-            and epochs >= 1
+            _indices().keys() >= set(architectures)
+            and set(map(type, runs)) == {str}
+            and set(map(type, chain(accuracies, seconds, clocks, rewards))) == {float}
+            and set(map(type, epochs)) == {int}
+            and 0 <= min(accuracies) <= max(accuracies) <= 1
+            and 0 <= min(seconds) <= max(seconds) <= _MOST
+            and -_MOST <= min(rewards) <= max(rewards) <= _MOST
+            and min(epochs) >= 1
+            and all(map(le, (clock, *clocks), (*clocks, _MOST)))
         )
     except (KeyError, TypeError, AttributeError):
         return False

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,11 @@ class Bench:
 
 
 def load(
-    folders: Sequence[Path], *, check: bool = False, tables: Sequence[str | os.PathLike[str]] = ()
+    folders: Sequence[Path],
+    *,
+    check: bool = False,
+    tables: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> Bench:
     """Read all trajectories in folders and below.
 
@@ -108,6 +112,7 @@ def load(
         check: Also replay every trajectory against its table.
         tables: Names or paths of tables that may have answered them, besides those that have a name;
             which did, the ids say. What was chosen is looked up in all of them.
+        progress: Called now and then with how many trajectories are read, and how many there are.
 
     Raises:
         ValueError: If there is none, one is damaged, names something else than an environment of ours,
@@ -119,7 +124,7 @@ def load(
     if not files:
         raise ValueError(f"no finished search (*.jsonl) in {', '.join(map(str, folders))}")
     partial = [p.relative_to(f).as_posix() for f in folders for p in _files(f, "*.jsonl*.partial")]
-    return load_files(files, unfinished=partial, check=check, tables=tables)
+    return load_files(files, unfinished=partial, check=check, tables=tables, progress=progress)
 
 
 def load_files(
@@ -128,6 +133,7 @@ def load_files(
     unfinished: Sequence[str] = (),
     check: bool = False,
     tables: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> Bench:
     """Read these trajectories; see `load`.
 
@@ -136,13 +142,20 @@ def load_files(
         unfinished: Names of those that were cut short.
         check: Also replay every trajectory against its table.
         tables: Of tables that may have answered them.
+        progress: Called now and then with how many are read, and how many there are.
     """
-    opened: dict[str, Table] = {}
     places = at_hand(tables)  # first, for a table that is not there is no trajectory's fault
-    searches = [_read(path, check, tables, opened) for path in files]
-    hashes = sorted((search.header["agent"], search.seed, _sha256(search.path)) for search in searches)
-    digest = hashlib.sha256("\n".join(sha for _, _, sha in hashes).encode()).hexdigest()
+    reader = _Reader(check, tables)
+    searches = []
+    for done, path in enumerate(files):
+        if progress is not None and done % _TICK == 0:
+            progress(done, len(files))
+        searches.append(reader.read(path))
+    digest = hashlib.sha256("\n".join(sha for _, _, sha in sorted(reader.hashes)).encode()).hexdigest()
     return Bench(tuple(_settings(searches)), tuple(sorted(unfinished)), digest, check, places)
+
+
+_TICK = 50
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
@@ -151,27 +164,33 @@ def _files(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.rglob(pattern), key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _read(
-    path: Path, check: bool, tables: Sequence[str | os.PathLike[str]], opened: dict[str, Table]
-) -> Outcome:
-    """One search; tables that were opened for others are in `opened`, by id."""
-    trajectory = read(path)
-    if not trajectory.complete:
-        raise BadTrajectory(
-            f"{path}: cut short; run its search again: {own_command(trajectory.header['command'])}"
-        )
-    environment_of(trajectory)  # raises if its environment is none of ours
-    table_id = trajectory.header["table"]["id"]
-    if table_id not in opened:
-        opened[table_id] = trajectory.table(tables)
-    found = outcome(trajectory, opened[table_id])
-    if check and (differences := replay(trajectory, opened[table_id])):
-        raise BadTrajectory(f"{path}: does not replay: {differences[0]}")
-    return found
+class _Reader:
+    """Reads one search after another; of each it keeps little.
 
+    Attributes:
+        hashes: Per search its agent, its seed, and the sha256 of its file.
+    """
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    def __init__(self, check: bool, tables: Sequence[str | os.PathLike[str]]) -> None:
+        self._check, self._tables = check, tables
+        self._opened: dict[str, Table] = {}
+        self.hashes: list[tuple[str, int, str]] = []
+
+    def read(self, path: Path) -> Outcome:
+        """One search."""
+        trajectory = read(path)
+        head = trajectory.header
+        if not trajectory.complete:
+            raise BadTrajectory(f"{path}: cut short; run its search again: {own_command(head['command'])}")
+        environment_of(trajectory)  # raises if its environment is none of ours
+        table_id = head["table"]["id"]
+        if table_id not in self._opened:
+            self._opened[table_id] = trajectory.table(self._tables)
+        found = outcome(trajectory, self._opened[table_id])
+        if self._check and (differences := replay(trajectory, self._opened[table_id])):
+            raise BadTrajectory(f"{path}: does not replay: {differences[0]}")
+        self.hashes.append((head["agent"], head["seed"], trajectory.sha256))
+        return found
 
 
 # -- settings and entries --------------------------------------------------------------------

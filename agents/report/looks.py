@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-_LIGHT = ("#2f6db5", "#d1495b", "#3a8f68", "#8e5aa8", "#b8860b", "#0f8c99", "#c2571a", "#5a5fd0",
-          "#b8457f", "#76851c", "#86644a", "#5b6773")  # fmt: skip
-_DARK = ("#6aa9ee", "#f0788a", "#5fc393", "#c08fdc", "#e0b341", "#4cc5d1", "#ee8a4e", "#9295f5",
-         "#e67fb2", "#b0c04f", "#c39d80", "#a3b0bd")  # fmt: skip
-_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.2, 1.8), (7, 2, 1.5, 2))
+_LIGHT = ("#0064be", "#ee6474", "#005330", "#571a89", "#b28a00", "#009d9d", "#800a00", "#b2346f", "#696800",
+          "#9377ed")  # fmt: skip
+_DARK = ("#52adff", "#ffc1c4", "#a1fba0", "#836ab4", "#937714", "#009089", "#d98763", "#bf4d73", "#c1c23e",
+         "#dddcff")  # fmt: skip
+# Found by a search over hues and lightness: any two lie apart (CIEDE2000 10.9 or more) also for protanopia,
+# deuteranopia and tritanopia, and stand out from the page (contrast of 3 or more); tests measure both.
+_DASHES: tuple[tuple[float, ...], ...] = (
+    (), (5, 2), (1.2, 1.8), (7, 2, 1.5, 2), (6, 1.6, 1.2, 1.6, 1.2, 1.6),
+)  # fmt: skip
 
 
 class Look(NamedTuple):
@@ -26,6 +30,6 @@ class Look(NamedTuple):
 
 
 def look(number: int) -> Look:
-    """The look of the agent with this number, from 0; no two of 48 share both colour and dash."""
+    """The look of the agent with this number, from 0; no two of the first 50 share both colour and dash."""
     colour, turn = number % len(_LIGHT), number // len(_LIGHT)
     return Look(_LIGHT[colour], _DARK[colour], _DASHES[(number + turn) % len(_DASHES)])

@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing else: `page.html` with style, script and data inside.
 
-The tables are written here; `charts.js` and `space.js` draw from the numbers in the page. A content security
-policy in the page forbids every request.
+The tables are written here; the scripts draw from the numbers in the page. A content security policy in the
+page forbids every request.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from nb201env import drawing
 from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, Section, document
 from nb201env.agents.report.figures import regret_floor
-from nb201env.agents.report.grid import Grid
+from nb201env.agents.report.grid import Cell, Grid
+from nb201env.agents.report.looks import look
 from nb201env.agents.report.summary import (
     AgentSummary,
     Curve,
@@ -26,13 +28,23 @@ from nb201env.agents.report.summary import (
     Summary,
     visits,
 )
+from nb201env.agents.report.thinning import thinned
 from nb201env.arrays import FloatArray
-from nb201env.pages.html import Json, assembled, asset, in_script, packed, short
+from nb201env.pages.html import Json, assembled, asset, in_script, packed, packed_counts, short
 from nb201env.pages.space import space_data
 from nb201env.space import SIZE, official_index_of
 
 HERE, PAGES = "nb201env.agents.report", "nb201env.pages"
-_SCRIPTS = ((PAGES, "base.js"), (HERE, "charts.js"), (PAGES, "space.js"), (HERE, "report.js"))
+_SCRIPTS = (
+    (PAGES, "base.js"), (HERE, "agents.js"), (HERE, "lines.js"), (HERE, "charts.js"), (HERE, "ranks.js"),
+    (PAGES, "space.js"), (HERE, "tables.js"), (HERE, "report.js"),
+)  # fmt: skip
+_MANY = 6
+"""From so many agents on a matrix has a card of its own, and its columns are headed by numbers alone."""
+
+_LONG = 30
+"""Names with more letters are broken into lines."""
+
 Markup = str
 
 
@@ -43,19 +55,27 @@ def page(summary: Summary, command: str) -> str:
         summary: The numbers.
         command: The command that writes the report.
     """
+    labels = summary.bench.labels
     *panels, sources = document(summary, command)
-    panels.sort(key=lambda section: section.name == "all")  # opens with an environment, which has all charts
     parts = {
         "title": f"Benchmark report: {escape(tables.title(summary))}",
         "lead": escape(tables.title(summary)),
         "tabs": "".join(_tab(section) for section in panels),
-        "sections": "\n".join(_panel(section) for section in panels),
-        "provenance": _footer(sources),
-        "style": asset(PAGES, "base.css") + asset(HERE, "page.css"),
+        "sections": "\n".join(_panel(section, labels) for section in panels),
+        "provenance": _footer(sources, labels),
+        "style": asset(PAGES, "base.css") + asset(HERE, "page.css") + _colours(len(labels)),
         "script": "".join(asset(*file) for file in _SCRIPTS),
         "data": in_script(_data(summary)),
     }
     return assembled(asset(HERE, "page.html"), parts)
+
+
+def _colours(count: int) -> str:
+    """The agents' colours as variables, ``--c0`` that of the first."""
+    looks = [look(number) for number in range(count)]
+    light = "".join(f"--c{number}:{one.light};" for number, one in enumerate(looks))
+    dark = "".join(f"--c{number}:{one.dark};" for number, one in enumerate(looks))
+    return f':root{{{light}}}:root[data-theme="dark"]{{{dark}}}'
 
 
 # -- markup ----------------------------------------------------------------------------------
@@ -69,36 +89,43 @@ def _tab(section: Section) -> Markup:
     )
 
 
-def _panel(section: Section) -> Markup:
+def _panel(section: Section, labels: Sequence[str]) -> Markup:
     name = section.name
-    text = "".join(f'<p class="note">{escape(paragraph)}</p>' for paragraph in section.paragraphs)
+    said = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in section.paragraphs if paragraph)
+    warned = "".join(
+        f'<p class="warning" role="note">{escape(text)}</p>' for text in getattr(section, "warnings", ())
+    )
     parts = sorted(section.parts, key=lambda part: not (isinstance(part, Figure) and part.leads))
     return (
         f'<section role="tabpanel" id="{name}" aria-labelledby="tab-{name}">'
-        f"{text}{''.join(_part(part) for part in parts)}</section>"
+        f'<h2 class="name">{escape(section.heading)}</h2><div class="said">{said}{warned}</div>'
+        f"{''.join(_part(part, labels) for part in parts)}</section>"
     )
 
 
-def _footer(section: Section) -> Markup:
+def _footer(section: Section, labels: Sequence[str]) -> Markup:
     text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in section.paragraphs)
-    return re.sub("`(.*?)`", r"<code>\1</code>", text) + "".join(_part(part) for part in section.parts)
+    body = "".join(_part(part, labels) for part in section.parts)
+    return re.sub("`(.*?)`", r"<code>\1</code>", text) + body
 
 
-def _part(part: Part) -> Markup:
+def _part(part: Part, labels: Sequence[str]) -> Markup:
     match part:
         case Grid():
-            return _card(part.title, part.note, _table(part)) if part.title else _table(part)
+            table = _table(part, labels)
+            return _card(part.title, part.note, table) if part.title else table
         case Figure():
             return _card(part.title, part.note, "", f' data-chart="{part.chart}"')
         case Pair():
-            return f'<div class="two">{_part(part.figure)}{_part(part.grid)}</div>'
+            many = " many" if len(part.grid.rows) >= _MANY else ""
+            return f'<div class="two{many}">{_part(part.figure, labels)}{_part(part.grid, labels)}</div>'
         case Commands():
             return _commands(part)
 
 
 def _card(title: str, note: str, body: Markup, attributes: Markup = "") -> Markup:
     text = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f'<div class="card"{attributes}><h2>{escape(title)}</h2>{text}{body}</div>'
+    return f'<div class="card"{attributes}><h3>{escape(title)}</h3>{text}{body}</div>'
 
 
 def _commands(commands: Commands) -> Markup:
@@ -109,35 +136,71 @@ def _commands(commands: Commands) -> Markup:
     return f"<details><summary>The commands of all searches</summary>{text}</details>"
 
 
-def _table(grid: Grid) -> Markup:
-    number = [all(_NUMBER.fullmatch(row[i]) for row in grid.rows) for i in range(len(grid.columns))]
-    head = "".join(
-        f'<th scope="col"{_class("n" if right else "")}>{escape(name)}</th>'
-        for name, right in zip(grid.columns, number, strict=True)
-    )
-    body = "".join(f"<tr>{_row(row, number)}</tr>" for row in grid.rows)
-    return (
-        f'<div class="scroll" tabindex="0"><table class="grid"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+# -- tables ----------------------------------------------------------------------------------
 
 
+def _table(grid: Grid, labels: Sequence[str]) -> Markup:
+    kind = " matrix" if grid.matrix else ""
+    kind += " many" if grid.matrix and len(grid.rows) >= _MANY else ""
+    columns = range(len(grid.columns))
+    number = [all(_is_number(row[column]) for row in grid.rows) for column in columns]
+    head = "".join(_heading(grid, column, number[column], labels) for column in columns)
+    body = "".join(f"<tr>{_row(grid, row, number, labels)}</tr>" for row in grid.rows)
+    name = escape(grid.title or "Tables")
+    table = f'<table class="grid{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{name}">{table}</div>{_key(grid)}'
+
+
+def _key(grid: Grid) -> Markup:
+    best = any(isinstance(cell, Cell) and cell.best for row in grid.rows for cell in row)
+    return f'<p class="note">{_STAR} best of its column, or not told apart from it</p>' if best else ""
+
+
+_STAR = '<span class="star" aria-hidden="true">★</span>'
+_BEST = f'{_STAR}<span class="hidden">best, or not told apart from it: </span>'
 _NUMBER = re.compile(r"(> )?[-\d.,–]+( ± [\d.]+)?( of \d+)?( \[.*\])?|not recorded")
 _CHANCE = re.compile(r"(\d+) %(?: (\[.*\]))?")
 
 
-def _row(row: Sequence[str], number: Sequence[bool]) -> Markup:
-    cells = [f'<th scope="row">{escape(row[0])}</th>']
-    matrix = any(_CHANCE.fullmatch(text) for text in row[1:])
-    for text, right in zip(row[1:], number[1:], strict=True):
-        chance = _CHANCE.fullmatch(text)
-        if chance:
-            lean = int(chance[1]) - 50
-            style = f'class="heat {"good" if lean > 0 else "bad"}" style="--a: {abs(lean)}"'
-            cells.append(f"<td {style}>{chance[1]} %<small>{chance[2] or ''}</small></td>")
-        else:
-            cells.append(f"<td{_class('heat' if matrix else 'n' if right else '')}>{escape(text)}</td>")
-    return "".join(cells)
+def _is_number(text: str) -> bool:
+    return (isinstance(text, Cell) and text.value is not None) or bool(_NUMBER.fullmatch(text))
+
+
+def _heading(grid: Grid, column: int, right: bool, labels: Sequence[str]) -> Markup:
+    name = grid.columns[column]
+    if grid.matrix and column:
+        return f'<th scope="col" title="{escape(name)}">{_agent(name, labels)}</th>'
+    return f'<th scope="col"{_class("n" if right else "")}>{escape(name)}</th>'
+
+
+def _row(grid: Grid, row: Sequence[str], number: Sequence[bool], labels: Sequence[str]) -> Markup:
+    agents = grid.matrix or grid.columns[0] == "agent"
+    name = _agent(row[0], labels) if agents else escape(row[0])
+    cells = (_cell(text, grid.matrix, right) for text, right in zip(row[1:], number[1:], strict=True))
+    return f'<th scope="row">{name}</th>{"".join(cells)}'
+
+
+def _agent(name: str, labels: Sequence[str]) -> Markup:
+    """An agent's name behind its number, which has its colour; a name of none is only a name."""
+    text = f'<span class="agent{" long" if len(name) > _LONG else ""}">{escape(name)}</span>'
+    if name not in labels:
+        return text
+    number = labels.index(name)
+    chip = f'<span class="chip" data-agent="{number}" style="--c:var(--c{number})">{number + 1}</span>'
+    return f'<span class="who">{chip} {text}</span>'
+
+
+def _cell(text: str, matrix: bool, right: bool) -> Markup:
+    cell = text if isinstance(text, Cell) else Cell(text)
+    value = "" if cell.value is None or not np.isfinite(cell.value) else f' data-value="{cell.value:.10g}"'
+    chance = _CHANCE.fullmatch(text) if matrix else None
+    if chance:
+        lean = int(chance[1]) - 50
+        style = f'class="heat {"good" if lean > 0 else "bad"}" style="--a:{abs(lean)}"'
+        return f"<td {style}{value}>{chance[1]} %<small> {chance[2] or ''}</small></td>"
+    kinds = ["heat"] if matrix else ["n"] if right else []
+    classes = " ".join([*kinds, *(["best"] if cell.best else [])])
+    return f"<td{_class(classes)}{value}>{_BEST if cell.best else ''}{escape(text)}</td>"
 
 
 def _class(name: str) -> str:
@@ -154,6 +217,7 @@ def _data(summary: Summary) -> Json:
         panels["all"] = _overall_data(summary.overall, labels)
     return {
         "labels": labels,
+        "dashes": [look(number).dash for number in range(len(labels))],
         "cell": drawing.svg_parts()._asdict(),
         "official": packed(official_index_of(np.arange(SIZE))),
         "panels": panels,
@@ -163,10 +227,11 @@ def _data(summary: Summary) -> Json:
 def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
     landscape = one.setting.landscape
     curves = [curve for agent in one.agents for curve in (agent.by_queries, agent.by_seconds)]
+    floor = regret_floor([curve.mean for curve in curves])
     return {
-        "agents": [_agent_data(agent, labels) for agent in one.agents],
-        "random": None if one.random is None else _curve_data(one.random, 1),
-        "floor": short(regret_floor([curve.mean for curve in curves])),
+        "agents": [_agent_data(agent, labels, floor / 100) for agent in one.agents],
+        "random": None if one.random is None else _curve_data(thinned(one.random, floor / 100), 1),
+        "floor": short(floor),
         "thresholds": _percent(one.agents[0].profile.thresholds),
         "xLabel": "final regret at most (points)",
         "unit": "points",
@@ -174,19 +239,21 @@ def _panel_data(one: SettingSummary, labels: Sequence[str]) -> Json:
     }
 
 
-def _agent_data(agent: AgentSummary, labels: Sequence[str]) -> Json:
+def _agent_data(agent: AgentSummary, labels: Sequence[str], floor: float) -> Json:
     return {
         "label": labels.index(agent.entry.label),
-        "queries": _curve_data(agent.by_queries, 1),
-        "hours": _curve_data(agent.by_seconds, 3600),
+        "queries": _curve_data(thinned(agent.by_queries, floor), 1),
+        "hours": _curve_data(thinned(agent.by_seconds, floor), 3600),
         "profile": _profile_data(agent.profile),
         "chosen": [search.chosen for search in agent.entry.searches],
-        "visits": packed(visits(agent.entry)),
+        "visits": packed_counts(visits(agent.entry)),
     }
 
 
 def _overall_data(over: Overall, labels: Sequence[str]) -> Json:
+    ranks = getattr(over, "ranks", None)
     return {
+        "ranks": None if ranks is None else _ranks_data(ranks, labels),
         "agents": [
             {"label": labels.index(label), "profile": _profile_data(profile)}
             for label, profile in over.profile.items()
@@ -194,6 +261,15 @@ def _overall_data(over: Overall, labels: Sequence[str]) -> Json:
         "thresholds": _percent(over.profile[over.labels[0]].thresholds),
         "xLabel": "regret left, of the median architecture's (%)",
         "unit": "% of the median architecture's regret",
+    }
+
+
+def _ranks_data(ranks: Any, labels: Sequence[str]) -> Json:
+    return {
+        "labels": [labels.index(label) for label in ranks.labels],
+        "mean": [short(ranks.mean[label]) for label in ranks.labels],
+        "critical": short(ranks.critical),
+        "groups": [[labels.index(label) for label in group] for group in ranks.groups],
     }
 
 

@@ -1,7 +1,9 @@
-// The report's page: its tabs, its legend, its theme.
+// The report's page: its tabs, its theme, and how it goes onto paper.
 
-const CHARTS = { regret: regretChart, profile: profileChart, space: spaceChart };
+const CHARTS = { regret: regretChart, profile: profileChart, ranks: ranksChart, space: spaceChart };
+const SHEET = 700; // pixels of A4 between its margins
 const drawers = new Map();
+const panels = [...document.querySelectorAll("[role=tabpanel]")];
 
 function show(name) {
   state.panel = name;
@@ -9,36 +11,22 @@ function show(name) {
     tab.setAttribute("aria-selected", tab.dataset.panel === name);
     tab.tabIndex = tab.dataset.panel === name ? 0 : -1;
   }
-  for (const panel of document.querySelectorAll("[role=tabpanel]")) panel.hidden = panel.id !== name;
+  for (const panel of panels) panel.hidden = panel.id !== name;
+  legend(DATA.panels[name]);
+  redraw();
+}
+
+/** The charts of a panel; made when it is first shown. */
+function drawersOf(name) {
   if (!drawers.has(name))
     drawers.set(name, [...document.querySelectorAll(`#${name} [data-chart]`)].map(
       (host) => CHARTS[host.dataset.chart](host, DATA.panels[name])));
-  legend(DATA.panels[name].agents.map((a) => a.label));
-  redraw();
+  return drawers.get(name);
 }
 
 function redraw() {
   hideTip();
-  for (const draw of drawers.get(state.panel) ?? []) draw();
-}
-
-function legend(labels) {
-  const update = () => {
-    for (const button of buttons) button.setAttribute("aria-pressed", shown(+button.dataset.label));
-    redraw();
-  };
-  const buttons = labels.map((label) => {
-    const button = element("button", { type: "button", "data-label": label, style: `--c: var(${colour(label)})`,
-      "aria-pressed": shown(label), title: "Click: show or hide. Double click: show this one alone, or all." }, DATA.labels[label]);
-    button.addEventListener("click", () => { state.hidden.delete(label) || state.hidden.add(label); update(); });
-    button.addEventListener("dblclick", () => {
-      const alone = labels.every((other) => shown(other) === (other === label));
-      state.hidden = new Set(alone ? [] : labels.filter((other) => other !== label));
-      update();
-    });
-    return button;
-  });
-  document.getElementById("legend").replaceChildren(...buttons);
+  for (const draw of drawersOf(state.panel)) draw();
 }
 
 function theme(dark) {
@@ -46,17 +34,54 @@ function theme(dark) {
   redraw();
 }
 
+// ---- paper ---------------------------------------------------------------------------------
+
+/** All panels one after the other, drawn for a sheet in light colours. */
+function toPaper() {
+  const root = document.documentElement;
+  state.screen = { panel: state.panel, theme: root.dataset.theme };
+  state.paper = SHEET;
+  root.dataset.theme = "light";
+  for (const panel of panels) {
+    panel.hidden = false;
+    state.panel = panel.id;
+    redraw();
+  }
+}
+
+function toScreen() {
+  if (!state.screen) return;
+  const { panel, theme } = state.screen;
+  state.paper = state.screen = undefined;
+  document.documentElement.dataset.theme = theme;
+  show(panel);
+}
+
+addEventListener("beforeprint", toPaper);
+addEventListener("afterprint", toScreen);
+
+// ---- start ---------------------------------------------------------------------------------
+
 const dark = matchMedia("(prefers-color-scheme: dark)");
-dark.addEventListener("change", (event) => theme(event.matches));
-document.getElementById("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme !== "dark"));
 const tabs = [...document.querySelectorAll("[role=tab]")];
 tabs.forEach((tab, i) => {
   tab.addEventListener("click", () => show(tab.dataset.panel));
   tab.addEventListener("keydown", (event) => {
-    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (move) { const next = tabs[(i + move + tabs.length) % tabs.length]; next.focus(); next.click(); }
+    const next = { ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (next === undefined) return;
+    const chosen = tabs[(next + tabs.length) % tabs.length];
+    event.preventDefault();
+    chosen.focus();
+    chosen.click();
   });
 });
-addEventListener("resize", redraw);
-theme(dark.matches);
+document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
+dark.addEventListener("change", (event) => theme(event.matches));
+document.getElementById("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme !== "dark"));
+let width = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth === width) return; // a phone's address bar comes and goes
+  width = innerWidth;
+  requestAnimationFrame(redraw);
+});
 show(tabs[0].dataset.panel);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -56,33 +58,38 @@ class Landscape:
         places = len(held) - np.searchsorted(held, self.valid, side="right") + 1
         return np.where(missing, 0, places)
 
+    @cached_property
+    def regret(self) -> FloatArray:
+        """The optimum minus every architecture's `valid`; float64 [15625]."""
+        return self.optimum - self.valid
+
 
 _landscape = lru_cache(maxsize=16)(Landscape.of)
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What one search asked and found.
+    """What one search asked and found; a few bytes a query, for a report holds thousands of searches.
 
     The incumbent is chosen by what the search saw, often single runs. What it is worth is judged by
     means over the table's runs: the run that made it the incumbent is a lucky one more often than not.
 
     Attributes:
         path: The trajectory's file.
-        header: The file's first line.
+        header: The file's first line; what is equal in others' is shared with them, so nothing in it changes.
         landscape: The table it searched.
-        index: The architecture of every query; int64 [queries].
+        index: The architecture of every query; int16 [queries].
         clock: Simulated seconds spent after every query; float64 [queries].
-        incumbents: The best so far by what the search saw, after every query; int64 [queries].
+        incumbents: The best so far by what the search saw, after every query; int16 [queries].
         whole: Whether a query was of the whole training, and not of its first epochs; bool [queries].
     """
 
     path: Path
     header: dict[str, Any]
     landscape: Landscape
-    index: IntArray
+    index: npt.NDArray[np.int16]
     clock: FloatArray
-    incumbents: IntArray
+    incumbents: npt.NDArray[np.int16]
     whole: npt.NDArray[np.bool_]
 
     @property
@@ -124,20 +131,20 @@ class Outcome:
     @property
     def regret(self) -> float:
         """The table's optimum minus `accuracy`."""
-        return float(self.regrets[-1])
+        return float(self.landscape.regret[self.chosen])
 
-    @cached_property
+    @property
     def regrets(self) -> FloatArray:
         """The optimum minus the incumbent's mean accuracy, after every query; float64 [queries]."""
-        return self.landscape.optimum - self.landscape.valid[self.incumbents]
+        return self.landscape.regret[self.incumbents]
 
-    @cached_property
+    @property
     def asked_regrets(self) -> FloatArray:
         """The optimum minus the mean accuracy of every architecture asked for; float64 [queries].
 
         Infinite where the query was of a part of the training.
         """
-        return np.where(self.whole, self.landscape.optimum - self.landscape.valid[self.index], np.inf)
+        return np.where(self.whole, self.landscape.regret[self.index], np.inf)
 
     @property
     def gap_left(self) -> float:
@@ -174,9 +181,24 @@ def outcome(trajectory: Trajectory, table: Table | None = None) -> Outcome:
             f"{trajectory.path}: query {lacking[0] + 1} is of {asked}, which {table.name} has no run of"
         )
     end = trajectory.header["env"]["kwargs"].get("epochs") or table.epochs
-    whole = np.array([query.get("epochs", end) == end for query in trajectory.queries])
-    return Outcome(trajectory.path, trajectory.header, landscape, index, trajectory.clock,
-                   trajectory.incumbents(), whole)  # fmt: skip
+    shorter = [query.get("epochs", end) != end for query in trajectory.queries]
+    # One value for all queries takes no memory.
+    whole = ~np.array(shorter) if any(shorter) else np.broadcast_to(np.True_, len(shorter))
+    return Outcome(trajectory.path, _compact(trajectory.header), landscape, index.astype(np.int16),
+                   trajectory.clock, trajectory.incumbents().astype(np.int16), whole)  # fmt: skip
+
+
+def _compact(header: dict[str, Any]) -> dict[str, Any]:
+    """A header that shares with others what is equal: all but the seed and the command, mostly."""
+    return {
+        sys.intern(name): _shared(json.dumps(value)) if isinstance(value, dict | list) else value
+        for name, value in header.items()
+    }
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: str) -> Any:
+    return json.loads(text)
 
 
 class Spread(NamedTuple):

@@ -14,7 +14,6 @@ import nb201env  # noqa: F401  (registers the ids)
 from nb201env.agents.contract import Agent, Env
 from nb201env.agents.searches.heading import OPTIONS, header, where, wrappers
 from nb201env.agents.searches.writing import Writer
-from nb201env.architecture import Architecture
 from nb201env.envs.answers import answers
 from nb201env.envs.options import Options
 from nb201env.envs.registration import OWN, WITH_TABLE
@@ -22,6 +21,7 @@ from nb201env.envs.single import NB201Env
 from nb201env.envs.states import State
 from nb201env.envs.vector import NB201VectorEnv, vectorized
 from nb201env.fields import Fields, shown
+from nb201env.space import all_ops
 from nb201env.table import Table
 from nb201env.trajectory import BadTrajectory, Cost, Trajectory, write_cost
 
@@ -300,14 +300,15 @@ def replay(trajectory: Trajectory, table: Table | None = None) -> list[str]:
     env = NB201Env(**registered | options | _AS_REPLAYED | {"table": table})
     differences: list[str] = []
     info = env.reset(seed=trajectory.header["seed"])[1]
-    for number, query in enumerate(trajectory.queries, start=1):
+    actions = all_ops()[trajectory.index]
+    for number, (query, action) in enumerate(zip(trajectory.queries, actions, strict=True), start=1):
         if info["search_over"]:
             return [*differences, f"query {number}: the budget was already spent"]
         try:
             env.reset(options={"epochs": query["epochs"]} if "epochs" in query else None)
         except (ValueError, LookupError) as error:
             return [*differences, f"query {number}: {error}"]
-        info = env.step(np.array(Architecture.parse(query["architecture"]).ops))[4]
+        info = env.step(action)[4]
         for key in RECORDED:
             if info[key] != query[key]:
                 differences.append(f"query {number}: {key} is {info[key]!r}; recorded was {query[key]!r}")

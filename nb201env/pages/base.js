@@ -19,9 +19,15 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-function unpack({ type, base64 }) {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  return new { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array }[type](bytes.buffer);
+const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+
+function unpack({ type, base64, bits, size }) {
+  const kind = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array }[type];
+  const values = new kind(bytes(base64).buffer);
+  if (bits === undefined) return values;
+  const some = bytes(bits), all = new kind(size); // counts: a bit for each that is not 0, and those
+  for (let i = 0, next = 0; i < size; i++) if ((some[i >> 3] >> (i & 7)) & 1) all[i] = values[next++];
+  return all;
 }
 
 function format(value, digits = 4) {
@@ -63,6 +69,21 @@ function showTip(html, pageX, pageY) {
 }
 
 const hideTip = () => (TIP.hidden = true);
+
+/**
+ * Call `read` where a pointer is over a node, and `leave` when it goes. A finger that is lifted does not go:
+ * what a tap shows stays until another place is tapped, or Escape is pressed.
+ */
+function pointed(node, read, leave) {
+  const reading = (event) => { pointed.leave = leave; pointed.node = node; read(event); };
+  node.addEventListener("pointerdown", reading);
+  node.addEventListener("pointermove", reading);
+  node.addEventListener("pointerleave", (event) => event.pointerType === "touch" || leave());
+  node.addEventListener("pointercancel", leave);
+  node.addEventListener("blur", leave);
+}
+document.addEventListener("pointerdown", ({ target }) => pointed.node?.contains(target) || pointed.leave?.());
+document.addEventListener("keydown", ({ key }) => { if (key === "Escape") { pointed.leave?.(); hideTip(); } });
 
 function escape(text) {
   return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);

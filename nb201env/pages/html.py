@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.arrays import Array, FloatArray
+from nb201env.arrays import Array, FloatArray, IntArray
 
 Json = dict[str, Any]
 
@@ -51,6 +51,16 @@ def packed(values: Array) -> Json:
         values = values.astype(f"<u{size}")
     kind = f"{values.dtype.kind}{values.dtype.itemsize}"
     return {"type": kind, "base64": base64.b64encode(values.tobytes()).decode("ascii")}
+
+
+def packed_counts(counts: IntArray) -> Json:
+    """Counts that are mostly 0, not negative: a bit for each that is not, from the lowest bit up, and those.
+
+    Never larger than `packed` by more than an eighth, and far smaller where few things were counted.
+    """
+    some = counts > 0
+    bits = base64.b64encode(np.packbits(some, bitorder="little").tobytes()).decode("ascii")
+    return packed(counts[some] if some.any() else counts[:1]) | {"bits": bits, "size": len(counts)}
 
 
 def packed_floats(values: FloatArray) -> Json:
