@@ -45,16 +45,10 @@ def report(
         require("matplotlib", "plots")
     words = ["nb201", "report", *map(str, folders), "--out", str(out)]
     words += [word for path in table or [] for word in ("--table", path)]
-<<<<<<< HEAD
     words += ["--replay"] * replay + ["--no-figures"] * (not figures) + ["--latex"] * latex
-    bench = load(folders, check=replay, tables=table or ())
-    files = write(bench, out, shlex.join(words), figures=figures, tables=latex)
-=======
-    command = shlex.join(words + ["--replay"] * replay + ["--no-figures"] * (not figures))
     with progress_bar("reading", "trajectories") as progress:
         bench = load(folders, check=replay, tables=table or (), progress=progress)
-    write(bench, out, command, figures=figures)
->>>>>>> f69890f55b5530139a3e78fbb78beada05f95959
+    files = write(bench, out, shlex.join(words), figures=figures, tables=latex)
     pages = [out / name for name in ("report.html", "report.md")]
     if json:
         print_json({"out": str(out), "pages": pages, "files": files, "unfinished": list(bench.unfinished)})

@@ -22,7 +22,7 @@ from nb201env.agents.report.summary import Curve, Profile, SettingSummary
 from nb201env.agents.report.words import in_figure
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
-from nb201env.plots import INK, MUTED
+from nb201env.pictures import INK, MUTED
 
 _DAY = 86_400
 

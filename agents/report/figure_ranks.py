@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nb201env.agents.report.figure_style import Cast, Medium, plain_number, title
-from nb201env.plots import INK, MUTED
+from nb201env.pictures import INK, MUTED
 
 
 class Ranked(Protocol):

@@ -15,7 +15,8 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.comparison import cost_names, costs
 from nb201env.envs.answers import keeps_time
 from nb201env.extras import require
-from nb201env.plots import INK, RED, Axis
+from nb201env.pictures import INK, RED
+from nb201env.plots import Axis
 from nb201env.reading import format_seeds
 from nb201env.space import SIZE, official_index_of
 from nb201env.table import Table

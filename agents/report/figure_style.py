@@ -12,7 +12,7 @@ from nb201env.agents.report.looks import look
 from nb201env.agents.report.words import in_figure
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
-from nb201env.plots import GRID, INK, MUTED
+from nb201env.pictures import GRID, INK, MUTED
 
 MANY = 5
 """With more agents than this, lines have numbers at their ends, and only the best two have bands."""

@@ -234,11 +234,8 @@ def test_the_same_trajectories_give_the_same_bytes(bench_folder: Path, written: 
         text = path.read_text().replace(str(written), str(tmp_path))
         assert (tmp_path / path.name).read_text() == text
     names = {"report.md", "report.html", "searches.csv", "agents.csv", "curves.csv", "reach.csv",
-<<<<<<< HEAD
-             "profiles.csv", "improvement.csv", "overall.csv", "elsewhere.csv", "report.json"}  # fmt: skip
-=======
-             "profiles.csv", "improvement.csv", "overall.csv", "elsewhere.csv", "chosen.csv"}  # fmt: skip
->>>>>>> 0a3d74741f5cf13bbf255ca7af994aa2d9cf666e
+             "profiles.csv", "improvement.csv", "overall.csv", "elsewhere.csv", "chosen.csv",
+             "report.json"}  # fmt: skip
     assert {path.name for path in written.iterdir()} == names
 
 

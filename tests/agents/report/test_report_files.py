@@ -20,7 +20,7 @@ from nb201env.agents.report.markdown import markdown
 from nb201env.agents.report.summary import Summary, summarise
 from tests.agents.conftest import ENVS
 
-CSV = {"searches", "agents", "elsewhere", "reach", "curves", "profiles", "improvement", "overall"}
+CSV = {"searches", "agents", "elsewhere", "reach", "curves", "profiles", "improvement", "overall", "chosen"}
 ALWAYS = {"report.html", "report.md", "report.json"} | {f"{name}.csv" for name in CSV}
 
 
