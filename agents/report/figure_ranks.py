@@ -6,30 +6,11 @@ The form is that of J. Demšar, Statistical Comparisons of Classifiers over Mult
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from nb201env.agents.report.figure_style import Cast, Medium, plain_number, title
+from nb201env.agents.report.ranks import Ranks
 from nb201env.pictures import INK, MUTED
-
-
-class Ranked(Protocol):
-    """What is drawn; see `nb201env.agents.report.ranks.Ranks`."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The agents, best mean rank first."""
-
-    @property
-    def mean(self) -> dict[str, float]:
-        """Mean rank by agent."""
-
-    @property
-    def critical(self) -> float:
-        """The critical difference."""
-
-    @property
-    def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Agents that are not told apart."""
 
 
 def levels(spans: Sequence[tuple[float, float]]) -> list[int]:
@@ -43,7 +24,7 @@ def levels(spans: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-def ranks(pyplot: Any, found: Ranked, cast: Cast, medium: Medium) -> Any:
+def ranks(pyplot: Any, found: Ranks, cast: Cast, medium: Medium) -> Any:
     """The diagram: better is to the left; a thick bar joins agents that are not told apart."""
     count = len(found.labels)
     spans = [(found.mean[group[0]], found.mean[group[-1]]) for group in found.groups if len(group) > 1]

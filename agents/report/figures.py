@@ -68,8 +68,8 @@ def _drawings(summary: Summary) -> Iterator[tuple[str, Drawing]]:
                 pyplot, over.profile, over.improvement, gaps, heading, xlabel, cast, medium
             ),
         )
-        if (found := getattr(over, "ranks", None)) is not None:
-            yield "ranks", _of(ranks, found)
+        if over.ranks is not None:
+            yield "ranks", _of(ranks, over.ranks)
 
 
 def _of(figure: Callable[..., Any], numbers: Any) -> Drawing:

@@ -27,7 +27,7 @@ def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
     ]
     for section in document(summary, command):
         texts += [f"## {in_markdown(section.heading)}", *map(in_markdown, section.paragraphs)]
-        texts += [f"> **Note:** {in_markdown(warning)}" for warning in getattr(section, "warnings", ())]
+        texts += [f"> **Note:** {in_markdown(warning)}" for warning in section.warnings]
         for part in section.parts:
             texts += _part(part, section.heading, figures)
     return "\n\n".join(texts) + "\n"

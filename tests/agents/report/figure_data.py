@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise, permutations
 
 import numpy as np
 
+from nb201env.agents.report.ranks import Ranks
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import AgentSummary, Curve, Profile, SettingSummary
-
-
-@dataclass(frozen=True)
-class FakeRanks:
-    labels: tuple[str, ...]
-    mean: dict[str, float]
-    critical: float
-    groups: tuple[tuple[str, ...], ...]
-    blocks: int = 60
-    p_value: float = 0.01
 
 
 def many(one: SettingSummary, count: int, searches: int = 6) -> SettingSummary:
@@ -50,8 +41,8 @@ def _curve(curve: Curve, better: float, searches: int) -> Curve:
     return Curve(curve.x, better * curve.mean, low, high, curve.median, curve.q25, curve.q75)
 
 
-def ranked(count: int) -> FakeRanks:
+def ranked(count: int) -> Ranks:
     """Ranks of agents that are evenly apart: each is told apart from all but its neighbours."""
     labels = tuple(f"agent {number}" for number in range(count))
     mean = {label: 1 + 0.9 * number for number, label in enumerate(labels)}
-    return FakeRanks(labels, mean, 1.0, tuple(pairwise(labels)))
+    return Ranks(labels, mean, 1.0, 60, 0.01, tuple(pairwise(labels)))
