@@ -78,7 +78,8 @@ def test_every_table_of_the_report_is_there(summary: Summary) -> None:
     labels = re.findall(r"\\label\{(.*)\}", text)
     assert len(set(labels)) == len(labels)
     for name in ("all-all-environments", "environment-0-final-results", "environment-0-on-other-tables",
-                 "environment-1-queries-to-reach-the-optimum", "environment-1-probability-of-improvement"):  # fmt: skip
+                 "environment-1-queries-to-reach-the-optimum",
+                 "environment-1-probability-of-improvement"):  # fmt: skip
         assert f"tab:{name}" in labels
     for what in ("begin{table}", "end{table}", "caption{", "toprule", "midrule", "bottomrule"):
         assert text.count(f"\\{what}") == len(labels)
