@@ -50,7 +50,7 @@ def _table(grid: Grid, section: Section, labels: Sequence[str]) -> list[str]:
     note = in_latex(grid.note.replace("`", "'"))
     if grid.matrix and len(grid.rows) > _FEW:
         grid = _numbered(grid, labels)
-        note += " Columns are numbered as the rows."
+        note += " Columns are numbered as the rows, and intervals left out."
     right = [all(_NUMBER.fullmatch(row[i]) for row in grid.rows) for i in range(len(grid.columns))]
     right[0] = False
     where = "" if grid.title == section.heading else f", {in_latex(section.heading)}"

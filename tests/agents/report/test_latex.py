@@ -114,7 +114,7 @@ def test_a_matrix_of_many_agents_has_numbers_as_headings(
     text = shown(Grid("Chance", ("better than", *labels), rows, matrix=True), summary, monkeypatch)
     assert "& 1 & 2 & 3 & 4 & 5 & 6 & 7 " in text
     assert "7  agent 6 & 50 & 51 & 52 & 53 & 54 & 55 & 56 " in text
-    assert "Columns are numbered as the rows." in text
+    assert "Columns are numbered as the rows, and intervals left out." in text
 
 
 def test_latex_sets_it(summary: Summary, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
