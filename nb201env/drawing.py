@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from nb201env.space import EDGES, OPS, whole_numbers
 
-LABELS = ("none", "skip", "1x1", "3x3", "pool", "?")
-COLOURS = ("#d5d9de", "#7a8794", "#2f7ed8", "#d1495b", "#3a9d6e", "#e9c46a")
+LABELS = ("none", "skip", "1×1", "3×3", "pool", "?")
+COLOURS = ("#8b95a1", "#55626f", "#2f7ed8", "#d1495b", "#35916a", "#b5861a")
+"""Of the ops in that order; all stand out from white paper by 3:1 at least."""
 
 # Where the four nodes stand on a 360 x 200 canvas, and how far each edge bends (pixels; the
 # long edges 0→2, 1→3 and 0→3 pass around the nodes between).
@@ -173,7 +174,7 @@ _FONT = {
     "s": "...........#####.....###.....#####.",
     "t": ".#....#...####..#....#....#..#..##.",
     "u": "..........#...##...##...##..##.##.#",
-    "x": "..........#...#.#.#...#...#.#.#...#",
+    "×": "..........#...#.#.#...#...#.#.#...#",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,9 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def appearing_together(folder: str | os.PathLike[str], last: Sequence[str] = ()) -> Iterator[Path]:
+def appearing_together(
+    folder: str | os.PathLike[str], last: Sequence[str] = (), replacing: re.Pattern[str] | None = None
+) -> Iterator[Path]:
     """Write several files that replace those of their names in `folder` when the block ends.
 
     The block gets the path of a hidden folder in `folder`, and writes there. If it raises, nothing in
@@ -51,6 +54,8 @@ def appearing_together(folder: str | os.PathLike[str], last: Sequence[str] = ())
     Args:
         folder: Where they appear; it must exist.
         last: Names of files that appear after all others: those that tell of them.
+        replacing: The names of files that the new ones replace as a whole: those that are in `folder` and not
+            among the new ones are removed once all of these are there.
     """
     target = Path(folder)
     partial = target / f".{os.getpid()}-{os.urandom(4).hex()}.partial"
@@ -60,6 +65,10 @@ def appearing_together(folder: str | os.PathLike[str], last: Sequence[str] = ())
         names = sorted(path.name for path in partial.iterdir())
         for name in sorted(names, key=lambda name: last.index(name) + 1 if name in last else 0):
             os.replace(partial / name, target / name)
+        if replacing:
+            for path in target.iterdir():
+                if replacing.fullmatch(path.name) and path.name not in names and path.is_file():
+                    path.unlink(missing_ok=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -13,22 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nb201env import pictures
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import representatives
 from nb201env.comparison import costs, final_accuracy, in_words, kendall, pareto, readable, unit_of
-from nb201env.extras import require
-from nb201env.files import appearing
 from nb201env.missing import not_recorded
-from nb201env.output import plain
 from nb201env.space import CONV3X3, EDGES, OPS, SIZE, all_ops
 from nb201env.table import NotRecorded, Table, mean_over_runs
 
-INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ed"
-BLUE, ORANGE, GREEN, RED, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#6b46c1"
-_LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, MUTED)
 OP_NAMES = ("none", "skip", "conv 1×1", "conv 3×3", "pool 3×3")
 
+_NO_CLASS = "{name} has the {split} accuracy of no canonical class's first member"
 WORDS = {"macs": "multiply-accumulates", "params": "parameters"}
 
 
@@ -71,8 +67,8 @@ class Axis(NamedTuple):
             values = costs(table, column)
         unit = unit_of(table, column)
         shown, word = readable(values, unit)
-        words = WORDS.get(column, in_words(column))
-        return cls(name, values, unit, shown, _text(f"{words} ({word})" if word else words), epochs)
+        label = WORDS.get(column, in_words(column))
+        return cls(name, values, unit, shown, pictures.words(f"{label} ({word})" if word else label), epochs)
 
 
 def landscape(
@@ -98,21 +94,21 @@ def landscape(
     if not both.any():
         raise NotRecorded(f"{table.name} has {up.name} and {across.name} of no architecture")
     tau = kendall(across.values[both], up.values[both])
-    plt = _pyplot()
-    figure, axes = plt.subplots(figsize=(8, 5))
+    plt = pictures.pyplot()
+    figure, ((axes,),) = pictures.new(plt, 8, 5.4)
     _scatter(plt, figure, axes, across, up)
     data: dict[str, Any] = {"architectures": int(both.sum()), "kendall": tau, "x": x, "y": y or "accuracy"}
     data["units"] = {data["x"]: across.unit, data["y"]: up.unit}
     if up.unit == "fraction" and across.epochs is None:
-        front = _draw_front(axes, across, up)
+        front = _draw_front(figure, axes, across, up)
         data["front"] = [
             {"architecture": str(Architecture.from_index(i)), data["x"]: float(across.values[i]),
              data["y"]: float(up.values[i])} for i in front.tolist()
         ]  # fmt: skip
-        _finish(axes, _title(table, up.epochs))
+        pictures.finish(axes, _title(table, up.epochs))
     else:
-        _finish(axes, f"{_text(table.name)}: Kendall's τ = {tau:.3f}")
-    _save(figure, path, plt)
+        pictures.finish(axes, f"{_name(table)}: Kendall's τ = {pictures.number(tau, '.3f')}")
+    pictures.save(figure, path, plt)
     return data
 
 
@@ -124,25 +120,30 @@ def _scatter(plt: Any, figure: Any, axes: Any, across: Axis, up: Axis) -> None:
                         linewidths=0, cmap="viridis", vmin=-0.5, vmax=6.5, rasterized=True)  # fmt: skip
     solid = plt.cm.ScalarMappable(norm=dots.norm, cmap=dots.cmap)  # not half-transparent, as the dots are
     bar = figure.colorbar(solid, ax=axes, boundaries=np.arange(-0.5, 6.6), ticks=range(7), pad=0.02)
-    bar.set_label("3×3 convolutions in the cell", color=INK)
+    bar.set_label("3×3 convolutions in the cell", color=pictures.INK)
     bar.outline.set_visible(False)
     axes.set_xlabel(across.label if shown is across.shown else f"{across.label}; dots spread sideways")
     axes.set_ylabel(up.label)
 
 
-def _draw_front(axes: Any, across: Axis, up: Axis) -> IntArray:
+def _draw_front(figure: Any, axes: Any, across: Axis, up: Axis) -> IntArray:
     """The Pareto front of low cost and high accuracy, drawn: its architectures in rising order of cost."""
     front = pareto(across.values, up.values)
     x, y = across.shown[front], up.shown[front]
-    axes.step(x, y, where="post", color=RED, lw=1.6)
-    axes.plot(x, y, "o", color=RED, ms=4.5, mec="white", mew=0.7, label="Pareto front")
-    axes.annotate(f"best: {y[-1]:.2f} %", (x[-1], y[-1]), xytext=(-6, 10), textcoords="offset points",
-                  ha="right", color=RED, fontsize=9)  # fmt: skip
+    axes.step(x, y, where="post", color=pictures.RED, lw=1.6)
+    axes.plot([], [], "o-", color=pictures.RED, ms=4.5, mec="white", mew=0.7, lw=1.6, label="Pareto front")
+    axes.plot(x, y, "o", color=pictures.RED, ms=4.5, mec="white", mew=0.7)
     low, high = _limits(up.shown)
     axes.set_ylim(low, high)
+    # Above its dot, and moved sideways only where it would leave the axes.
+    left, right = axes.get_xlim()
+    place = (x[-1] - left) / (right - left)
+    side = "left" if place < 0.12 else "right" if place > 0.88 else "center"
+    axes.annotate(f"best: {y[-1]:.2f} %", (x[-1], y[-1]), xytext=(0, 6), textcoords="offset points",
+                  ha=side, color=pictures.RED, fontsize=9)  # fmt: skip
     below = int((up.shown < low).sum())
-    title = f"{below} architectures below {low:.0f} % are not shown" if below else None
-    axes.legend(loc="lower right", title=title, alignment="right", framealpha=0.85, edgecolor="none")
+    title = f"{below:,} architectures below {low:.0f} % are not shown" if below else None
+    pictures.legend_below(figure, axes, title=title)
     return front
 
 
@@ -158,19 +159,22 @@ def histogram(table: Table, path: str | os.PathLike[str], *, split: str) -> dict
     held = accuracy[representatives()]
     held = held[~np.isnan(held)]
     if not len(held):
-        raise NotRecorded(f"{table.name} has the {split} accuracy of no canonical class's first member")
-    plt = _pyplot()
-    figure, axes = plt.subplots(figsize=(8, 3.6))
-    axes.hist(100 * held, bins=min(60, len(np.unique(held))), color=BLUE, alpha=0.85, lw=0)
+        raise NotRecorded(_NO_CLASS.format(name=table.name, split=split))
+    plt = pictures.pyplot()
+    figure, ((axes,),) = pictures.new(plt, 8, 4)
+    axes.hist(100 * held, bins=min(60, len(np.unique(held))), color=pictures.BLUE, alpha=0.85, lw=0)
     quantiles = {f"{q:.0%}": float(np.quantile(held, q)) for q in (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)}
-    for share, color in (("50%", ORANGE), ("100%", RED)):
-        name = "median" if share == "50%" else "best"
-        axes.axvline(100 * quantiles[share], color=color, lw=1.6, label=f"{name} {quantiles[share]:.2%}")
+    for name, share, color, dash in (
+        ("median", "50%", pictures.ORANGE, "--"),
+        ("best", "100%", pictures.RED, "-"),
+    ):
+        value = 100 * quantiles[share]
+        axes.axvline(value, color=color, lw=1.8, ls=dash, label=f"{name} {value:.2f} %")
     axes.set_xlabel(f"{split} accuracy (%)")
     axes.set_ylabel("canonical classes")
-    axes.legend(frameon=False, loc="upper left")
-    _finish(axes, _title(table, epochs))
-    _save(figure, path, plt)
+    pictures.legend_below(figure, axes)
+    pictures.finish(axes, _title(table, epochs))
+    pictures.save(figure, path, plt)
     return {"classes": len(held), "quantiles": quantiles}
 
 
@@ -180,28 +184,35 @@ def seeds(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str
     Of every canonical class its first member counts, once.
 
     Raises:
-        NotRecorded: If the table has one seed only, or means over runs.
+        NotRecorded: If the table has one seed only, or means over runs, or the accuracy of none of them.
     """
     if len(table.seeds) < 2:
         held = f"the seed {table.seeds[0]} only" if table.seeds else "means over runs only"
         raise NotRecorded(f"{table.name} has {held}; comparing seeds needs two")
     epochs = table.recorded_epochs(f"{split}_accuracy")[-1]
     runs = table.runs(split=split, epochs=epochs)[representatives()]
+    if np.isnan(runs).all():
+        raise NotRecorded(_NO_CLASS.format(name=table.name, split=split))
     pairs = list(combinations(range(len(table.seeds)), 2))
-    plt = _pyplot()
-    figure, grid = plt.subplots(1, len(pairs), figsize=(0.6 + 4.2 * len(pairs), 4.4), squeeze=False)
+    plt = pictures.pyplot()
+    figure, grid = pictures.new(plt, max(6.5, 4.5 * len(pairs)), 5.4, columns=len(pairs))
+    lowest, highest = 100 * np.nanmin(runs), 100 * np.nanmax(runs)
     taus = {}
     for axes, (one, two) in zip(grid[0], pairs, strict=True):
         x, y = runs[~np.isnan(runs[:, [one, two]]).any(axis=1)][:, [one, two]].T
         name = f"{table.seeds[one]}, {table.seeds[two]}"
         tau = taus[name] = kendall(x, y)
-        axes.hexbin(100 * x, 100 * y, gridsize=45, cmap="Blues", bins="log", mincnt=1, linewidths=0.1)
-        axes.axline((100 * x.mean(), 100 * x.mean()), slope=1, color=RED, lw=1, ls=(0, (4, 3)))
+        _density(plt, axes, 100 * x, 100 * y, 45, "canonical classes")
+        axes.axline(
+            (lowest, lowest), slope=1, color=pictures.RED, lw=1, ls=(0, (4, 3)), label="alike with both seeds"
+        )
         axes.set_xlabel(f"seed {table.seeds[one]}: {split} accuracy (%)")
         axes.set_ylabel(f"seed {table.seeds[two]}: {split} accuracy (%)")
-        axes.set_aspect("equal")
-        _finish(axes, f"Kendall's τ = {tau:.3f}")
-    _save(figure, path, plt)
+        axes.set(aspect="equal", xlim=_margin(lowest, highest), ylim=_margin(lowest, highest))
+        pictures.finish(axes, f"Kendall's τ = {pictures.number(tau, '.3f')}")
+    figure.suptitle(_title(table, epochs), fontsize=11, color=pictures.INK)
+    pictures.legend_below(figure, grid[0][0], columns=min(2, grid.size))
+    pictures.save(figure, path, plt)
     return {"kendall": taus, "classes": len(runs)}
 
 
@@ -209,15 +220,17 @@ def ops(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str, 
     """Each op on each edge: mean accuracy of the architectures that have it, against the mean of all."""
     accuracy, epochs = final_accuracy(table, split)
     effects = op_effects(accuracy)
-    plt = _pyplot()
-    figure, axes = plt.subplots(figsize=(8, 4.4))
+    plt = pictures.pyplot()
+    figure, ((axes,),) = pictures.new(plt, 8, 4.4)
     most = float(np.nanmax(np.abs(effects))) * 100
     image = axes.imshow(100 * effects.T, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
     for edge in range(len(EDGES)):
         for op in range(len(OPS)):
             value = 100 * effects[edge, op]
-            color = "white" if abs(value) > 0.6 * most else INK
-            axes.text(edge, op, f"{value:+.2f}", ha="center", va="center", color=color, fontsize=9.5)
+            color = "white" if abs(value) > 0.6 * most else pictures.INK
+            axes.text(
+                edge, op, pictures.number(value, "+.2f"), ha="center", va="center", color=color, fontsize=9.5
+            )
     axes.set_xticks(range(len(EDGES)), [f"{a} → {b}" for a, b in EDGES])
     axes.set_yticks(range(len(OPS)), OP_NAMES)
     axes.set_xlabel("edge (from node → to node; 0 is the input, 3 the output)")
@@ -225,8 +238,9 @@ def ops(table: Table, path: str | os.PathLike[str], *, split: str) -> dict[str, 
     bar = figure.colorbar(image, ax=axes, pad=0.02)
     bar.set_label("percentage points against the mean")
     bar.outline.set_visible(False)
-    _finish(axes, f"Effect of an op on an edge on {split} accuracy: {_title(table, epochs)}", grid=False)
-    _save(figure, path, plt)
+    title = f"{_title(table, epochs)}\neffect of an op on an edge on {split} accuracy"
+    pictures.finish(axes, title, grid=False)
+    pictures.save(figure, path, plt)
     return {
         "effects": {
             f"{a}->{b}": dict(zip(OPS, effects[e].tolist(), strict=True)) for e, (a, b) in enumerate(EDGES)
@@ -259,21 +273,25 @@ def ranks(tables: Sequence[Table], path: str | os.PathLike[str], *, split: str) 
         raise ValueError(f"the tables have {held.sum()} architectures in common; two are needed to rank them")
     # Rank 1 for the best; ties by position.
     positions = [np.argsort(np.argsort(-score[held], kind="stable")) + 1 for score, _ in scores]
-    plt = _pyplot()
+    plt = pictures.pyplot()
     count = len(tables) - 1
-    figure, grid = plt.subplots(1, count, figsize=(0.6 + 4.9 * count, 4.9), squeeze=False)
+    figure, grid = pictures.new(plt, 5.2 * count, 5.7, columns=count)
     taus = {}
     for axes, table, (score, _), position in zip(grid[0], tables[1:], scores[1:], positions[1:], strict=True):
         tau = taus[table.name] = kendall(scores[0][0][held], score[held])
-        axes.hexbin(positions[0], position, gridsize=55, cmap="Blues", bins="log", mincnt=1, linewidths=0.1)
-        axes.plot([1, held.sum()], [1, held.sum()], color=RED, lw=1, ls=(0, (4, 3)))
-        axes.set_xlabel(f"rank on {tables[0].name}")
-        axes.set_ylabel(f"rank on {table.name}")
-        axes.set_xlim(held.sum(), 1)
-        axes.set_ylim(held.sum(), 1)
-        axes.set_aspect("equal")
-        _finish(axes, f"{split} accuracy, Kendall's τ = {tau:.3f}")
-    _save(figure, path, plt)
+        _density(plt, axes, positions[0], position, 55, "architectures")
+        axes.plot(
+            [1, held.sum()], [1, held.sum()], color=pictures.RED, lw=1, ls=(0, (4, 3)), label="alike in both"
+        )
+        axes.set_xlabel(f"rank on {_name(tables[0])}")
+        axes.set_ylabel(f"rank on {_name(table)}")
+        axes.set(aspect="equal", xlim=(held.sum(), 1), ylim=(held.sum(), 1))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(plt.MaxNLocator(5, integer=True))
+            pictures.plain_numbers(axis)
+        pictures.finish(axes, f"{split} accuracy, Kendall's τ = {pictures.number(tau, '.3f')}")
+    pictures.legend_below(figure, grid[0][0], columns=min(2, grid.size))
+    pictures.save(figure, path, plt)
     return {"kendall": taus, "architectures": int(held.sum())}
 
 
@@ -290,27 +308,42 @@ def curves(
     if len(epochs) < 2:
         has = f"{table.name} records {column!r} at epochs={list(epochs)} only; a curve needs more"
         raise not_recorded(has, table.manifest)
-    plt = _pyplot()
-    figure, axes = plt.subplots(figsize=(8, 4.8))
+    plt = pictures.pyplot()
+    figure, ((axes,),) = pictures.new(plt, 8, 4.2 + 0.45 * len(architectures))
     data = {}
-    for number, architecture in enumerate(architectures):
+    for place, architecture in enumerate(architectures):
         runs = 100 * table.record(architecture, column)
         runs = runs[~np.isnan(runs).all(axis=1)]
         if not len(runs):
             raise NotRecorded(f"{table.name} has no run of {architecture}")
-        color = _LINES[number % len(_LINES)]
+        look = pictures.line(place)
         mean = mean_over_runs(runs.T)  # over the runs there are at each epoch
         label = f"{architecture}\n{len(runs)} runs, {mean[-1]:.2f} % at the end"
         low, high = np.fmin.reduce(runs, axis=0), np.fmax.reduce(runs, axis=0)
-        axes.fill_between(epochs, low, high, color=color, alpha=0.18, lw=0)
-        axes.plot(epochs, mean, color=color, lw=1.6, label=label)
+        axes.fill_between(epochs, low, high, color=look["color"], alpha=0.18, lw=0)
+        axes.plot(epochs, mean, lw=1.6, label=label, **look)
         data[str(architecture)] = (mean / 100).tolist()
     axes.set_xlabel("epochs completed")
     axes.set_ylabel(f"{split} accuracy (%)")
-    _finish(axes, f"{_title(table, epochs[-1])}: mean and range over runs")
-    axes.legend(frameon=False, loc="lower right", fontsize=7.5, labelspacing=0.9)
-    _save(figure, path, plt)
+    pictures.finish(axes, f"{_title(table, epochs[-1])}: mean and range over runs")
+    pictures.legend_below(figure, axes, columns=1, fontsize=7.5, labelspacing=0.9, handlelength=3.5)
+    pictures.save(figure, path, plt)
     return {"epochs": list(epochs), "mean": data}
+
+
+def _density(plt: Any, axes: Any, x: FloatArray, y: FloatArray | IntArray, across: int, what: str) -> None:
+    """How many lie where, in so many hexagons across; where none lies there is no hexagon."""
+    colours = pictures.pale_blues(plt)
+    axes.hexbin(x, y, gridsize=across, cmap=colours, bins="log", mincnt=1, linewidths=0.1)
+    axes.plot(
+        [], [], "h", ms=9, color=colours(0.6), label=f"{what}: darker where there are more (logarithmic)"
+    )
+
+
+def _margin(low: float, high: float) -> tuple[float, float]:
+    """Limits of an axis that shows all from `low` to `high`."""
+    room = 0.04 * (high - low) or 1.0
+    return low - room, high + room
 
 
 def _spread(costs: FloatArray) -> FloatArray:
@@ -331,35 +364,9 @@ def _limits(values: FloatArray) -> tuple[float, float]:
     return low - 0.02 * (high - low), high + 0.07 * (high - low)
 
 
+def _name(table: Table) -> str:
+    return pictures.words(table.name, 44)
+
+
 def _title(table: Table, epochs: int | None) -> str:
-    return _text(f"{table.name}, {epochs} epochs completed")
-
-
-def _text(words: str) -> str:
-    """Words of unknown origin as matplotlib shows them as they are: formulas stand between dollars."""
-    return plain(words[:80]).replace("$", r"\$")
-
-
-def _pyplot() -> Any:
-    require("matplotlib", "plots").use("Agg")
-    return require("matplotlib.pyplot", "plots")
-
-
-def _finish(axes: Any, title: str, *, grid: bool = True) -> None:
-    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=10)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.tick_params(colors=MUTED, labelcolor=INK, length=0 if not grid else 3)
-    if grid:
-        axes.set_axisbelow(True)
-        axes.grid(color=GRID, lw=0.8)
-
-
-def _save(figure: Any, path: str | os.PathLike[str], plt: Any) -> None:
-    figure.tight_layout()
-    kind = os.path.splitext(path)[1].removeprefix(".")
-    if not kind:
-        raise ValueError(f"{os.fspath(path)}: a picture's name says its format; end it in .png, .pdf or .svg")
-    with appearing(path) as new:
-        figure.savefig(new, dpi=150, facecolor="white", format=kind)
-    plt.close(figure)
+    return f"{_name(table)}, {epochs} epochs completed"

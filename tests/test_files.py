@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -175,6 +176,19 @@ def test_files_appear_together_those_that_tell_of_them_last(
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "a": "new", "b": "new", "c": "new", "page": "new", "other": "stays",
     }  # fmt: skip
+
+
+def test_new_files_replace_those_of_a_kind(tmp_path: Path) -> None:
+    for name in ("page-1.png", "page-2.png", "other-2.png", "page-2.png.txt"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / "page-3.png").mkdir()
+    with appearing_together(tmp_path, replacing=re.compile(r"page-\d\.png")) as new:
+        (new / "page-1.png").write_text("new")
+        assert (tmp_path / "page-2.png").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "page-1.png", "other-2.png", "page-2.png.txt", "page-3.png",
+    }  # fmt: skip
+    assert (tmp_path / "page-1.png").read_text() == "new"
 
 
 def test_an_error_leaves_all_old_files(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_drawings() -> None:
     svg = a._repr_svg_()
     assert svg.startswith("<svg")
     assert svg.count("<path") == len(EDGES)
-    for name in ("none", "skip", "3x3", "1x1", "pool"):
+    for name in ("none", "skip", "3×3", "1×1", "pool"):
         assert f">{name}</text>" in svg
     assert Architecture((0,) * 6).draw().splitlines()[-1] == "output = 0"
     assert len(OPS) == 5

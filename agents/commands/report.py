@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nb201env.agents.report.data import load
-from nb201env.agents.report.write import write
+from nb201env.agents.report.write import LATEX, write
 from nb201env.commands.common import Json
 from nb201env.extras import require
 from nb201env.output import plain, print_json, progress_bar
@@ -26,11 +26,18 @@ def report(
         ),
     ] = None,
     figures: Annotated[
-        bool, typer.Option("--figures/--no-figures", help="Draw figures too (needs the extra plots).")
+        bool,
+        typer.Option(
+            "--figures/--no-figures",
+            help="Draw figures too: PNG for screens, SVG and PDF for papers (needs the extra plots).",
+        ),
     ] = True,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Write tables.tex too: all tables with booktabs, for a paper.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Compare agents: Markdown, CSV, figures and one HTML page, from trajectories alone.
+    """Compare agents: one HTML page, Markdown, CSV, JSON and figures, from trajectories alone.
 
     Example: nb201 report runs/bench --out runs/report --replay
     """
@@ -38,15 +45,15 @@ def report(
         require("matplotlib", "plots")
     words = ["nb201", "report", *map(str, folders), "--out", str(out)]
     words += [word for path in table or [] for word in ("--table", path)]
-    command = shlex.join(words + ["--replay"] * replay + ["--no-figures"] * (not figures))
+    words += ["--replay"] * replay + ["--no-figures"] * (not figures) + ["--latex"] * latex
     with progress_bar("reading", "trajectories") as progress:
         bench = load(folders, check=replay, tables=table or (), progress=progress)
-    write(bench, out, command, figures=figures)
+    files = write(bench, out, shlex.join(words), figures=figures, tables=latex)
     pages = [out / name for name in ("report.html", "report.md")]
     if json:
-        print_json({"out": str(out), "pages": pages, "unfinished": list(bench.unfinished)})
+        print_json({"out": str(out), "pages": pages, "files": files, "unfinished": list(bench.unfinished)})
         return
-    for page in pages:
+    for page in [*pages, *[out / LATEX] * latex]:
         typer.echo(page)
     if bench.unfinished:
         typer.echo(f"left out, because cut short: {plain(', '.join(bench.unfinished))}", err=True)

@@ -15,11 +15,12 @@ import numpy as np
 
 from nb201env.agents.registry import AGENTS, display_name
 from nb201env.agents.report.elsewhere import Place, at_hand
-from nb201env.agents.report.words import named, own_command, unlike
+from nb201env.agents.report.words import own_command
 from nb201env.agents.searches.outcome import Landscape, Outcome, outcome
 from nb201env.agents.searches.recorder import environment_of, replay
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import WITH_TABLE
+from nb201env.output import named, unlike
 from nb201env.table import Table
 from nb201env.trajectory import BadTrajectory, read
 

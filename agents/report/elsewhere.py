@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nb201env.agents.report.statistics import Estimate, mean_estimate
-from nb201env.agents.report.words import named, unlike
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL
 from nb201env.official import TASKS
+from nb201env.output import named, unlike
 from nb201env.table import Table
 from nb201env.tables import open_table
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, document
-from nb201env.agents.report.grid import Grid
+from nb201env.agents.report.grid import Cell, Grid
 from nb201env.agents.report.summary import Summary
 from nb201env.output import in_markdown
 
@@ -27,6 +27,7 @@ def markdown(summary: Summary, command: str, figures: Mapping[str, str]) -> str:
     ]
     for section in document(summary, command):
         texts += [f"## {in_markdown(section.heading)}", *map(in_markdown, section.paragraphs)]
+        texts += [f"> **Note:** {in_markdown(warning)}" for warning in section.warnings]
         for part in section.parts:
             texts += _part(part, section.heading, figures)
     return "\n\n".join(texts) + "\n"
@@ -50,10 +51,19 @@ def _part(part: Part, heading: str, figures: Mapping[str, str]) -> list[str]:
 
 def _grid(grid: Grid, heading: str) -> list[str]:
     """A table under its title, if that does not repeat the section's heading."""
-    lines = [grid.columns, ["---"] * len(grid.columns), *grid.rows]
-    table = "\n".join(f"| {' | '.join(map(in_markdown, line))} |" for line in lines)
+    lines = [
+        map(in_markdown, grid.columns),
+        ["---"] * len(grid.columns),
+        *(map(_cell, row) for row in grid.rows),
+    ]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     title = f"### {in_markdown(grid.title)}" if grid.title and grid.title != heading else ""
     return [text for text in (title, in_markdown(grid.note), table) if text]
+
+
+def _cell(text: str) -> str:
+    marked = isinstance(text, Cell) and text.best
+    return f"**{in_markdown(text)}**" if marked else in_markdown(text)
 
 
 def _code(lines: tuple[str, ...]) -> str:

@@ -15,12 +15,12 @@ from nb201env.agents.report.marks import Scores, mark
 from nb201env.agents.report.ranks import Ranks
 from nb201env.agents.report.statistics import FEWEST, Estimate, Reach
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
-from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, named, own_command
+from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, own_command
 from nb201env.agents.searches.outcome import spread_text
 from nb201env.arrays import FloatArray
 from nb201env.envs.answers import keeps_time
 from nb201env.missing import not_recorded
-from nb201env.output import plain
+from nb201env.output import named, plain
 from nb201env.reading import format_seeds
 
 NONE = "–"

@@ -8,10 +8,9 @@ where that format is written.
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 
-from nb201env.output import named as named
 from nb201env.output import plain
-from nb201env.output import unlike as unlike
 
 NOT_RECORDED = "not recorded"
 NOT_SHOWN = "not shown (the trajectory names no single nb201 command)"
@@ -47,3 +46,35 @@ def in_figure(text: str) -> str:
     """
     short = text if len(text) <= _LONGEST_IN_FIGURE else f"{text[: _LONGEST_IN_FIGURE - 1]}…"
     return (" " if short.startswith("_") else "") + short.replace("$", r"\$")
+
+
+def in_latex(text: str) -> str:
+    """Text that LaTeX sets as it is, in ASCII and Latin letters; nothing in it is a command.
+
+    A sign that pdflatex lacks is named by its code point: "U+65E5".
+    """
+    shown = plain(text)
+    signs = [_LATEX.get(sign) or _in_latex(sign) for sign in shown]
+    for place, (sign, then) in enumerate(pairwise(shown)):
+        if sign == then and sign in "-,'":
+            signs[place] += "{}"  # two of them would become another sign
+    if shown.lstrip()[:1] in ("[", "*"):
+        place = shown.index(shown.lstrip()[0])
+        signs[place] = f"{{{signs[place]}}}"  # which would belong to the command before
+    return "".join(signs)
+
+
+def _in_latex(sign: str) -> str:
+    return sign if sign.isascii() or "À" <= sign <= "ÿ" else rf"\texttt{{U+{ord(sign):04X}}}"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
+    "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"{\char34}", "`": r"{\char96}",
+    "×": r"$\times$", "÷": r"$\div$", "±": r"$\pm$", "−": "$-$", "–": r"\textendash{}", "—": r"\textemdash{}",
+    "…": r"\ldots{}", "→": r"$\rightarrow$", "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$",
+    "τ": r"$\tau$", "’": r"\textquoteright{}", "‘": r"\textquoteleft{}", "“": r"\textquotedblleft{}",
+    "”": r"\textquotedblright{}", "°": r"$^\circ$", "·": r"$\cdot$",
+    "Ð": r"\texttt{U+00D0}", "ð": r"\texttt{U+00F0}", "Þ": r"\texttt{U+00DE}", "þ": r"\texttt{U+00FE}",
+}  # fmt: skip

@@ -24,14 +24,14 @@ import numpy as np
 import nb201env  # noqa: F401  (registers the ids)
 from benchmarks.jsonl import read_lines
 from benchmarks.studies import pages
+from nb201env import pictures
 from nb201env.agents.contract import Agent
 from nb201env.agents.registry import make_agent
-from nb201env.agents.report.figures import COLOURS
+from nb201env.agents.report.looks import look
 from nb201env.agents.searches.recorder import Recorder, agent_seed
 from nb201env.architecture import index_of
 from nb201env.classes import canonical_classes
 from nb201env.envs.registration import OFFICIAL
-from nb201env.extras import require
 from nb201env.output import markdown_table
 from nb201env.reading import parse_seeds
 from nb201env.space import SIZE
@@ -299,27 +299,30 @@ def figures(folder: Path) -> None:
 
 
 def draw(entries: list[dict[str, Any]], path: Path) -> None:
-    """Which part of the searches has found the best, against queries; one panel per data set."""
-    require("matplotlib", "plots").use("Agg")
-    pyplot = require("matplotlib.pyplot", "plots")
-    figure, axes = pyplot.subplots(1, len(ENVS), figsize=(11, 3.6), sharey=True, layout="constrained")
+    """Which part of the searches has found the best, against queries; one panel per data set.
+
+    A line ends with a dot at the agent's cap, where searches are left that have not found it.
+    """
+    pyplot = pictures.pyplot()
+    figure, ((*axes,),) = pictures.new(pyplot, 11, 5, columns=len(ENVS))
     labels = list(dict.fromkeys(entry["label"] for entry in entries))
     for entry in entries:
         counts = np.sort([np.inf if count is None else count for count in entry["best"]])
         queries = np.arange(1, entry["cap"] + 1)
-        place = labels.index(entry["label"])
-        axes[ENVS.index(entry["env"])].plot(
-            queries, np.searchsorted(counts, queries, side="right") / len(counts), label=entry["label"],
-            color=COLOURS[place % len(COLOURS)], linestyle="--" if place >= len(COLOURS) else "-",
-        )  # fmt: skip
+        share = 100 * np.searchsorted(counts, queries, side="right") / len(counts)
+        seen, one = look(labels.index(entry["label"])), axes[ENVS.index(entry["env"])]
+        one.plot(queries, share, label=entry["label"], color=seen.light, lw=1.6,
+                 linestyle=(0, seen.dash) if seen.dash else "-")  # fmt: skip
+        if share[-1] < 100:
+            one.plot(queries[-1], share[-1], "o", color=seen.light, ms=4)
     for one, env in zip(axes, ENVS, strict=True):
-        one.set(xscale="log", xlabel="queries", title=open_table(OFFICIAL[env]).dataset, ylim=(0, 1.02))
-        one.grid(color="#e4e7eb")
-        one.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("searches that asked for the best")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+        one.set(xscale="log", xlabel="queries", ylim=(0, 102))
+        pictures.plain_numbers(one.xaxis)
+        pictures.finish(one, open_table(OFFICIAL[env]).dataset)
+        one.label_outer()
+    axes[0].set_ylabel("searches that asked for the best (%)")
+    pictures.legend_below(figure, axes[0], columns=3, handlelength=3.6)
+    pictures.save(figure, path, pyplot)
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.extras import require
+from nb201env import pictures
 from nb201env.surrogate.fidelity.baselines import SURROGATE
 from nb201env.surrogate.metrics import LEVELS
 
-_COLOURS = ("#2f6db5", "#d1495b", "#3a8f68", "#8e5aa8", "#b8860b", "#4a5560")
-_STYLE = {
-    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.color": "#e4e7eb", "axes.axisbelow": True, "legend.frameon": False, "svg.hashsalt": "nb201",
-}  # fmt: skip
+_TABLE, _SURROGATE = pictures.MUTED, pictures.RED
+_OWN, _DASHED, _DOTTED = {"lw": 2.4, "ms": 5}, (0, (5, 2)), (0, (1, 2))
+_MARKS = "osD^vX"
 
 
 def files(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -44,80 +42,85 @@ def draw(summary: Mapping[str, Any], folder: Path) -> dict[str, str]:
     Raises:
         MissingExtra: If matplotlib is not installed.
     """
-    require("matplotlib", "plots").use("Agg")
-    pyplot = require("matplotlib.pyplot", "plots")
+    pyplot = pictures.pyplot()
     figures = {
         "learning": lambda: _learning(pyplot, _drawn_tables(summary)),
         "calibration": lambda: _calibration(pyplot, _drawn_tables(summary)),
         "searches": lambda: _searches(pyplot, summary["searches"]["trajectory_fidelity"]),
     }
-    with pyplot.rc_context(_STYLE):
-        for name, file in files(summary).items():
-            figure = figures[name]()
-            # No date and no version inside, so that the same numbers give the same bytes.
-            figure.savefig(folder / file, dpi=110, metadata={"Software": None})
-            pyplot.close(figure)
+    for name, file in files(summary).items():
+        pictures.save(figures[name](), folder / file, pyplot)
     return files(summary)
 
 
-def _panels(pyplot: Any, count: int) -> tuple[Any, list[Any]]:
-    figure, axes = pyplot.subplots(
-        1, count, figsize=(1 + 3.6 * count, 3.8), squeeze=False, layout="constrained"
-    )
+def _panels(pyplot: Any, count: int, height: float) -> tuple[Any, list[Any]]:
+    figure, axes = pictures.new(pyplot, max(6.5, 0.4 + 3.4 * count), height, columns=count)
     return figure, list(axes[0])
+
+
+def _finish(figure: Any, panels: list[Any], titles: list[str], columns: int) -> Any:
+    """Titles; numbers in words that people read; scales beside the first panel alone, as all are the same."""
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set(xscale="log", ylim=panels[0].get_ylim())
+        pictures.plain_numbers(axes.xaxis)
+        pictures.finish(axes, pictures.words(title))
+        axes.label_outer()
+    pictures.legend_below(figure, panels[0], columns=columns if len(panels) > 1 else 2, handlelength=3)
+    return figure
 
 
 def _learning(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
     """Kendall tau against training size, the surrogate beside the baselines and the noise ceiling."""
-    figure, panels = _panels(pyplot, len(tables))
+    figure, panels = _panels(pyplot, len(tables), 4.9)
+    lowest = 0.4
     for axes, table in zip(panels, tables, strict=True):
-        for colour, (model, by_size) in zip(_COLOURS, table["models"].items(), strict=False):
+        for place, (model, by_size) in enumerate(table["models"].items()):
             tau = [scores["kendall_tau"]["mean"] for scores in by_size.values()]
-            own = model == SURROGATE
-            axes.plot([int(n) for n in by_size], tau, "o-" if own else ".-", color=colour, label=model,
-                      linewidth=2.2 if own else 1.1, markersize=4)  # fmt: skip
+            lowest = min(lowest, *tau)
+            look = pictures.line(place) | {"marker": _MARKS[place % len(_MARKS)], "lw": 1.2, "ms": 3.5}
+            axes.plot([int(n) for n in by_size], tau, label=model, zorder=4 if model == SURROGATE else 3,
+                      **look | (_OWN if model == SURROGATE else {}))  # fmt: skip
         if ceiling := table["ceilings"]["seed"].get("kendall_tau"):
-            axes.axhline(ceiling, color="#4a5560", linestyle="--", linewidth=1, label="one seed for another")
-        axes.set(xscale="log", ylim=(0.4, 1.0), title=table["name"], xlabel="training architectures")
-    panels[0].set_ylabel("Kendall tau, held-out architectures")
-    panels[0].legend(fontsize=8, loc="lower right")
-    return figure
+            axes.axhline(ceiling, color=pictures.INK, ls=_DOTTED, lw=1.3, label="one seed for another")
+        axes.set_xlabel("training architectures")
+    panels[0].set(ylabel="Kendall's τ, held-out architectures", ylim=(lowest - 0.02, 1.0))
+    return _finish(figure, panels, [table["name"] for table in tables], 4)
 
 
 def _calibration(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
     """Coverage of the predicted intervals against training size."""
-    figure, panels = _panels(pyplot, len(tables))
+    figure, panels = _panels(pyplot, len(tables), 4.6)
     for axes, table in zip(panels, tables, strict=True):
         by_size = table["models"][SURROGATE]
-        for colour, level in zip(_COLOURS, LEVELS, strict=False):
-            covered = [scores[f"coverage_{100 * level:.0f}"]["mean"] for scores in by_size.values()]
-            label = f"{100 * level:.0f} % interval"
-            axes.plot([int(n) for n in by_size], covered, "o-", color=colour, label=label, markersize=4)
-            axes.axhline(level, color=colour, linestyle=":", linewidth=1)
-        axes.set(xscale="log", ylim=(0, 1.02), title=table["name"], xlabel="training architectures")
-    panels[0].set_ylabel("held-out architectures inside")
-    panels[0].legend(fontsize=8, loc="lower right")
-    return figure
+        for place, level in enumerate(LEVELS):
+            covered = [100 * scores[f"coverage_{100 * level:.0f}"]["mean"] for scores in by_size.values()]
+            colour = pictures.line(place)["color"]
+            axes.plot([int(n) for n in by_size], covered, marker=_MARKS[place], ms=4, lw=1.6, color=colour,
+                      label=f"{100 * level:.0f} % interval")  # fmt: skip
+            axes.axhline(100 * level, color=colour, ls=_DOTTED, lw=1.3)
+        axes.plot([], [], color=pictures.INK, ls=_DOTTED, lw=1.3, label="what each promises")
+        axes.set_xlabel("training architectures")
+    panels[0].set(ylabel="held-out architectures inside (%)", ylim=(0, 102))
+    return _finish(figure, panels, [table["name"] for table in tables], 4)
 
 
 def _searches(pyplot: Any, fidelity: Mapping[str, Any]) -> Any:
     """Regret against queries: the band on the table, the means on table and surrogate."""
     agents = fidelity["agents"]
-    figure, panels = _panels(pyplot, len(agents))
+    figure, panels = _panels(pyplot, len(agents), 4.2)
     queries = np.arange(1, fidelity["queries"] + 1)
-    for axes, (name, one) in zip(panels, agents.items(), strict=True):
+    highest = 100 * max(max(one["table_high"]) for one in agents.values())
+    for axes, one in zip(panels, agents.values(), strict=True):
         low, high = (100 * np.array(one[key]) for key in ("table_low", "table_high"))
-        axes.fill_between(
-            queries, low, high, color=_COLOURS[5], alpha=0.15, linewidth=0, label="table, 5 to 95 %"
-        )
-        axes.plot(queries, 100 * np.array(one["table_mean"]), color=_COLOURS[5], label="table, mean")
-        axes.plot(queries, 100 * np.array(one["surrogate_mean"]), color=_COLOURS[1], label="surrogate, mean")
+        axes.fill_between(queries, low, high, color=_TABLE, alpha=0.18, lw=0, label="table, 5 to 95 %")
+        for key, name, colour, dash in (
+            ("table_mean", "table, mean", _TABLE, "-"),
+            ("surrogate_mean", "surrogate, mean", _SURROGATE, _DASHED),
+        ):
+            axes.plot(queries, 100 * np.array(one[key]), color=colour, ls=dash, lw=1.6, label=name)
         # A search that has found the optimum has regret 0, which a logarithmic axis cannot show.
-        axes.set(xscale="log", title=name.replace("_", " "), xlabel="queries")
         axes.set_yscale("symlog", linthresh=0.1)
-        axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    panels[0].set_ylabel("regret (percentage points)")
-    panels[0].legend(fontsize=8)
-    return figure
+        pictures.plain_numbers(axes.yaxis)
+        axes.set_xlabel("queries")
+    panels[0].set(ylabel="regret (percentage points)", ylim=(0, 1.2 * highest))
+    return _finish(figure, panels, [name.replace("_", " ") for name in agents], 3)

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from nb201env import cli, comparison
 from nb201env.agents.report import page, tables, write
 from nb201env.agents.report.data import load
 from nb201env.agents.report.summary import summarise
-from nb201env.agents.report.words import in_csv, in_figure, named, own_command, unlike
+from nb201env.agents.report.words import _LATEX, in_csv, in_figure, own_command
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all
-from nb201env.output import in_markdown, plain
+from nb201env.output import in_markdown, named, plain, unlike
 from nb201env.pages import space
 from tests.agents.conftest import ENVS, LIGHT
 
@@ -33,6 +34,7 @@ HOSTILE = (
     "<script>alert(1)</script>", "<!--<script>", "</script>", "{{script}}", "a\n\n## All agents are equal\n",
     "a\r# forged", "| x | y |", "`code` ``more``", "![](http://x.example/p.png)", "[a](javascript:alert(1))",
     '=HYPERLINK("http://x.example")', "+1", "-1+1", "@SUM(A1)", "\t=1", "a,b;c\"d'e", "$\\frac{1}{0}$",
+    r"\input{/etc/passwd}", r"\end{table}\write18{id}", "^^5cinput", "50 % & #1", "[2em]",
     "$x^$",
     "_hidden", "\x1b]0;title\x07", "\x1b[31mred", "\u202egnp.exe", "line\u2028separator", "\x00", "&lt;b&gt;",
     "*bold*", "~~gone~~", "\\", "x" * 5000,
@@ -76,7 +78,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(hostile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("matplotlib")
     out = tmp_path_factory.mktemp("report")
-    report(out, hostile)
+    report(out, hostile, "--latex")
     return out
 
 
@@ -84,7 +86,8 @@ def written(hostile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_nothing_that_a_terminal_obeys_is_written_anywhere(written: Path) -> None:
-    for name in ("report.md", "report.html", *(path.name for path in written.glob("*.csv"))):
+    texts = ("report.md", "report.html", "report.json", "tables.tex")
+    for name in (*texts, *(path.name for path in written.glob("*.csv"))):
         text = (written / name).read_text()
         assert [sign for sign in set(text) - {"\n"} if not sign.isprintable()] == [], name
 
@@ -101,7 +104,9 @@ def test_markdown_holds_no_markup_of_strangers(written: Path, hostile: Path) -> 
     outside_code = re.sub("`[^`]*`", "", prose)
     assert "<" not in outside_code
     assert "`" not in outside_code
-    assert re.findall(r"\]\(([^)]*)\)", outside_code) == ["regret-0.png", "profiles-0.png"]
+    assert re.findall(r"\]\(([^)]*)\)", outside_code) == [
+        f"{name}-0.png" for name in ("regret", "profiles", "space")
+    ]
     for table in re.findall(r"(?:^\|.*\n)+", prose, re.MULTILINE):
         assert len({row.count("|") for row in table.splitlines()}) == 1
     assert "HYPERLINK" in text  # as words it is there
@@ -145,6 +150,46 @@ def test_figures_show_names_as_they_are(written: Path) -> None:
     svg = (written / "regret-0.svg").read_text()
     for name in ("$x^$", "=HYPERLINK"):
         assert name in svg  # as the comment beside the drawn text
+
+
+def test_drawings_hold_no_element_of_strangers(written: Path) -> None:
+    ours = {"svg", "metadata", "RDF", "Work", "type", "format", "defs", "style", "g", "path", "use", "rect",
+            "clipPath", "image"}  # fmt: skip
+    paths = sorted(written.glob("*.svg"))
+    assert paths
+    for path in paths:
+        elements = list(ElementTree.parse(path).iter())
+        assert {str(element.tag).rpartition("}")[2] for element in elements} <= ours
+        for element in elements:
+            assert not [name for name in element.attrib if name.lower().startswith("on")]
+            links = [text for name, text in element.attrib.items() if name.endswith("href")]
+            assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
+    for path in written.glob("*.pdf"):
+        raw = path.read_bytes()
+        assert not re.search(rb"/(JavaScript|JS|URI|Launch|OpenAction|EmbeddedFile)\b", raw)
+
+
+def test_tables_for_latex_hold_no_command_of_strangers(written: Path) -> None:
+    text = (written / "tables.tex").read_text()
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    ours = {
+        "begin", "end", "centering", "small", "caption", "label", "par", "smallskip", "resizebox", "ifdim",
+        "width", "linewidth", "else", "fi", "toprule", "midrule", "bottomrule", "shortstack", "textbf",
+    }  # fmt: skip
+    signs = {command for value in _LATEX.values() for command in re.findall(r"\\([a-z]+)", value)}
+    assert set(re.findall(r"\\([a-zA-Z]+)", body)) <= ours | signs | {"texttt"}
+    assert "^^" not in body
+    assert re.findall(r"\\(?:begin|end)\{(.*?)\}", body) == ["table", "tabular", "tabular", "table"] * 6
+    assert r"\textbackslash{}input\{/etc/passwd\}" in body  # as words it is there
+
+
+def test_json_holds_words_as_words(written: Path) -> None:
+    text = (written / "report.json").read_text()
+    assert text.isascii()
+    assert "<" not in text
+    content = json.loads(text)
+    assert "<!--<script>" in content["agents"]
+    assert len(set(content["agents"])) == len(HOSTILE) + 1
 
 
 def test_only_single_commands_of_this_program_are_shown(written: Path) -> None:
@@ -256,9 +301,9 @@ def test_a_full_disk_leaves_the_old_report(
     def full(*_: Any) -> str:
         raise OSError(28, "No space left on device")
 
-    for module, name in ((write, "page"), (write, "markdown"), (write, "write_csv")):
+    for name in ("page", "markdown", "json_text", "write_csv"):
         with monkeypatch.context() as patch:
-            patch.setattr(module, name, full)
+            patch.setattr(write, name, full)
             with pytest.raises(OSError, match="No space left"):
                 write.write(bench, out, "nb201 report elsewhere", figures=False)
         assert {path.name: path.read_bytes() for path in out.iterdir()} == before
