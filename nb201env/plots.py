@@ -331,7 +331,9 @@ def curves(
     return {"epochs": list(epochs), "mean": data}
 
 
-def _density(plt: Any, axes: Any, x: FloatArray, y: FloatArray | IntArray, across: int, what: str) -> None:
+def _density(
+    plt: Any, axes: Any, x: FloatArray | IntArray, y: FloatArray | IntArray, across: int, what: str
+) -> None:
     """How many lie where, in so many hexagons across; where none lies there is no hexagon."""
     colours = pictures.pale_blues(plt)
     axes.hexbin(x, y, gridsize=across, cmap=colours, bins="log", mincnt=1, linewidths=0.1)
