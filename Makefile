@@ -58,6 +58,8 @@ bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
 	$(BIN)/python -m benchmarks.speed.envs
 	$(BIN)/python -m benchmarks.speed.surrogate
 	$(BIN)/python -m benchmarks.speed.training
+	$(BIN)/python -m benchmarks.speed.report
+	$(BIN)/python -m benchmarks.speed.pages
 	$(BIN)/python -m benchmarks.studies published run --out build/published.json
 	$(BIN)/python -m benchmarks.studies rl run
 	sample="$${NB201_REFERENCE:-../shared/reference}/nats-tss-sample"; \

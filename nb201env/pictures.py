@@ -15,6 +15,14 @@ from nb201env.output import plain
 INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ed"
 BLUE, ORANGE, GREEN, RED, PURPLE = "#2b6cb0", "#dd6b20", "#2f855a", "#c53030", "#6b46c1"
 
+# No date and no version goes into a file, so that the same numbers give the same bytes.
+NOTHING: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Matplotlib's metadata by format."""
+
 _LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, MUTED)
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.2, 1.6), (7, 2, 1.5, 2))
 _STYLE = {
@@ -52,6 +60,11 @@ def number(value: float, form: str = "") -> str:
     return format(value, form).replace("-", "\N{MINUS SIGN}")
 
 
+def plain_number(value: float, _: object = None) -> str:
+    """A number on an axis: "1,000", "0.1", never a power of ten."""
+    return number(value, ",.8f").rstrip("0").rstrip(".")
+
+
 def words(text: str, longest: int = 80) -> str:
     """Words of unknown origin as matplotlib shows them as they are, and not all if there are many.
 
@@ -64,7 +77,7 @@ def words(text: str, longest: int = 80) -> str:
 
 def plain_numbers(axis: Any) -> None:
     """Ticks of a logarithmic or long axis as 1,000 and 0.1 in place of powers of ten."""
-    axis.set_major_formatter(lambda value, _: number(value, ",.10g"))
+    axis.set_major_formatter(plain_number)
 
 
 def legend_below(figure: Any, axes: Any, *, columns: int = 4, **more: Any) -> Any:
@@ -99,20 +112,12 @@ def finish(axes: Any, title: str, *, grid: bool = True) -> None:
 def save(figure: Any, path: str | os.PathLike[str], plt: Any) -> None:
     """Write a figure in the format that the path's ending names, and close it.
 
-    No date and no version goes inside, so that the same numbers give the same bytes.
-
     Raises:
         ValueError: If the path has no ending.
     """
     kind = os.path.splitext(path)[1].removeprefix(".").lower()
     if not kind:
         raise ValueError(f"{os.fspath(path)}: a picture's name says its format; end it in .png, .pdf or .svg")
-    nothing = {
-        "png": ["Software"],
-        "svg": ["Date", "Creator"],
-        "pdf": ["CreationDate", "Creator", "Producer"],
-    }
     with plt.rc_context(_STYLE), appearing(path) as partial:
-        metadata = dict.fromkeys(nothing.get(kind, []))
-        figure.savefig(partial, dpi=150, facecolor="white", format=kind, metadata=metadata)
+        figure.savefig(partial, dpi=150, facecolor="white", format=kind, metadata=NOTHING.get(kind, {}))
     plt.close(figure)

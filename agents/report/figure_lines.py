@@ -14,7 +14,6 @@ from nb201env.agents.report.figure_style import (
     beside,
     legend_below,
     log_axis,
-    plain_number,
     title,
 )
 from nb201env.agents.report.statistics import Estimate
@@ -22,7 +21,7 @@ from nb201env.agents.report.summary import Curve, Profile, SettingSummary
 from nb201env.agents.report.words import in_figure
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
-from nb201env.pictures import INK, MUTED
+from nb201env.pictures import INK, MUTED, plain_number
 
 _DAY = 86_400
 

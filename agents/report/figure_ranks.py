@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nb201env.agents.report.figure_style import Cast, Medium, plain_number, title
+from nb201env.agents.report.figure_style import Cast, Medium, title
 from nb201env.agents.report.ranks import Ranks
-from nb201env.pictures import INK, MUTED
+from nb201env.pictures import INK, MUTED, plain_number
 
 
 def levels(spans: Sequence[tuple[float, float]]) -> list[int]:

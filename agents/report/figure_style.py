@@ -12,7 +12,7 @@ from nb201env.agents.report.looks import look
 from nb201env.agents.report.words import in_figure
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
-from nb201env.pictures import GRID, INK, MUTED
+from nb201env.pictures import GRID, INK, MUTED, plain_number
 
 MANY = 5
 """With more agents than this, lines have numbers at their ends, and only the best two have bands."""
@@ -101,11 +101,6 @@ class Cast:
         """Colour and dash of an agent's line."""
         dash = look(self.number(label) - 1).dash
         return {"color": self.colour(label), "linestyle": (0, dash) if dash else "-"}
-
-
-def plain_number(value: float, _: object = None) -> str:
-    """A number on an axis: "1,000", "0.1", with a minus sign and never a power of ten."""
-    return f"{value:,.8f}".rstrip("0").rstrip(".").replace("-", "−")
 
 
 def log_axis(axis: Any) -> None:

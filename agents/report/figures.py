@@ -15,6 +15,7 @@ from nb201env.agents.report.figure_style import PAPER, SCREEN, Cast, Medium
 from nb201env.agents.report.summary import SettingSummary, Summary
 from nb201env.agents.report.words import in_figure
 from nb201env.extras import require
+from nb201env.pictures import NOTHING
 
 __all__ = ["FILES", "draw", "regret_floor"]
 
@@ -86,17 +87,9 @@ def _profiles(one: SettingSummary) -> Drawing:
     )
 
 
-# No date and no version inside, so that the same numbers give the same bytes.
-_NOTHING: dict[str, dict[str, None]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
-
-
 def _save(pyplot: Any, folder: Path, name: str, figure: Any, medium: Medium) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine(None)  # all is in place; each format would find it again
     for kind in medium.formats:
-        figure.savefig(folder / f"{name}.{kind}", dpi=medium.dpi, metadata=_NOTHING[kind])
+        figure.savefig(folder / f"{name}.{kind}", dpi=medium.dpi, metadata=NOTHING[kind])
     pyplot.close(figure)

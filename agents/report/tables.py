@@ -57,15 +57,21 @@ def cell(value: float, digits: int = 0) -> Cell:
     return Cell(number(value, digits), value)
 
 
-def budget_text(setting: Setting) -> str:
-    """ "300 queries" or "12,000 simulated GPU seconds"; and that there is no clock, where there is none."""
+def budget_words(setting: Setting) -> str:
+    """ "300 queries" or "12,000 simulated GPU seconds"."""
     parts = []
     if "budget_queries" in setting.budget:
-        parts.append(f"{setting.budget['budget_queries']:,} queries")
+        queries = setting.budget["budget_queries"]
+        parts.append(f"{queries:,} {'query' if queries == 1 else 'queries'}")
     if "budget_seconds" in setting.budget:
         parts.append(f"{setting.budget['budget_seconds']:,.10g} simulated GPU seconds")
+    return " or ".join(parts)
+
+
+def budget_text(setting: Setting) -> str:
+    """The budget; and that there is no clock, where there is none."""
     clock = "" if keeps_time(setting.landscape.table) else " (no clock: the table records no seconds)"
-    return " or ".join(parts) + clock
+    return budget_words(setting) + clock
 
 
 def about(summary: SettingSummary) -> str:
@@ -156,7 +162,7 @@ def elsewhere(summary: SettingSummary) -> Grid | None:
         _rows([a.entry.label for a in summary.agents], *(_accuracies(one.by_agent) for one in found)),
         f"Of the architectures chosen on {named(summary.setting.landscape.table.name)}: the mean over the "
         "other table's runs; mean ± standard deviation over searches, with Student's 95 % interval of the "
-        "mean. No search saw these numbers." + _marked(summary.agents),
+        "mean. No search saw these numbers.",
     )
 
 
@@ -170,7 +176,7 @@ def reach(summary: SettingSummary) -> tuple[Grid, ...]:
         "table's best, or so many percentage points below it; a query of a part of the training costs, but "
         "does not count as asking. In brackets is Wilson's 95 % interval of the share of searches. Searches "
         "that did not within their budget are counted as such: then there is no mean, and the median counts "
-        "them as longer than all others." + _marked(summary.agents)
+        "them as longer than all others."
     )
     return tuple(
         _reach(summary, number, f"Queries to reach: {target}", "" if number else first)

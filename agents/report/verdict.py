@@ -14,7 +14,7 @@ from nb201env.agents.report.marks import Scores, alike, together
 from nb201env.agents.report.ranks import Ranks
 from nb201env.agents.report.statistics import Estimate, Reach, improvements
 from nb201env.agents.report.summary import Overall, SettingSummary
-from nb201env.agents.report.tables import interval
+from nb201env.agents.report.tables import budget_words, interval
 
 USUAL = 10
 """The fewest searches of an agent that comparisons usually rest on."""
@@ -57,7 +57,9 @@ def verdict(one: SettingSummary) -> tuple[str, ...]:
         " points",
         "with a regret of {}",
     )
-    sentences = [*_compared(field), _reached({label: agent.reach[0] for label, agent in agents.items()})]
+    first, *others = _compared(field)
+    reached = _reached({label: agent.reach[0] for label, agent in agents.items()})
+    sentences = [f"Within {budget_words(one.setting)}, {first}", *others, reached]
     if one.setting.landscape.table.manifest.get("kind", "measured") != "measured":
         sentences.append("All this is by predictions of a surrogate, not by results of trainings.")
     return tuple(sentences)
@@ -116,7 +118,10 @@ def _have_few(few: Mapping[str, int], agents: int) -> str:
 
 
 def _compared(field: Field) -> list[str]:
-    """Who ends best, who cannot be told apart from it, and whom it beats."""
+    """Who ends best, who cannot be told apart from it, and whom it beats; something stands before the first.
+
+    No sentence begins with an agent's name, which may have no capital.
+    """
     labels = [*field.scores]
     first = min(labels, key=lambda label: field.result[label].value)
     perfect = [label for label in labels if not any(one.any() for one in field.scores[label])]
@@ -155,7 +160,7 @@ def _against(field: Field, first: str, perfect: Sequence[str]) -> list[str]:
 
 def _leads(field: Field, first: str, perfect: Sequence[str]) -> str:
     if len(perfect) > 1:
-        return f"{_upper(_some(perfect))} end at the optimum in every search."
+        return f"{_some(perfect)} end at the optimum in every search."
     at = "at the optimum in every search" if perfect else f"{field.with_interval(first)} {_MEAN}"
     return f"{first} ends best, {at}."
 
@@ -163,11 +168,11 @@ def _leads(field: Field, first: str, perfect: Sequence[str]) -> str:
 def _not_told_apart(
     field: Field, first: str, near: Sequence[str], chances: Mapping[str, Estimate], several: bool
 ) -> str:
-    them = "them" if several else "it"
+    they = "They" if several else "It"
     if len(near) == 1:
         (other,) = near
         return (
-            f"{field.alone(other)} cannot be told apart from {them}: a search of {first} ends lower than one "
+            f"{they} cannot be told apart from {field.alone(other)}: a search of {first} ends lower than one "
             f"of {other} with probability {_chance(chances[other])}"
         )
     least, most = (f"{100 * pick(chances[label].value for label in near):.0f}" for pick in (min, max))
@@ -181,7 +186,7 @@ def _not_told_apart(
     if len(near) == len(field.scores) - 1:
         return f"None of the other {_number(len(near))} agents can be told apart from it: {what}"
     marked = " (marked in the tables)" if len(near) > _NAMED else ""
-    return f"{_upper(_some(near))}{marked} cannot be told apart from {them}: {what}"
+    return f"{they} cannot be told apart from {_some(near)}{marked}: {what}"
 
 
 def _beats(field: Field, beaten: Sequence[str], chances: Mapping[str, Estimate], several: bool) -> str:
@@ -221,7 +226,7 @@ def _reached(there: Mapping[str, Reach]) -> str:
         who = ("", "No search asks", "No search of either agent asks")
         return f"{who[len(there)] if len(there) < 3 else 'No search of any agent asks'} for the optimum."
     if all(one.reached == one.searches for one in there.values()):
-        of = "" if len(there) == 1 else f" of {_all(len(there)).lower()}"
+        of = "" if len(there) == 1 else f" of {_all(len(there))}"
         return f"Every search{of} asks for the optimum."
     if len(there) <= _NAMED:
         told = [_part_of(there[label]) + (f" of {label}" if len(there) > 1 else "") for label in order]
@@ -232,7 +237,7 @@ def _reached(there: Mapping[str, Reach]) -> str:
     rest = (
         f"; {_number(never)} of the {len(there)} agents never do{'es' if never == 1 else ''}" if never else ""
     )
-    return f"{most} asks for the optimum most often ({_part_of(there[most])}){then}{rest}."
+    return f"The optimum is asked for most often by {most} ({_part_of(there[most])}){then}{rest}."
 
 
 def _part_of(there: Reach) -> str:
@@ -255,7 +260,7 @@ def _number(count: int) -> str:
 
 
 def _all(agents: int) -> str:
-    return "Both agents" if agents == 2 else f"All {_number(agents)} agents"
+    return "both agents" if agents == 2 else f"all {_number(agents)} agents"
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import shlex
 from itertools import pairwise
 
 from nb201env.output import plain
+from nb201env.pictures import words
 
 NOT_RECORDED = "not recorded"
 NOT_SHOWN = "not shown (the trajectory names no single nb201 command)"
@@ -28,10 +29,10 @@ def own_command(text: object) -> str:
     if not isinstance(text, str) or plain(text) != text:
         return NOT_SHOWN
     try:
-        words = shlex.split(text)
+        parts = shlex.split(text)
     except ValueError:
         return NOT_SHOWN
-    return text if words[:1] == ["nb201"] and shlex.join(words) == text else NOT_SHOWN
+    return text if parts[:1] == ["nb201"] and shlex.join(parts) == text else NOT_SHOWN
 
 
 def in_csv(text: str) -> str:
@@ -40,12 +41,8 @@ def in_csv(text: str) -> str:
 
 
 def in_figure(text: str) -> str:
-    """Text that matplotlib shows as it is, and not all of it if it is long.
-
-    Matplotlib sets formulas between dollars, and hides what begins with an underscore.
-    """
-    short = text if len(text) <= _LONGEST_IN_FIGURE else f"{text[: _LONGEST_IN_FIGURE - 1]}…"
-    return (" " if short.startswith("_") else "") + short.replace("$", r"\$")
+    """Text that matplotlib shows as it is, and not all of it if it is long."""
+    return words(text, _LONGEST_IN_FIGURE)
 
 
 def in_latex(text: str) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -32,6 +31,14 @@ REPORTS = {
     "with figures": [],
     "with a replay": ["--no-figures", "--replay"],
 }
+
+# On Linux the memory of whoever starts a process counts as the most that it held: a small one starts it.
+_STARTER = """
+import json, os, sys
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+_, status, usage = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet), 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+"""
 
 
 class Cost(NamedTuple):
@@ -73,13 +80,14 @@ def measured(command: Sequence[str]) -> Cost:
         RuntimeError: If it fails.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}")
+    told = subprocess.run(
+        [sys.executable, "-S", "-c", _STARTER, *command], stdout=subprocess.PIPE, check=True
+    )
+    code, cpu_seconds, most = json.loads(told.stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(command)} ended with code {code}")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
-    return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e6)
+    return Cost(time.perf_counter() - start, cpu_seconds, most * unit / 1e6)
 
 
 def rows(folder: Path, out: Path) -> list[tuple[str, str, str, str, str]]:

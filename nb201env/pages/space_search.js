@@ -48,8 +48,9 @@ function fromString(text) {
 /** An op by its official name, without nor_ and such, or as drawings call it. */
 function opNumber(name) {
   const { names, short } = DATA.ops;
-  for (const known of [names, names.map((one) => one.replace(/^nor_/, "")), short])
-    if (known.includes(name)) return known.indexOf(name);
+  const typed = name.replace("×", "x"), drawn = short.map((one) => one.replace("×", "x"));
+  for (const known of [names, names.map((one) => one.replace(/^nor_/, "")), drawn])
+    if (known.includes(typed)) return known.indexOf(typed);
   throw new Error(`unknown op ${cut(name)}; the ops are ${names.join(", ")}`);
 }
 

@@ -169,7 +169,7 @@ READ = [form.example for form in FORMS if form.name in TYPED]
 
 
 def test_a_cell_is_found_as_python_reads_it(page: Any) -> None:
-    others = ["6111", "  official:6111 ", ", ".join(BEST.names), "3x3 3x3 3x3 skip 3x3 1x1"]
+    others = ["6111", "  official:6111 ", ", ".join(BEST.names), "3x3 3×3 3x3 skip 3×3 1x1"]
     for text in (*READ, *others):
         find(page, "index:0")
         find(page, text)
@@ -282,7 +282,7 @@ def test_the_keyboard_leads_from_dot_to_dot(page: Any, official: list[Table]) ->
     page.locator("canvas").focus()
     page.keyboard.press("ArrowDown")  # begins at the top
     said = page.locator("aside [aria-live]")
-    assert said.inner_text().startswith("cell 6111, in→1 3x3, in→2 3x3, 1→2 3x3, in→out skip")
+    assert said.inner_text().startswith("cell 6111, in→1 3×3, in→2 3×3, 1→2 3×3, in→out skip")
     page.keyboard.press("Enter")
     assert pinned(page) == BEST.index
     valid, last = Landscape.of(official[0]).valid, BEST.index

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +11,11 @@ from typing import Any
 
 from PIL import Image
 
+from tests.browser import ARGUMENTS, PROGRAMS, program
+
 WIDTHS = (1400, 768, 400)
 PANELS = ("all", "environment-0")
 NAMES = (*(f"{panel}-{width}" for panel in PANELS for width in WIDTHS), "print")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 # One family of fonts wherever the pictures are taken.
 FONTS = """* { font-family: "DejaVu Sans" !important }
@@ -34,15 +33,15 @@ def chromium(*arguments: str) -> Iterator[Any]:
     Raises:
         NoBrowser: If one of them is not installed.
     """
-    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        raise NoBrowser(f"none of {', '.join(BROWSERS)} is installed, and CHROMIUM names none")
+    path = program()
+    if path is None:
+        raise NoBrowser(f"none of {', '.join(PROGRAMS)} is installed, and CHROMIUM names none")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         raise NoBrowser("needs playwright, of the extra dev") from None
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *arguments])
+        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
         try:
             yield browser
         finally:

@@ -21,9 +21,10 @@ from nb201env.agents.report.data import load
 from nb201env.agents.report.figure_lines import compare, regret
 from nb201env.agents.report.figure_ranks import levels, ranks
 from nb201env.agents.report.figure_space import space
-from nb201env.agents.report.figure_style import PAPER, SCREEN, Cast, Medium, plain_number, spread
+from nb201env.agents.report.figure_style import PAPER, SCREEN, Cast, Medium, spread
 from nb201env.agents.report.figures import FILES, draw
 from nb201env.agents.report.summary import SettingSummary, Summary, summarise
+from nb201env.pictures import plain_number
 from tests.agents.report.figure_data import many, ranked
 
 pytest.importorskip("matplotlib")

@@ -73,7 +73,7 @@ def test_curves_are_drawn(page: Any) -> None:
     for path in drawn.values():
         points = [tuple(map(float, point)) for point in re.findall(r"[ML]([\d.]+) ([\d.]+)", path)]
         x, y = zip(*points, strict=True)
-        assert len(points) > 50
+        assert len(points) > 8
         assert list(x) == sorted(x)
         assert x[-1] - x[0] > 800
         assert y[-1] - y[0] > 100  # regret falls: downwards are growing numbers
@@ -338,6 +338,11 @@ def test_the_data_is_what_the_csv_says(file: Path, bench: Bench) -> None:
     one = summarise(bench).settings[1].agents[1]
     shown = data["panels"]["environment-1"]["agents"][1]
     assert data["labels"][shown["label"]] == one.entry.label
-    assert shown["queries"]["mean"] == pytest.approx(list(100 * one.by_queries.mean), rel=1e-4)
-    assert shown["hours"]["x"] == pytest.approx(list(one.by_seconds.x / 3600), rel=1e-4)
+    mean = dict(zip(one.by_queries.x.tolist(), 100 * one.by_queries.mean, strict=True))
+    kept = shown["queries"]["x"]  # the points without which the line would be another one
+    assert shown["queries"]["mean"] == pytest.approx([mean[x] for x in kept], rel=1e-4)
+    hours = one.by_seconds.x / 3600
+    assert all(np.isclose(hours, x, rtol=1e-4).any() for x in shown["hours"]["x"])
+    for axis, ends in (("queries", one.by_queries.x[[0, -1]]), ("hours", hours[[0, -1]])):
+        assert shown[axis]["x"][:: len(shown[axis]["x"]) - 1] == pytest.approx(ends, rel=1e-4)
     assert shown["chosen"] == [search.chosen for search in one.entry.searches]

@@ -38,18 +38,18 @@ def shifted(by: float) -> list[float]:
 
 def test_one_agent() -> None:
     assert said({"PPO": TEN}) == [
-        "PPO ends with a regret of 0.55 points [0.28, 0.82] (interquartile mean).",
+        "Within 2 queries, PPO ends with a regret of 0.55 points [0.28, 0.82] (interquartile mean).",
         "No search asks for the optimum.",
     ]
     assert said({"PPO": [0.0] * 8 + [0.5] * 2})[1] == "The optimum is asked for by 8 of 10 searches."
     assert said({"PPO": [0.0] * 3}) == [
-        "PPO ends at the optimum in every search.", "Every search asks for the optimum.",
+        "Within 2 queries, PPO ends at the optimum in every search.", "Every search asks for the optimum.",
     ]  # fmt: skip
 
 
 def test_two_agents_told_apart() -> None:
     assert said({"random search": shifted(3), "PPO": TEN}) == [
-        "PPO ends best, with a regret of 0.55 points [0.28, 0.82] (interquartile mean).",
+        "Within 2 queries, PPO ends best, with a regret of 0.55 points [0.28, 0.82] (interquartile mean).",
         "It beats random search (3.55 points) with probability 100 % [80, 100].",
         "No search of either agent asks for the optimum.",
     ]
@@ -57,8 +57,8 @@ def test_two_agents_told_apart() -> None:
 
 def test_two_agents_not_told_apart() -> None:
     assert said({"PPO": TEN, "A2C": [0.0, *shifted(0.05)[1:]]}) == [
-        "PPO ends best, with a regret of 0.55 points [0.28, 0.82] (interquartile mean).",
-        "A2C (0.60 points) cannot be told apart from it: a search of PPO ends lower than one of A2C with "
+        "Within 2 queries, PPO ends best, with a regret of 0.55 points [0.28, 0.82] (interquartile mean).",
+        "It cannot be told apart from A2C (0.60 points): a search of PPO ends lower than one of A2C with "
         "probability 54 % [30, 76].",
         "The optimum is asked for by 1 of 10 searches of A2C and none of 10 searches of PPO.",
     ]
@@ -66,7 +66,7 @@ def test_two_agents_not_told_apart() -> None:
 
 def test_three_agents() -> None:
     assert said({"a": TEN, "b": shifted(0.1), "c": shifted(3)})[1:3] == [
-        "b (0.65 points) cannot be told apart from it: a search of a ends lower than one of b with "
+        "It cannot be told apart from b (0.65 points): a search of a ends lower than one of b with "
         "probability 60 % [32, 82] (95 % for both comparisons together).",
         "It beats c (3.55 points) with probability 100 % [75, 100].",
     ]
@@ -82,7 +82,7 @@ def test_three_agents() -> None:
 def test_thirteen_agents_are_grouped() -> None:
     many = {f"near{i}": shifted(0.02 * i) for i in range(6)} | {f"far{i}": shifted(3 + i) for i in range(7)}
     _, alike, beaten, reached = said(many)
-    assert alike.startswith("Five agents (marked in the tables) cannot be told apart from it: ")
+    assert alike.startswith("It cannot be told apart from five agents (marked in the tables): ")
     assert beaten.startswith(
         "It beats seven agents, each with a probability of at least 100 %; the closest is far"
     )
@@ -95,23 +95,27 @@ def test_thirteen_agents_are_grouped() -> None:
 
 def test_all_at_the_optimum() -> None:
     assert said({"a": [0.0] * 4, "b": [0.0] * 4}) == [
-        "Both agents end at the optimum in every search.",
+        "Within 2 queries, both agents end at the optimum in every search.",
         "Every search of both agents asks for the optimum.",
     ]  # fmt: skip
     assert (
-        said({name: [0.0] * 4 for name in "abc"})[0] == "All three agents end at the optimum in every search."
+        said({name: [0.0] * 4 for name in "abc"})[0]
+        == "Within 2 queries, all three agents end at the optimum in every search."
     )
-    assert said({str(i): [0.0] for i in range(13)})[0] == "All 13 agents end at the optimum in every search."
+    assert (
+        said({str(i): [0.0] for i in range(13)})[0]
+        == "Within 2 queries, all 13 agents end at the optimum in every search."
+    )
 
 
 def test_some_at_the_optimum() -> None:
     assert said({"a": TEN, "b": [0.0] * 10})[:2] == [
-        "b ends best, at the optimum in every search.",
+        "Within 2 queries, b ends best, at the optimum in every search.",
         "It beats a (0.55 points) with probability 100 % [80, 100].",
     ]
     assert said({"a": [0.0] * 10, "b": [0.0] * 10, "c": shifted(1), "d": [0.0] * 9 + [1.0]}) == [
-        "a and b end at the optimum in every search.",
-        "d (0.00 points) cannot be told apart from them: a search of a ends lower than one of d with "
+        "Within 2 queries, a and b end at the optimum in every search.",
+        "They cannot be told apart from d (0.00 points): a search of a ends lower than one of d with "
         "probability 55 % [27, 80] (95 % for all three comparisons together).",
         "Each of them beats c (1.55 points) with probability 100 % [72, 100].",
         "The optimum is asked for by all 10 searches of a, all 10 searches of b, 9 of 10 searches of d and "
@@ -123,17 +127,19 @@ def test_who_reaches_the_optimum_among_many() -> None:
     mixed = {"a": [0.0] * 2 + [1.0] * 8, "b": [0.0] * 5 + [1.0] * 5, "c": [1.0] * 10, "d": [1.0] * 10,
              "e": [0.0] * 1 + [1.0] * 9}  # fmt: skip
     assert said(mixed)[-1] == (
-        "b asks for the optimum most often (5 of 10 searches), then a (2) and e (1); "
+        "The optimum is asked for most often by b (5 of 10 searches), then a (2) and e (1); "
         "two of the 5 agents never do."
     )
 
 
 def test_one_search_each_claims_nothing() -> None:
     assert said({"a": [2.0], "b": [0.5]})[0] == (
-        "b ended best, with a regret of 0.50 points; but one search of each agent does not say which of them "
-        "is better."
+        "Within 2 queries, b ended best, with a regret of 0.50 points; but one search of each agent does not "
+        "say which of them is better."
     )
-    assert said({"a": [2.0]})[0] == "a ends with a regret of 2.00 points (interquartile mean)."
+    assert (
+        said({"a": [2.0]})[0] == "Within 2 queries, a ends with a regret of 2.00 points (interquartile mean)."
+    )
     assert said({"a": [0.0], "b": [0.5]})[1] == (
         "The optimum is asked for by the one search of a and no search of b."
     )
@@ -168,7 +174,7 @@ def test_over_environments() -> None:
     text = said_overall(both, both)
     assert text[0].startswith("Over both environments, PPO ends best, with ")
     assert text[0].endswith(" of the median architecture's regret left (interquartile mean).")
-    assert text[1].startswith("A2C (0.83 %) cannot be told apart from it: ")
+    assert text[1].startswith("It cannot be told apart from A2C (0.83 %): ")
     assert text[2].startswith("It beats random search (3.26 %) with probability 100 % [")
     assert text[3] == (
         "By mean rank PPO leads (1.00 of 3); no other agent lies within the critical difference of 0.74."
