@@ -12,8 +12,8 @@ function regretChart(host, setting) {
     if (setting.random && settings.axis === "queries" && settings.centre === "mean")
       series.push({ name: EXPECTED.name, x: setting.random.x, y: setting.random.mean, low: [], high: [] });
     lines(plot, series, { ...settings, floor: setting.floor, height: state.paper ? 330 : series.length > 9 ? 440 : 380, yLabel: "regret (percentage points)",
-      xLabel: settings.axis === "queries" ? "queries" : "simulated GPU hours",
-      xName: (v) => (settings.axis === "queries" ? `${Math.floor(v + 1e-6).toLocaleString("en")} queries` : `${format(v, 3)} GPU hours`) });
+      xLabel: settings.axis === "queries" ? "queries" : "simulated GPU hours", counted: settings.axis === "queries",
+      xName: (v) => (settings.axis === "queries" ? `${v.toLocaleString("en")} ${v === 1 ? "query" : "queries"}` : `${format(v, 3)} GPU hours`) });
     emphasise();
   };
   host.append(element("div", { class: "controls" },

@@ -11,8 +11,9 @@ const paint = (label) => (label === undefined ? "var(--muted)" : `var(${colour(l
  * Draw lines with bands.
  * series: {label, name, x, y, low, high, step}; null is missing; without a label it is no agent's.
  * marks: "ends" puts the numbers at the lines' right ends, "lines" on the lines themselves.
+ * counted: x counts something; values are read where a line has a point, never between.
  */
-function lines(host, series, { xLog, yLog, floor = 0, yMax, xLabel, yLabel, xName, unit = "", height = 380, marks = "ends" }) {
+function lines(host, series, { xLog, yLog, floor = 0, yMax, xLabel, yLabel, xName, unit = "", height = 380, marks = "ends", counted = false }) {
   const width = roomOf(host), agents = series.filter((s) => s.label !== undefined);
   const columns = marks === "ends" ? Math.ceil((agents.length * TAG.height) / (height - MARGIN.bottom - MARGIN.top)) : 0;
   const bottom = height - MARGIN.bottom, right = width - (columns ? 20 + columns * (TAG.width + 2) : MARGIN.right);
@@ -32,7 +33,8 @@ function lines(host, series, { xLog, yLog, floor = 0, yMax, xLabel, yLabel, xNam
   for (const s of series) layer.append(agentLine(s, X, Y));
   svg.classList.toggle("few", agents.length <= FEW);
   svg.append(layer, ...(marks === "ends" ? endTags(agents, X, Y, right, bottom, columns) : lineTags(agents, X, Y)));
-  readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, width, xName, unit });
+  const stops = counted ? [...new Set(series.flatMap((s) => s.x))].sort((a, b) => a - b) : null;
+  readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, width, xName, unit, stops });
 }
 
 /** How many pixels a chart may be wide: those of its place, or of a sheet while printing. */
@@ -110,12 +112,12 @@ function lineTags(agents, X, Y) {
 // ---- reading values ------------------------------------------------------------------------
 
 /** Values under the pointer, and by the keys. */
-function readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, width, xName, unit }) {
+function readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, width, xName, unit, stops }) {
   const cross = element("g", { visibility: "hidden" });
   svg.append(cross);
   let at = null, order = [];
   const read = (value, pageX, pageY, pick) => {
-    at = clamp(value, xLow, xHigh);
+    at = stops ? stops[closest(stops, value)] : clamp(value, xLow, xHigh);
     const rows = series.map((s) => ({ s, y: valueAt(s, at, X, Y, py) })).filter((r) => r.y !== null);
     hover(pick(rows));
     cross.replaceChildren(element("line", { class: "cross", x1: X(at), x2: X(at), y1: MARGIN.top, y2: bottom }),
@@ -135,7 +137,12 @@ function readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, wid
   svg.addEventListener("keydown", (event) => {
     const picked = order.indexOf(state.hovered), count = order.length, step = (right - MARGIN.left) / 100;
     const from = px(at ?? xLow), keep = () => state.hovered;
-    const goes = { ArrowLeft: [from - step, keep], ArrowRight: [from + step, keep], Home: [MARGIN.left, keep], End: [right, keep],
+    const along = (way) => {
+      if (!stops) return from + way * step;
+      const here = closest(stops, at ?? xLow), there = closest(stops, px.invert(from + way * step));
+      return px(stops[clamp(at !== null && here === there ? here + way : there, 0, stops.length - 1)]);
+    };
+    const goes = { ArrowLeft: [along(-1), keep], ArrowRight: [along(1), keep], Home: [MARGIN.left, keep], End: [right, keep],
       ArrowUp: [from, () => order[picked < 0 ? count - 1 : (picked + count - 1) % count] ?? null],
       ArrowDown: [from, () => order[(picked + 1) % count] ?? null] }[event.key];
     if (event.key === "Enter" && picked >= 0) choose(state.hovered);
@@ -144,6 +151,13 @@ function readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, wid
     const box = svg.getBoundingClientRect(), place = clamp(goes[0], MARGIN.left, right);
     read(px.invert(place), box.left + scrollX + (place / width) * box.width, box.top + scrollY + box.height / 3, goes[1]);
   });
+}
+
+/** The place of the number next to a value among numbers that rise. */
+function closest(numbers, value) {
+  const after = numbers.findIndex((one) => one >= value);
+  if (after < 0) return numbers.length - 1;
+  return after && value - numbers[after - 1] < numbers[after] - value ? after - 1 : after;
 }
 
 /** The label of the line that passes near a height; null if there is none. */

@@ -17,8 +17,8 @@ from nb201env.arrays import FloatArray
 
 WIDTH, HEIGHT = 1400, 400
 """The largest chart that a page draws, in pixels."""
-TOLERANCE = 0.5
-"""How far a line may move, in pixels, up or down."""
+TOLERANCE = 0.05
+"""How far a line may move, in pixels, up or down: less than what one sees, and than what the page's tip says."""
 
 
 def thinned(curve: Curve, floor: float) -> Curve:

@@ -123,6 +123,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", nargs="?", type=Path)
     file = parser.parse_args().report
+    if program() is None:
+        print("pages: skipped, no Chromium is installed, and CHROMIUM names none")
+        return
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         if file is None:
             file = Path(folder) / "space.html"
@@ -131,7 +134,9 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
         tab = browser.new_page(viewport={"width": 1200, "height": 900})
         tab.goto(file.resolve().as_uri())
-        tab.locator("canvas").first.scroll_into_view_if_needed()
+        if panels := tab.get_by_role("tab").all():
+            panels[-1].click()  # an environment: of several, all together come first and have no space
+        tab.locator("canvas:visible").first.scroll_into_view_if_needed()
         measure(tab)
         browser.close()
 

@@ -9,7 +9,8 @@ function spaceChart(host, setting) {
   const axes = axesOf(setting.space), measures = new Map(axes.flatMap(([, list]) => list).map(([key, , one]) => [key, one]));
   const agents = setting.agents ?? [], keys = [...measures.keys()];
   const accuracy = keys.find((key) => measures.get(key).rank) ?? keys[0];
-  const settings = { x: keys.find((key) => !measures.get(key).rank && key !== accuracy) ?? "order", y: accuracy, colour: agents.length ? "agents" : "depth",
+  const settings = { x: keys.find((key) => !measures.get(key).rank && key !== accuracy) ?? "order", y: accuracy,
+    colour: !agents.length ? "depth" : agents.length > 5 ? "crowd" : "agents", // so many agents' colours are confetti
     range: "most", xLog: false, yLog: false };
   const colourings = colouringsOf(axes, agents.length ? agentColourings(agents, () => agents.filter((a) => shown(a.label))) : null);
   const makers = new Map(colourings.flatMap(([, list]) => list).map(([key, , make]) => [key, make]));

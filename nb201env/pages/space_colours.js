@@ -23,7 +23,7 @@ function colouringsOf(axes, agents) {
 function agentColourings(all, shownOnes) {
   const counts = all.map((agent) => unpack(agent.visits));
   const cells = counts.map((c) => c.reduce((sum, n) => sum + (n > 0), 0));
-  const whole = [
+  return [
     ["agents", "the agent that asked most often", () => {
       const at = all.map((_, k) => k).filter((k) => shownOnes().includes(all[k]));
       at.sort((a, b) => cells[a] - cells[b] || a - b); // of equals the one that asked for fewer cells
@@ -43,10 +43,6 @@ function agentColourings(all, shownOnes) {
       const values = Float32Array.from(SPACE.depth, (_, i) => at.reduce((sum, k) => sum + (counts[k][i] > 0), 0) || NaN);
       return { ...graded(values, { title: "agents that asked for a cell", lacking: "asked by none shown", whole: true }), big: true };
     }],
-  ];
-  if (all.length > 5) whole.reverse(); // the first is shown unasked, and that many colours are confetti
-  return [
-    ...whole,
     ...all.map((agent, k) => [`asked:${k}`, `searches of ${DATA.labels[agent.label]}`, () => {
       const values = Float32Array.from(counts[k], (n) => n || NaN);
       return { ...graded(values, { title: `searches of ${DATA.labels[agent.label]} that asked for a cell`,

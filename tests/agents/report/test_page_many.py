@@ -213,7 +213,7 @@ def test_keys_reach_every_value(page: Any) -> None:
     assert page.locator("#tip").inner_text().startswith("40 queries")
     assert page.locator("#tip tr").count() == MANY + 1
     page.keyboard.press("Home")
-    assert page.locator("#tip").inner_text().startswith("1 queries")
+    assert page.locator("#tip").inner_text().startswith("1 query")
     picked = set()
     for _ in range(MANY):
         page.keyboard.press("ArrowUp")

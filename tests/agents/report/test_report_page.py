@@ -92,11 +92,28 @@ def test_hovering_shows_the_values(page: Any, bench: Bench) -> None:
     assert page.locator("#tip").is_hidden()
 
 
+def test_the_tip_says_what_the_curve_is_at_that_query(page: Any, bench: Bench) -> None:
+    """Between points of a curve as well: the pointer goes to the next query at which there is one."""
+    chart = page.locator("[data-chart=regret] svg.agents").first
+    box = chart.bounding_box()
+    agents = summarise(bench).settings[0].agents
+    seen = set()
+    for share in np.linspace(0.08, 0.9, 25):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + 100)
+        queries = int(re.match(r"(\d+) quer(y|ies)", tip(page))[1])  # type: ignore[index]
+        seen.add(queries)
+        for agent in agents:
+            mean = dict(zip(agent.by_queries.x.tolist(), 100 * agent.by_queries.mean, strict=True))
+            shown = float(re.search(rf"{agent.entry.label}\s+([\d.]+)", tip(page))[1])  # type: ignore[index]
+            assert shown == pytest.approx(mean[queries], rel=6e-3)  # three digits
+    assert len(seen) > 15
+
+
 def test_the_keyboard_reads_values_too(page: Any) -> None:
     page.locator("[data-chart=regret] svg").first.focus()
     page.keyboard.press("ArrowRight")
     first = tip(page)
-    assert first.startswith("1 queries")
+    assert first.startswith("1 query")
     for _ in range(30):
         page.keyboard.press("ArrowRight")
     assert int(tip(page).split()[0]) > 1
