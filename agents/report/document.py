@@ -82,8 +82,8 @@ _PROFILE = (
     "higher the curve, the better."
 )
 _SPACE = (
-    "All 15,625 architectures. Rings are those that a search chose, in its agent's colour. Pick the axes and the "
-    "colours; point at a dot to see its cell, click to pin it."
+    "All 15,625 architectures. Rings are those that a search chose, in its agent's colour. Pick the axes and "
+    "the colours; point at a dot to see its cell, click to pin it."
 )
 
 

@@ -18,7 +18,7 @@ from nb201env.arrays import FloatArray
 WIDTH, HEIGHT = 1400, 400
 """The largest chart that a page draws, in pixels."""
 TOLERANCE = 0.05
-"""How far a line may move, in pixels, up or down: less than what one sees, and than what the page's tip says."""
+"""How far a line may move, in pixels, up or down: less than one sees, or reads off the page."""
 
 
 def thinned(curve: Curve, floor: float) -> Curve:
