@@ -1,4 +1,4 @@
-"""A page of many agents."""
+"""The small bench, its page, and a page of many agents."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nb201env.agents.report.data import load
-from nb201env.agents.report.page import page
+from nb201env.agents.report.data import Bench, load
+from nb201env.agents.report.page import page as html
 from nb201env.agents.report.summary import summarise
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all
@@ -26,6 +26,28 @@ def opened(browser: Any, file: Path, width: int = 1200, height: int = 900, **set
 
 
 @pytest.fixture(scope="session")
+def bench(bench_folder: Path) -> Bench:
+    """Two agents on two environments, six searches each."""
+    return load([bench_folder])
+
+
+@pytest.fixture(scope="session")
+def file(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their page."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(html(summarise(bench), "nb201 report"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def page(browser: Any, file: Path) -> Iterator[Any]:
+    """The open page at its first environment; whatever it complains about or asks for fails the test."""
+    for tab in opened(browser, file):
+        tab.get_by_role("tab", name=ENVS[0], exact=True).click()
+        yield tab
+
+
+@pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of 13 agents with long names in two environments, three searches each."""
     folder = tmp_path_factory.mktemp("many")
@@ -35,5 +57,5 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         searches = plan(agents, ENVS, range(3), {"budget_queries": 40}, folder / str(sample), settings)
         assert run_all(searches, 1, lambda *_: None) == []
     path = folder / "report.html"
-    path.write_text(page(summarise(load([folder])), "nb201 report"), encoding="utf-8")
+    path.write_text(html(summarise(load([folder])), "nb201 report"), encoding="utf-8")
     return path

@@ -50,11 +50,6 @@ def unmarked(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def bench(bench_folder: Path) -> Bench:
-    return load([bench_folder])
-
-
-@pytest.fixture(scope="module")
 def written(bench_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
     report(out, bench_folder)

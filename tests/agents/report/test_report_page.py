@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +25,6 @@ from nb201env.space import SIZE
 from nb201env.table import write_table
 from tests.agents.conftest import ENVS, LIGHT
 from tests.browser import opened
-
-
-@pytest.fixture(scope="module")
-def bench(bench_folder: Path) -> Bench:
-    return load([bench_folder])
-
-
-@pytest.fixture(scope="module")
-def file(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(html(summarise(bench), "nb201 report"), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Any]:
-    """The open page at its first environment; whatever it complains about or asks for fails the test."""
-    for tab in opened(browser, file):
-        tab.get_by_role("tab", name=ENVS[0], exact=True).click()
-        yield tab
 
 
 def curves(page: Any) -> dict[str, str]:

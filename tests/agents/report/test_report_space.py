@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from nb201env.agents.report.data import Bench, load
-from nb201env.agents.report.page import page as html
-from nb201env.agents.report.summary import summarise, visits
+from nb201env.agents.report.data import Bench
+from nb201env.agents.report.summary import visits
 from nb201env.pages.space import space_scripts
-from tests.agents.conftest import ENVS
-from tests.browser import opened
 
 AGENTS = ["random search", "regularized evolution"]
-
-
-@pytest.fixture(scope="module")
-def bench(bench_folder: Path) -> Bench:
-    return load([bench_folder])
-
-
-@pytest.fixture(scope="module")
-def file(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(html(summarise(bench), "nb201 report"), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Any]:
-    for tab in opened(browser, file):
-        tab.get_by_role("tab", name=ENVS[0], exact=True).click()
-        yield tab
 
 
 def buckets(page: Any, key: str, agents: str = "all") -> list[int]:

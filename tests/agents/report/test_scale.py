@@ -18,12 +18,6 @@ from nb201env.agents.report.thinning import TOLERANCE, drawn, thinned
 from nb201env.pages.html import packed, packed_counts
 from nb201env.space import SIZE
 
-
-@pytest.fixture(scope="module")
-def bench(bench_folder: Path) -> Bench:
-    return load([bench_folder])
-
-
 # -- reading ---------------------------------------------------------------------------------
 
 
