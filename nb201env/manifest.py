@@ -25,6 +25,8 @@ from nb201env.space import SIZE
 
 SCHEMA = 1
 KINDS = ("measured", "surrogate")
+LONGEST_NAME = 200
+"""Characters of a table's name: it stands in sentences, on pages and in figures."""
 ROW = "row"
 """The array that says, for tables whose rows are classes, which row is an architecture's."""
 
@@ -149,6 +151,8 @@ def _name(fields: Fields) -> str:
     name = fields.text("name")
     if not name or not name.isprintable():
         raise fields.refuse("name", "should be a text that can be printed")
+    if len(name) > LONGEST_NAME:
+        raise fields.refuse("name", f"should have at most {LONGEST_NAME} characters, not {len(name):,}")
     return name
 
 

@@ -109,6 +109,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "another kind": ({"kind": "measurred"}, 'not a table of schema 1, but of kind "measurred"'),
     "no columns": ({"columns": {}}, "columns: there is none"),
     "a name with an escape": ({"name": "a\x1b[2J"}, "name: should be a text that can be printed"),
+    "a name without end": ({"name": "x" * 201}, "name: should have at most 200 characters, not 201"),
 }
 
 

@@ -47,7 +47,7 @@ def odd_table(tmp_path_factory: pytest.TempPathFactory) -> Table:
         "few": np.arange(SIZE) % 3.0, "huge": np.where(np.arange(SIZE) % 2, 1e300, 5.0),
     }  # fmt: skip
     manifest = {
-        "name": "x" * 300, "task": {"name": "toy", "dataset": "toy"}, "schedule": {"epochs": 3}, "seeds": [1],
+        "name": "x" * 200, "task": {"name": "toy", "dataset": "toy"}, "schedule": {"epochs": 3}, "seeds": [1],
         "columns": {
             "valid_accuracy": {"epochs": [1, 3]}, "test_accuracy": {"epochs": [1]},
             HOSTILE: {"unit": HOSTILE}, "few": {}, "huge": {},
