@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nb201env.agents.report.figure_lines import compare, regret, regret_floor
+from nb201env.agents.report.figure_lines import compare, regret
 from nb201env.agents.report.figure_ranks import ranks
 from nb201env.agents.report.figure_space import space
 from nb201env.agents.report.figure_style import PAPER, SCREEN, Cast, Medium
@@ -16,8 +16,6 @@ from nb201env.agents.report.summary import SettingSummary, Summary
 from nb201env.agents.report.words import in_figure
 from nb201env.extras import require
 from nb201env.pictures import NOTHING
-
-__all__ = ["FILES", "draw", "regret_floor"]
 
 FILES = re.compile(r"((regret|profiles|space)-\d+|overall|ranks)\.(png|svg|pdf)")
 """The names of all files that `draw` may write."""

@@ -65,12 +65,11 @@ def mark(cells: Sequence[str], scores: Sequence[Scores | None], *, higher: bool 
     turned = [None if one is None else [sign * s for s in one] for one in scores]
     found = best([sign * value for value in values], turned)
     return [
-        Cell(str(cell), getattr(cell, "value", None), best=yes)
+        Cell(str(cell), cell.value if isinstance(cell, Cell) else None, best=yes)
         for cell, yes in zip(cells, found, strict=True)
     ]
 
 
 def value_of(cell: str) -> float:
     """The number behind a cell; NaN if there is none."""
-    value = getattr(cell, "value", None)
-    return float("nan") if value is None else float(value)
+    return float("nan") if not isinstance(cell, Cell) or cell.value is None else float(cell.value)

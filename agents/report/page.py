@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: `page.html` with style, script and data inside.
+"""The report as one HTML page that needs nothing else: markup, style, script and data in a shell.
 
 The tables are written here; the scripts draw from the numbers in the page. A content security policy in the
 page forbids every request.
@@ -14,7 +14,7 @@ from typing import Any
 
 from nb201env.agents.report import tables
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, Section, document
-from nb201env.agents.report.figures import regret_floor
+from nb201env.agents.report.figure_lines import regret_floor
 from nb201env.agents.report.grid import Cell, Grid
 from nb201env.agents.report.looks import look
 from nb201env.agents.report.summary import (
@@ -51,13 +51,17 @@ def page(summary: Summary, command: str) -> str:
         summary: The numbers.
         command: The command that writes the report.
     """
-    labels = summary.bench.labels
+    labels, title = summary.bench.labels, escape(tables.title(summary))
     *panels, sources = document(summary, command)
-    parts = {
-        "title": f"Benchmark report: {escape(tables.title(summary))}",
-        "lead": escape(tables.title(summary)),
+    main = {
         "tabs": "".join(_tab(section) for section in panels),
         "sections": "\n".join(_panel(section, labels) for section in panels),
+    }
+    parts = {
+        "title": f"Benchmark report: {title}",
+        "heading": "Benchmark report",
+        "lead": title,
+        "main": assembled(asset(HERE, "page.html"), main),
         "provenance": _footer(sources, labels),
         "style": asset(PAGES, "base.css")
         + asset(PAGES, STYLE)
@@ -66,7 +70,7 @@ def page(summary: Summary, command: str) -> str:
         "script": scripts(),
         "data": in_script(_data(summary)),
     }
-    return assembled(asset(HERE, "page.html"), parts)
+    return assembled(asset(PAGES, "shell.html"), parts)
 
 
 def scripts() -> str:
@@ -97,9 +101,7 @@ def _tab(section: Section) -> Markup:
 def _panel(section: Section, labels: Sequence[str]) -> Markup:
     name = section.name
     said = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in section.paragraphs if paragraph)
-    warned = "".join(
-        f'<p class="warning" role="note">{escape(text)}</p>' for text in getattr(section, "warnings", ())
-    )
+    warned = "".join(f'<p class="warning" role="note">{escape(text)}</p>' for text in section.warnings)
     parts = sorted(section.parts, key=lambda part: not (isinstance(part, Figure) and part.leads))
     return (
         f'<section role="tabpanel" id="{name}" aria-labelledby="tab-{name}">'
@@ -272,9 +274,8 @@ def _agent_data(agent: AgentSummary, labels: Sequence[str], floor: float) -> Jso
 
 
 def _overall_data(over: Overall, labels: Sequence[str]) -> Json:
-    ranks = getattr(over, "ranks", None)
     return {
-        "ranks": None if ranks is None else _ranks_data(ranks, labels),
+        "ranks": None if over.ranks is None else _ranks_data(over.ranks, labels),
         "agents": [
             {"label": labels.index(label), "profile": _profile_data(profile)}
             for label, profile in over.profile.items()

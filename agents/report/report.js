@@ -1,4 +1,4 @@
-// The report's page: its tabs, its theme, and how it goes onto paper.
+// The report's page: its tabs, and how it goes onto paper.
 
 const CHARTS = { regret: regretChart, profile: profileChart, ranks: ranksChart, space: spaceChart };
 const SHEET = 700; // pixels of A4 between its margins
@@ -29,11 +29,6 @@ function redraw() {
   for (const draw of drawersOf(state.panel)) draw();
 }
 
-function theme(dark) {
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
-  redraw();
-}
-
 // ---- paper ---------------------------------------------------------------------------------
 
 /** All panels one after the other, drawn for a sheet in light colours. */
@@ -62,7 +57,6 @@ addEventListener("afterprint", toScreen);
 
 // ---- start ---------------------------------------------------------------------------------
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
 const tabs = [...document.querySelectorAll("[role=tab]")];
 tabs.forEach((tab, i) => {
   tab.addEventListener("click", () => show(tab.dataset.panel));
@@ -75,9 +69,7 @@ tabs.forEach((tab, i) => {
     chosen.click();
   });
 });
-document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
-dark.addEventListener("change", (event) => theme(event.matches));
-document.getElementById("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme !== "dark"));
+themed(redraw);
 let width = innerWidth;
 addEventListener("resize", () => {
   if (innerWidth === width) return; // a phone's address bar comes and goes

@@ -89,6 +89,18 @@ function escape(text) {
   return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 }
 
+// ---- light and dark ------------------------------------------------------------------------
+
+/** As the system has it, until the button is pressed; what is drawn in colours follows. */
+function themed(redraw) {
+  const root = document.documentElement, system = matchMedia("(prefers-color-scheme: dark)");
+  const set = (dark) => { root.dataset.theme = dark ? "dark" : "light"; };
+  const change = (dark) => { set(dark); redraw(); };
+  set(system.matches);
+  system.addEventListener("change", (event) => change(event.matches));
+  document.getElementById("theme").addEventListener("click", () => change(root.dataset.theme !== "dark"));
+}
+
 // ---- controls ------------------------------------------------------------------------------
 
 function choice(name, options, settings, redraw) {

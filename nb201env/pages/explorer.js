@@ -1,18 +1,22 @@
-// The explorer's page: one chart of the space, and its theme.
+// The explorer's page: one chart of the space.
 
 const drawSpace = spaceChart(document.getElementById("space"), { space: DATA.space });
 
-function theme(dark) {
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
+function redraw() {
   hideTip();
   drawSpace();
 }
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-dark.addEventListener("change", (event) => theme(event.matches));
-document.getElementById("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme !== "dark"));
+themed(redraw);
 addEventListener("resize", drawSpace);
 let onScreen = null; // paper is light
-addEventListener("beforeprint", () => { onScreen = document.documentElement.dataset.theme; theme(false); });
-addEventListener("afterprint", () => theme(onScreen === "dark"));
-theme(dark.matches);
+addEventListener("beforeprint", () => {
+  onScreen = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+  redraw();
+});
+addEventListener("afterprint", () => {
+  document.documentElement.dataset.theme = onScreen;
+  redraw();
+});
+redraw();

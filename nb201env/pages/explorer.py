@@ -27,14 +27,16 @@ def explorer(tables: Sequence[Table]) -> str:
     every = list(range(len(data)))
     title = escape(", ".join(one["name"] for one in data))
     parts = {
-        "title": title,
+        "title": f"The space: {title}",
+        "heading": "The space of NAS-Bench-201",
         "lead": title,
+        "main": asset(PAGES, "explorer.html"),
         "provenance": "".join(_about(*pair) for pair in zip(names, by_id.values(), strict=True)),
         "style": asset(PAGES, "base.css") + asset(PAGES, STYLE),
         "script": asset(PAGES, "base.js") + space_script() + asset(PAGES, "explorer.js"),
         "data": in_script(cells_data() | {"tables": data, "space": {"tables": every, "costs": every}}),
     }
-    return assembled(asset(PAGES, "explorer.html"), parts)
+    return assembled(asset(PAGES, "shell.html"), parts)
 
 
 def _about(name: str, table: Table) -> str:

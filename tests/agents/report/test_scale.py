@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nb201env.agents.report.data import Bench, load
-from nb201env.agents.report.figures import regret_floor
+from nb201env.agents.report.figure_lines import regret_floor
 from nb201env.agents.report.page import page
 from nb201env.agents.report.summary import Curve, summarise
 from nb201env.agents.report.thinning import TOLERANCE, drawn, thinned
