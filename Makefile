@@ -87,7 +87,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) (once; a few minutes)"
-	$(INSTALL) -e '.[train,surrogate,agents,plots,dev]'
+	$(INSTALL) -e '.[train,surrogate,agents,multi,plots,dev]'
 	@touch $@ $(VENV)/.demo
 
 # Laid over .venv by PYTHONPATH. Triton 3.6's interpreter fails with NumPy 2.4, and warns with 2.3.

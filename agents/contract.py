@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.envs.states import State
 from nb201env.envs.vector import vectorized as native
 from nb201env.space import NUM_OPS, SIZE
@@ -62,16 +63,20 @@ def check_signature(agent: object) -> None:
         )
 
 
+Reward = float | FloatArray
+"""What an environment gives for an architecture: one number or, with several objectives, float64 [m]."""
+
+
 class Query(NamedTuple):
     """The outcome of asking for one architecture.
 
     Attributes:
-        reward: What the environment gave for it.
+        reward: What the environment gave for it; float64 [m] where it has several objectives.
         answered: False if the budget did not cover it.
         over: Whether the search is over.
     """
 
-    reward: float
+    reward: Any
     answered: bool
     over: bool
 
@@ -93,7 +98,8 @@ def query(env: Env, architecture: Architecture, *, epochs: int | None = None) ->
         _, reward, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             break
-    return Query(float(reward), terminated, info["search_over"])
+    one = reward if isinstance(reward, np.ndarray) and reward.ndim else float(reward)
+    return Query(one, terminated, info["search_over"])
 
 
 def picks(env: Env) -> bool:
@@ -112,8 +118,16 @@ def picks(env: Env) -> bool:
 Proposals = Generator[Architecture, float, None]
 """A search without its environment: it yields architectures and is sent their rewards, without end."""
 
+SeveralProposals = Generator[Architecture, FloatArray, None]
+"""The same with several objectives: it is sent float64 [m], more being better in each."""
 
-def follow(env: Env, proposals: Proposals) -> None:
+
+def objectives_of(env: Env) -> int:
+    """How many objectives an environment rewards; 1 where a reward is a number."""
+    return int(env.get_wrapper_attr("reward_dim")) if env.has_wrapper_attr("reward_dim") else 1
+
+
+def follow(env: Env, proposals: Proposals | SeveralProposals) -> None:
     """Ask for what a search proposes, until the budget is spent."""
     architecture = next(proposals)
     while True:

@@ -82,6 +82,14 @@ class _Guard(gym.Env[Any, Any]):
         self.metadata, self.render_mode, self.spec = env.metadata, env.render_mode, env.spec
 
     @property
+    def reward_space(self) -> Any:
+        return self.__env.get_wrapper_attr("reward_space")
+
+    @property
+    def reward_dim(self) -> Any:
+        return self.__env.get_wrapper_attr("reward_dim")
+
+    @property
     def recorded_epochs(self) -> Any:
         return self.__env.get_wrapper_attr("recorded_epochs")
 
@@ -138,6 +146,9 @@ class _VectorGuard(gym.vector.VectorEnv[Any, Any, Any]):
         self.action_space, self.observation_space = env.action_space, env.observation_space
         self.single_action_space = env.single_action_space
         self.single_observation_space = env.single_observation_space
+        for name in ("reward_space", "reward_dim"):  # with several objectives
+            if hasattr(env, name):
+                setattr(self, name, getattr(env, name))
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None

@@ -42,9 +42,23 @@ AGENTS: dict[str, str] = {
     "gdas": "nb201env.agents.weight_sharing.gdas:GDAS",
     "setn": "nb201env.agents.weight_sharing.setn:SETN",
     "enas": "nb201env.agents.weight_sharing.enas:ENAS",
+    "nsga2": "nb201env.agents.fronts.nsga2:NSGA2",
+    "scalarized_evolution": "nb201env.agents.fronts.scalarized_evolution:ScalarizedEvolution",
+    "pareto_local_search": "nb201env.agents.fronts.pareto_local_search:ParetoLocalSearch",
+    "ehvi": "nb201env.agents.fronts.ehvi:EHVI",
+    "weighted_ppo": "nb201env.agents.fronts.weighted_ppo:WeightedPPO",
 }
 
+SEVERAL = ("nsga2", "scalarized_evolution", "pareto_local_search", "ehvi", "weighted_ppo")
+"""Those of `AGENTS` that search for a front: their rewards are of several objectives."""
+EITHER = ("random_search",)
+"""Those that take both kinds of rewards. All others take one number."""
+
 _ACRONYMS = {
+    "nsga2": "NSGA-II",
+    "ehvi": "EHVI",
+    "weighted_ppo": "weighted PPO",
+    "pareto_local_search": "Pareto local search",
     "cma_es": "CMA-ES",
     "mcts": "MCTS",
     "tpe": "TPE",
@@ -137,6 +151,29 @@ def make_agent(name: str, /, *, preset: str = "", **hyperparameters: Any) -> Age
         raise ValueError(f"agent {name!r}: its constructor raised {loading.words(error)}") from error
     check_signature(agent)
     return agent
+
+
+def check_objectives(name: str, objectives: int) -> None:
+    """Check that an agent of ours takes the rewards of an environment.
+
+    Args:
+        name: The agent's.
+        objectives: How many there are.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if name in EITHER or name not in AGENTS or (name in SEVERAL) == (objectives > 1):
+        return
+    if objectives > 1:
+        raise ValueError(
+            f"agent {name!r} takes one reward, and this environment gives {objectives}: choose one of "
+            f"{', '.join((*EITHER, *SEVERAL))}, or an id without -mo"
+        )
+    raise ValueError(
+        f"agent {name!r} searches for a front of several objectives: choose an environment with -mo before "
+        "-v0, such as NB201-cifar10-mo-v0"
+    )
 
 
 def settings_of(name: str, /, *, preset: str = "", **hyperparameters: Any) -> dict[str, Any]:

@@ -10,10 +10,13 @@ the file and the entry that is not what it should be, and nothing is taken on tr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
+
+import numpy as np
 
 Value = TypeVar("Value")
 MakeError = Callable[[str], Exception]
@@ -126,6 +129,10 @@ class Fields:
         )
         return found if found is default else float(found)
 
+    def numbers(self, name: str) -> list[float]:
+        """A list of finite numbers."""
+        return [*map(float, self._list(name, "numbers", _is_number, _REQUIRED))]
+
     def object(self, name: str, default: dict[str, Any] = _REQUIRED) -> Fields:
         """An object, as fields of their own."""
         found = self._get(name, "an object", lambda value: isinstance(value, dict), default)
@@ -210,3 +217,25 @@ def _bounds(least: float | None, most: float | None) -> str:
     if most is None:
         return f" of at least {shown(least)}"
     return f" in {shown(least)}..{shown(most)}" if least is not None else f" of at most {shown(most)}"
+
+
+def finite_number(name: str, value: Any, above: float | None = None, otherwise: str = "") -> float:
+    """An argument that has to be a finite number, as a float: NaN or infinity would limit nothing, or all.
+
+    Args:
+        name: Of the argument, for the message.
+        value: What was given; a number of Python's or NumPy's, and no bool.
+        above: What it has to be above.
+        otherwise: What else is allowed, for the message.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    number = math.nan
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            number = float(value)
+    if not math.isfinite(number) or (above is not None and not number > above):
+        must = f"above {above:g}{otherwise}, a finite number" if above is not None else "a finite number"
+        raise ValueError(f"{name} must be {must}; got {quoted(value)}")
+    return number

@@ -55,8 +55,9 @@ class Trajectory:
     Attributes:
         path: Its file.
         header: The first line.
-        queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward;
-            and epochs, where the agent asked for those of a shorter training.
+        queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward (a list of
+            numbers where there are several objectives); and epochs, where the agent asked for those of a
+            shorter training.
         complete: Whether the search ran to its end.
         stopped: Whether that was the agent's decision, before the budget was spent.
         sha256: Of the file that was read; else empty.
@@ -339,7 +340,11 @@ def _check_query(query: Fields, clock: float) -> None:
     query.number("accuracy", least=0, most=1)
     query.number("seconds", least=0)
     query.number("clock", least=clock)
-    query.number("reward", default=0.0)
+    rewards = query.value.get("reward", 0.0)
+    if isinstance(rewards, list):  # of several objectives
+        query.numbers("reward")
+    else:
+        query.number("reward", default=0.0)
     query.whole("epochs", least=1, default=1)
 
 
@@ -352,6 +357,8 @@ def _are_plain(queries: Sequence[Any], clock: float) -> bool:
     try:
         architectures, runs, accuracies, seconds, clocks = zip(*map(_ALWAYS, queries), strict=True)
         rewards = [query.get("reward", 0.0) for query in queries]
+        if set(map(type, rewards)) == {list}:  # of several objectives
+            rewards = [*chain.from_iterable(rewards)]
         epochs = [query.get("epochs", 1) for query in queries]
         return (
             _indices().keys() >= set(architectures)

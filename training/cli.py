@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from nb201env.commands.common import ARCHITECTURE, Address, Engine, Jobs, Json, Seeds, cluster_address
@@ -228,27 +229,68 @@ def audit(
 
 
 def latency(
-    architecture: Annotated[str, typer.Argument(help=ARCHITECTURE)],
+    architecture: Annotated[str | None, typer.Argument(help=ARCHITECTURE)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every canonical class, as a column.")] = False,
     task: Annotated[str, typer.Option(help="Which image size and classes.")] = "cifar10-valid",
-    batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 256,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed passes; the median is printed.")] = 20,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images at once; by default 256, with --all 1.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Timed passes, of which the median counts; 20, with --all 5.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="With --all: how often each class is measured.")] = 3,
+    device: Annotated[str, typer.Option(help="cpu or cuda; with --all the CPU has one thread.")] = "cpu",
     data: Annotated[Path | None, typer.Option("--data", help="The .npz of a task npz:NAME.")] = None,
+    out: Annotated[Path | None, typer.Option(help="With --all: the CSV file to write.")] = None,
+    busy: Annotated[
+        bool, typer.Option("--busy", help="With --all: measure although other programs work.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Time one architecture's forward pass on this machine.
+    """Time the forward pass of one architecture, or of all, on this machine.
+
+    With --all it takes about half an hour and can be stopped; the same command goes on. It waits while other
+    programs work. What it writes becomes a table's column with `nb201 table add-columns`.
 
     Example: nb201 latency official:6111 --task digits --batch 64
     """
-    chosen = read_architecture(architecture)
+    if (architecture is None) is not every:
+        raise ValueError("name one architecture, or say --all")
     _torch()
+    if architecture is not None:
+        _one_latency(architecture, task, batch or 256, repeats or 20, device, data, json)
+    elif out is None:
+        raise ValueError("say where the latencies go: --all --out latencies.csv")
+    else:
+        _all_latencies(out, task, batch or 1, repeats or 5, rounds, device, busy)
+
+
+def _one_latency(
+    architecture: str, task: str, batch: int, repeats: int, device: str, data: Path | None, json: bool
+) -> None:
     from nb201env.training.latency import measure
 
+    chosen = read_architecture(architecture)
     found = measure(chosen, task, batch=batch, repeats=repeats, device=device, data=data)
     if json:
         print_json(names(chosen) | {"task": task} | found._asdict())
     else:
         typer.echo(f"{found.seconds * 1e3:.3f} ms  median of {repeats}, batch {batch}, {found.device}")
+
+
+def _all_latencies(
+    out: Path, task: str, batch: int, repeats: int, rounds: int, device: str, busy: bool
+) -> None:
+    from nb201env.training.latencies import Setting, measure_all
+
+    setting = Setting.here(task, batch=batch, repeats=repeats, rounds=rounds, device=device)
+    with resumable(), progress_bar("measuring", "passes of classes") as progress:
+        found = measure_all(setting, out, busy=busy, progress=progress)
+    milliseconds = 1e3 * found.seconds
+    typer.echo(
+        f"{out}: {milliseconds.min():.2f} to {milliseconds.max():.2f} ms, "
+        f"median spread {100 * np.median(found.spread / found.seconds):.1f} %, {setting.machine}"
+    )
 
 
 def _torch() -> ModuleType:

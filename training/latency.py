@@ -61,7 +61,7 @@ def measure(
     """
     if not 1 <= batch <= MOST_IMAGES:
         raise ValueError(f"a batch is 1 to {MOST_IMAGES:,} images; got {batch:,}")
-    skeleton = _skeleton(task, data)
+    skeleton = skeleton_of(task, data)
     check_device(device)
     place = torch.device(device)
     network = Network(architecture, skeleton)
@@ -69,12 +69,12 @@ def measure(
     shape = batch, skeleton.channels, skeleton.image_size, skeleton.image_size
     with _enough_memory(batch), torch.inference_mode(), exact_float32():
         images = torch.zeros(shape, device=place)
-        times = [_timed(network, images, place) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
+        times = [timed(network, images, place) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
     low, middle, high = np.percentile(times, (25, 50, 75))
-    return Latency(float(middle), float(high - low), _name(place), batch)
+    return Latency(float(middle), float(high - low), device_name(place), batch)
 
 
-def _skeleton(task: str, data: Path | None) -> Skeleton:
+def skeleton_of(task: str, data: Path | None) -> Skeleton:
     """The official one, for the task's images."""
     known = DATASETS.get(find_task(task).dataset)
     if known is None:
@@ -94,7 +94,8 @@ def _enough_memory(batch: int) -> Iterator[None]:
         ) from error
 
 
-def _timed(network: Network, images: torch.Tensor, place: torch.device) -> float:
+def timed(network: Network, images: torch.Tensor, place: torch.device) -> float:
+    """The seconds of one forward pass."""
     start = time.perf_counter()
     network(images)
     if place.type == "cuda":
@@ -102,7 +103,8 @@ def _timed(network: Network, images: torch.Tensor, place: torch.device) -> float
     return time.perf_counter() - start
 
 
-def _name(place: torch.device) -> str:
+def device_name(place: torch.device) -> str:
+    """The name of a processor, with its threads, or of a GPU."""
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
     return f"{processor()}, {torch.get_num_threads()} threads"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
+import gymnasium as gym
 import typer
 
 from nb201env.agents import check, registry
-from nb201env.agents.commands.search import ENVS, read_envs
+from nb201env.agents.commands.search import ENVS, FRONT_ENV, read_envs
+from nb201env.agents.contract import objectives_of
 from nb201env.agents.searches.heading import as_json, hyperparameters
 from nb201env.agents.searches.runner import check_arguments
 from nb201env.agents.source import source_of
@@ -38,7 +40,10 @@ def agents(json: Json = False) -> None:
 def check_agent(
     agent: Annotated[str, typer.Argument(help="module:Class, such as mine:MyAgent, or an agent's name.")],
     agent_kwargs: Annotated[str, typer.Option(help="Hyper-parameters of the agent, JSON.")] = "{}",
-    env: Annotated[str, typer.Option(help="The environment that it is checked on.")] = ENVS[0],
+    env: Annotated[
+        str | None,
+        typer.Option(help=f"The environment that it is checked on: {ENVS[0]}, or {FRONT_ENV} for a front."),
+    ] = None,
     env_kwargs: Annotated[
         str,
         typer.Option(
@@ -53,9 +58,10 @@ def check_agent(
     Example: nb201 check-agent mine:MyAgent --agent-kwargs '{"population": 20}'
     """
     settings, further = read_object(agent_kwargs, "--agent-kwargs"), read_object(env_kwargs, "--env-kwargs")
-    (env_id,) = read_envs([env])
+    (env_id,) = read_envs([env or (FRONT_ENV if agent in registry.SEVERAL else ENVS[0])])
     check_arguments(further, {"budget_queries": queries})
     made = registry.make_agent(agent, **settings)
+    registry.check_objectives(agent, objectives_of(gym.make(env_id, **further)))
     ways = (str(further.pop("actions")),) if "actions" in further else ("build", "pick")
     started = time.monotonic()
     check.check_agent(made, env_id=env_id, actions=ways, queries=queries, **further)

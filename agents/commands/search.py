@@ -34,6 +34,7 @@ from nb201env.reading import (
 )
 
 ENVS = ["NB201-cifar10-v0"]
+FRONT_ENV = "NB201-cifar10-mo-v0"
 
 Agents = Annotated[
     list[str],

@@ -16,7 +16,7 @@ from nb201env.agents.searches.heading import OPTIONS, header, where, wrappers
 from nb201env.agents.searches.writing import Writer
 from nb201env.envs.answers import answers
 from nb201env.envs.options import Options
-from nb201env.envs.registration import OWN, WITH_TABLE
+from nb201env.envs.registration import OWN, OWN_MULTI, WITH_TABLE
 from nb201env.envs.single import NB201Env
 from nb201env.envs.states import State
 from nb201env.envs.vector import NB201VectorEnv, vectorized
@@ -87,7 +87,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step, and report the query if one was answered."""
         result = self.env.step(action)
-        self._report(result[4], float(result[1]))
+        self._report(result[4], result[1])
         return result
 
     def get_state(self) -> State:
@@ -128,7 +128,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         """The environment's masks, where MaskablePPO looks for them."""
         return self.env.unwrapped.action_masks()  # type: ignore[attr-defined]
 
-    def _report(self, info: dict[str, Any], reward: float) -> None:
+    def _report(self, info: dict[str, Any], reward: Any) -> None:
         try:
             self._over = info["search_over"]
             query = {key: info[key] for key in RECORDED} if info["architecture"] else {}
@@ -139,7 +139,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
                 f"a wrapper of the environment hides info[{hidden}], which a recorder needs"
             ) from None
         if query:
-            self._on_query(query | {"reward": reward} | self._extra)
+            self._on_query(query | {"reward": _plain(reward)} | self._extra)
 
     def _check_order(self, info: dict[str, Any]) -> None:
         """Refuse what would not replay: queries that a wrapper asked unseen, a search that it began anew."""
@@ -194,8 +194,13 @@ class VectorRecorder(_VectorWrapper):
             if architecture:
                 query = {key: final[key][copy] for key in RECORDED}
                 query |= {key: float(query[key]) for key in ("accuracy", "seconds", "clock")}
-                self._on_query(query | {"reward": float(rewards[copy])})
+                self._on_query(query | {"reward": _plain(rewards[copy])})
         return result
+
+
+def _plain(reward: Any) -> float | list[float]:
+    """A reward as JSON has it."""
+    return reward.tolist() if isinstance(reward, np.ndarray) and reward.ndim else float(reward)
 
 
 def record(
@@ -256,7 +261,7 @@ def agent_seed(seed: int) -> int:
 
 # -- replaying -------------------------------------------------------------------------------
 
-ENV_IDS = (*WITH_TABLE, OWN)
+ENV_IDS = (*WITH_TABLE, OWN, OWN_MULTI)
 """The environments that a trajectory may be of."""
 
 _ALWAYS: dict[str, Any] = {
@@ -272,7 +277,8 @@ _ALWAYS: dict[str, Any] = {
 """What headers of earlier releases say besides id and arguments; they could say nothing else."""
 
 
-_AS_REPLAYED = {"actions": "pick", "observations": "ops", "reward": "accuracy", "limit": None, "costs": ()}
+_AS_REPLAYED = {"actions": "pick", "observations": "ops", "reward": "accuracy", "limit": None, "costs": (),
+                "objectives": ()}  # fmt: skip
 """A query is the same however its cell was chosen, shown and rewarded, and whatever `info` said of costs."""
 
 

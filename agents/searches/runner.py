@@ -17,9 +17,9 @@ import gymnasium as gym
 
 import nb201env  # noqa: F401  (registers the ids)
 from nb201env import workers
-from nb201env.agents.contract import Agent, Env
+from nb201env.agents.contract import Agent, Env, objectives_of
 from nb201env.agents.loading import look_in
-from nb201env.agents.registry import file_name, make_agent, settings_of
+from nb201env.agents.registry import check_objectives, file_name, make_agent, settings_of
 from nb201env.agents.searches.heading import header
 from nb201env.agents.searches.recorder import record
 from nb201env.agents.searches.writing import partial_name, publish, remove_orphans
@@ -110,6 +110,7 @@ class Search:
         """
         check_arguments(self.env_kwargs, self.budget)
         env = gym.make(self.env_id, **self.env_kwargs, **self.budget)
+        check_objectives(self.agent, objectives_of(env))
         return make_agent(self.agent, **self.agent_kwargs), env
 
 

@@ -18,6 +18,7 @@ from nb201env.arrays import FloatArray, IntArray
 from nb201env.comparison import costs, with_unit
 from nb201env.envs.options import Limit, Options
 from nb201env.fields import quoted
+from nb201env.fronts.objectives import Objective, known_objectives, objective_costs, rewards
 from nb201env.missing import not_recorded
 from nb201env.space import SIZE
 from nb201env.table import NotRecorded, Run, Table
@@ -34,7 +35,7 @@ class Answers:
     Attributes:
         slots: How many runs each architecture has; int64 [15625].
         accuracy: Fractions; float64 [15625, S], rows filled from the left.
-        reward: What the agent gets; float64 [15625, S].
+        reward: What the agent gets; float64 [15625, S], or [15625, S, m] with m objectives.
         seconds: What the query costs, in simulated seconds; float64 [15625, S].
         label: The run of each slot, "777" or "mean"; object [15625, S].
         optimum: The table's best mean accuracy.
@@ -47,6 +48,11 @@ class Answers:
     label: npt.NDArray[np.object_]
     optimum: float
 
+    @property
+    def flat_reward(self) -> FloatArray:
+        """`reward` by entry ``index * S + slot``; float64 [15625 * S], or [15625 * S, m]."""
+        return self.reward.reshape(-1, *self.reward.shape[2:])
+
     @cached_property
     def lists(self) -> Lists:
         """The same as plain lists, from which Python takes one number faster than from arrays."""
@@ -54,7 +60,7 @@ class Answers:
             self.accuracy.shape[1],
             self.slots.tolist(),
             self.accuracy.ravel().tolist(),
-            self.reward.ravel().tolist(),
+            self.flat_reward.tolist() if self.reward.ndim == 2 else self.flat_reward,
             self.seconds.ravel().tolist(),
             self.label.ravel().tolist(),
         )
@@ -66,7 +72,7 @@ class Lists(NamedTuple):
     width: int
     slots: list[int]
     accuracy: list[float]
-    reward: list[float]
+    reward: list[float] | FloatArray
     seconds: list[float]
     label: list[str]
 
@@ -97,7 +103,8 @@ def answers(table: Table, options: Options, epochs: int | None = None) -> Answer
     whole = options.epochs or table.epochs
     if epochs is not None and not 1 <= epochs <= whole:
         raise ValueError(f"epochs must be in 1..{whole}, this environment's; got {quoted(epochs)}")
-    found = _answers(table, options.run, epochs or whole, whole, options.reward, options.limit)
+    how = options.reward, options.limit, options.objectives
+    found = _answers(table, options.run, epochs or whole, whole, *how)
     if epochs in (None, whole):
         _check_budget(table, options, found)
     return found
@@ -141,8 +148,9 @@ def epochs_answered(table: Table, options: Options) -> tuple[int, ...]:
 
 @lru_cache(maxsize=32)
 def _answers(
-    table: Table, run: str | int, epochs: int, whole: int, reward: str, limit: Limit | None
-) -> Answers:
+    table: Table, run: str | int, epochs: int, whole: int, reward: str, limit: Limit | None,
+    objectives: tuple[Objective, ...],
+) -> Answers:  # fmt: skip
     if run == "sample":
         accuracy = table.runs(split="valid", epochs=epochs)
         seconds = table.run_seconds(epochs=epochs) if keeps_time(table) else np.zeros_like(accuracy)
@@ -174,11 +182,12 @@ def _answers(
     return Answers(
         slots=slots,
         accuracy=accuracy,
-        reward=_limited(table, accuracy, limit) if limit else _SCALES[reward](accuracy, known, optimum),
+        reward=_several(table, accuracy, objectives) if objectives
+        else _limited(table, accuracy, limit) if limit else _SCALES[reward](accuracy, known, optimum),
         seconds=np.take_along_axis(seconds, order, axis=1),
         label=np.array(labels, dtype=object)[order],
         optimum=optimum,
-    )
+    )  # fmt: skip
 
 
 def _check_numbers(table: Table, accuracy: FloatArray, seconds: FloatArray, epochs: int) -> None:
@@ -254,3 +263,8 @@ def _limited(table: Table, accuracy: FloatArray, limit: Limit) -> FloatArray:
     if limit.how == "hard":  # what costs nobody knows how much is not within the limit
         return np.where((price <= limit.max)[:, None], accuracy, 0.0)
     return np.asarray(accuracy * ((price / limit.max) ** limit.exponent)[:, None])
+
+
+def _several(table: Table, accuracy: FloatArray, objectives: tuple[Objective, ...]) -> FloatArray:
+    known = known_objectives(table, objectives)
+    return rewards(known, accuracy, objective_costs(table, known))

@@ -9,13 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nb201env.architecture import all_strings
+from nb201env.arrays import FloatArray
 from nb201env.envs import draws
 from nb201env.envs.answers import Lists, answers, costs_in_info
 from nb201env.envs.infos import NO_COST, NO_QUERY, Info
 from nb201env.envs.options import Options
 from nb201env.space import SIZE
 from nb201env.table import Table
+
+KeptScore = float | tuple[float, ...]
+"""A reward as a value that nothing changes; of several objectives one number each."""
+
+
+def keep(score: float | FloatArray) -> KeptScore:
+    """A reward, to put into a state."""
+    return tuple(score.tolist()) if isinstance(score, np.ndarray) else score
+
+
+def put_back(kept: KeptScore) -> float | FloatArray:
+    """The reward that `keep` was given."""
+    return np.array(kept) if isinstance(kept, tuple) else kept
 
 
 class SearchState(NamedTuple):
@@ -41,7 +57,7 @@ class SearchState(NamedTuple):
     draws: int
     episodes: int
     over: bool
-    score: float
+    score: KeptScore
     epochs: int
     seen: Mapping[int, int]
 
@@ -72,7 +88,7 @@ class Ledger:
         self._max_queries = options.budget_queries or float("inf")
         self._max_seconds = options.budget_seconds or float("inf")
         self.begun = False
-        self.score = 0.0
+        self.score: Any = 0.0
         self._clear(-1)
 
     def begin(self, key: int) -> None:
@@ -108,7 +124,7 @@ class Ledger:
         """Where the search stands; later queries do not change it."""
         return SearchState(
             self._key, self.begun, self._clock, self._queries, self._draws, self._episodes, self.over,
-            self.score, self._epochs, self._seen.copy(),
+            keep(self.score), self._epochs, self._seen.copy(),
         )  # fmt: skip
 
     def set_state(self, state: SearchState) -> None:
@@ -121,7 +137,7 @@ class Ledger:
         self._epochs = self.prepare(state.epochs)
         self._key, self.begun, self._clock, self._queries = state.key, state.begun, state.clock, state.queries
         self._draws, self._episodes = state.draws, state.episodes
-        self.over, self.score, self._seen = state.over, state.score, dict(state.seen)
+        self.over, self.score, self._seen = state.over, put_back(state.score), dict(state.seen)
         self._quiet = self._no_query | {
             "clock": state.clock, "queries": state.queries, "search_over": state.over,
         }  # fmt: skip
@@ -148,7 +164,8 @@ class Ledger:
         """Query the cell of that lexicographic index; `quiet` once the budget does not cover it.
 
         The reward of an answered query is in `score`; that a query was answered shows in
-        ``info["architecture"]``, which is empty otherwise.
+        ``info["architecture"]``, which is empty otherwise. With several objectives it is a row of the
+        answers, not to be written to.
         """
         quiet = self._quiet
         if self.over:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
 
-import numpy as np
-
 from nb201env.envs.infos import may_be_key
-from nb201env.fields import quoted
+from nb201env.fields import finite_number, quoted
+from nb201env.fronts.objectives import ACCURACY, Given, Objective, read_objectives
 from nb201env.space import whole_number
 from nb201env.verification import named_unit
 
 RENDER_MODES = ("ansi", "rgb_array")
+ONE_REWARD = (
+    "objectives are for the ids with -mo before -v0, such as NB201-cifar10-mo-v0; this one has one reward"
+)
 REWARDS = ("accuracy", "log_error", "rank", "regret")
 
 
@@ -49,8 +49,8 @@ class Limit:
             )
         _one_of("limit['how']", self.how, ("hard", "weighted"))
         above = 0 if self.how == "weighted" or named_unit(self.on) else None
-        _store(self, "max", _finite("limit['max']", self.max, above))
-        _store(self, "exponent", _finite("limit['exponent']", self.exponent))
+        _store(self, "max", finite_number("limit['max']", self.max, above))
+        _store(self, "exponent", finite_number("limit['exponent']", self.exponent))
 
 
 class EnvOptions(TypedDict, total=False):
@@ -63,6 +63,7 @@ class EnvOptions(TypedDict, total=False):
     reward: Literal["accuracy", "log_error", "rank", "regret"]
     limit: Limit | Mapping[str, Any] | None
     costs: Sequence[str]
+    objectives: Given
     budget_queries: int | None
     budget_seconds: float | None
     overshoot: Literal["allow", "drop"]
@@ -88,6 +89,7 @@ class Options:
     reward: str = "accuracy"
     limit: Limit | None = None
     costs: tuple[str, ...] = ()
+    objectives: tuple[Objective, ...] = ()
     budget_queries: int | None = None
     budget_seconds: float | None = None
     overshoot: Literal["allow", "drop"] = "allow"
@@ -113,9 +115,23 @@ class Options:
                 _store(self, name, _count(name, getattr(self, name), " (or None)"))
         _store(self, "max_edits", _count("max_edits", self.max_edits))
         if self.budget_seconds is not None:
-            _store(self, "budget_seconds", _finite("budget_seconds", self.budget_seconds, 0, " (or None)"))
+            seconds = finite_number("budget_seconds", self.budget_seconds, 0, " (or None)")
+            _store(self, "budget_seconds", seconds)
         if self.limit is not None and self.reward != "accuracy":
             raise ValueError("limit goes with reward='accuracy'; leave one of the two out")
+        if given_none(self.objectives):
+            _store(self, "objectives", ())
+        else:
+            self._read_objectives()
+
+    def _read_objectives(self) -> None:
+        """Check them; their costs are shown in `info` too."""
+        if self.reward != "accuracy" or self.limit is not None:
+            raise ValueError("objectives say what is rewarded: leave out reward and limit")
+        objectives = read_objectives(self.objectives)
+        _store(self, "objectives", objectives)
+        named = [one.name for one in objectives if one.name != ACCURACY]
+        _store(self, "costs", _cost_names([*self.costs, *(name for name in named if name not in self.costs)]))
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Options:
@@ -138,6 +154,11 @@ class Options:
         return cls(**{**arguments, "limit": limit})
 
 
+def given_none(objectives: Any) -> bool:
+    """Whether an environment's `objectives` are none at all."""
+    return objectives is None or (isinstance(objectives, list | tuple) and not objectives)
+
+
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {quoted(value)}")
@@ -157,18 +178,6 @@ def _count(name: str, value: Any, otherwise: str = "") -> int:
     number = whole_number(value)
     if number is None or number < 1:
         raise ValueError(f"{name} must be above 0{otherwise}, a whole number; got {quoted(value)}")
-    return number
-
-
-def _finite(name: str, value: Any, above: float | None = None, otherwise: str = "") -> float:
-    """The number as a float; a limit or a budget of NaN or infinity would limit nothing, or everything."""
-    number = math.nan
-    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):
-            number = float(value)
-    if not math.isfinite(number) or (above is not None and not number > above):
-        must = f"above {above:g}{otherwise}, a finite number" if above is not None else "a finite number"
-        raise ValueError(f"{name} must be {must}; got {quoted(value)}")
     return number
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import os
 
 from nb201env.fields import quoted
+from nb201env.fronts.objectives import DEFAULT
 from nb201env.table import Table
 from nb201env.tables import open_table
 
@@ -28,11 +29,21 @@ NAMED: dict[str, str] = TABLES | SURROGATES
 ONE_HOT: dict[str, str] = {env_id.replace("-v0", "-onehot-v0"): table for env_id, table in TABLES.items()}
 """Ids with one-hot observations, for libraries that take only an id and no `MultiDiscrete` observations."""
 
-WITH_TABLE: dict[str, str] = NAMED | ONE_HOT
+MULTI: dict[str, str] = {env_id.replace("-v0", "-mo-v0"): table for env_id, table in TABLES.items()}
+"""Ids with several objectives, whose rewards are vectors."""
+
+WITH_TABLE: dict[str, str] = NAMED | ONE_HOT | MULTI
 """Every id that has a table of its own, and the table."""
 
 OWN = "NB201-v0"
 """The id without a table of its own: for any table, which must be given."""
+
+OWN_MULTI = "NB201-mo-v0"
+"""The same with several objectives."""
+
+
+SINGLE, VECTOR = "nb201env.envs.single:NB201Env", "nb201env.envs.vector:NB201VectorEnv"
+SINGLE_MULTI, VECTOR_MULTI = "nb201env.envs.multi:NB201MOEnv", "nb201env.envs.multi:NB201MOVectorEnv"
 
 
 def register_all() -> None:
@@ -47,12 +58,14 @@ def register_all() -> None:
         for env_id, table in ONE_HOT.items()
     }
     for env_id, arguments in ({OWN: {"table": None}} | plain | one_hot).items():
+        register(env_id, SINGLE, kwargs=arguments, vector_entry_point=VECTOR)
+    several = {env_id: {"table": table, "dataset": _dataset(env_id)} for env_id, table in MULTI.items()}
+    for env_id, arguments in ({OWN_MULTI: {"table": None}} | several).items():
+        # Gymnasium's checker knows rewards that are one number only.
         register(
-            id=env_id,
-            entry_point="nb201env.envs.single:NB201Env",
-            vector_entry_point="nb201env.envs.vector:NB201VectorEnv",
-            kwargs=arguments,
-        )
+            env_id, SINGLE_MULTI, kwargs=arguments | {"objectives": list(DEFAULT)},
+            vector_entry_point=VECTOR_MULTI, disable_env_checker=True,
+        )  # fmt: skip
 
 
 def table_for(table: str | os.PathLike[str] | Table | None, dataset: str | None) -> Table:
@@ -89,4 +102,4 @@ def table_for(table: str | os.PathLike[str] | Table | None, dataset: str | None)
 def _dataset(env_id: str) -> str:
     """The data set in an id's name; tests hold it to that of the table behind it."""
     name = env_id.removeprefix("NB201-").removesuffix("-v0")
-    return name.removesuffix("-surrogate").removesuffix("-onehot")
+    return name.removesuffix("-surrogate").removesuffix("-onehot").removesuffix("-mo")

@@ -99,7 +99,7 @@ class SearchBatch(Copied):
         self._slots: IntArray = np.zeros(0, dtype=np.int64)
         self._label: npt.NDArray[np.object_] = np.zeros(0, dtype=object)
         self._accuracy: FloatArray = np.zeros(0)
-        self._reward: FloatArray = np.zeros(0)
+        self._reward: FloatArray = np.zeros((0, len(options.objectives)) if options.objectives else 0)
         self._seconds: FloatArray = np.zeros(0)
         self._whole = options.epochs or table.epochs
         self._width = self._add_level(self._whole)
@@ -165,7 +165,7 @@ class SearchBatch(Copied):
         self._slots = np.concatenate([self._slots, more.slots])
         self._label = np.concatenate([self._label, more.label.ravel()])
         self._accuracy = np.concatenate([self._accuracy, more.accuracy.ravel()])
-        self._reward = np.concatenate([self._reward, more.reward.ravel()])
+        self._reward = np.concatenate([self._reward, more.flat_reward])
         self._seconds = np.concatenate([self._seconds, more.seconds.ravel()])
         return int(more.accuracy.shape[1])
 
@@ -180,7 +180,8 @@ class SearchBatch(Copied):
             reply: What was answered earlier in this step.
 
         Returns:
-            The rewards, float64 [k]; which queries were answered, bool [k]; the reply with these.
+            The rewards, float64 [k], or [k, m] with m objectives; which queries were answered, bool [k]; the
+            reply with these.
         """
         row = index if len(self._levels) == 1 else index + SIZE * self._level[who]
         place = row * self._width
@@ -198,7 +199,7 @@ class SearchBatch(Copied):
             answered = self.clock[who] + seconds <= self._max_seconds
         self._pay(who, index, seconds, repeated, answered)
         reply = self._enter(reply, who, index, place, seconds, answered)
-        return self._reward.take(place), answered, reply
+        return self._reward.take(place, axis=0), answered, reply
 
     def info(self, reply: Reply | None, mask: BoolArray | None = None) -> dict[str, Any]:
         """The info of a step: an array per key, and Gymnasium's mask under "_key".

@@ -49,7 +49,8 @@ class SharedSearch(SearchBatch):
         """Answer one query each, in order, as far as the budget goes; see `SearchBatch.query`."""
         reply = self._silence() if reply is None else reply
         named = list(enumerate(self._options.costs))
-        rewards, answered = np.zeros(len(index)), np.zeros(len(index), dtype=np.bool_)
+        rewards = np.zeros((len(index), *self._reward.shape[1:]))
+        answered = np.zeros(len(index), dtype=np.bool_)
         for place, copy in enumerate(np.arange(self._n)[who].tolist()):
             self._one.choose_epochs(int(self._epochs[copy]))
             info = self._one.query(int(index[place]))

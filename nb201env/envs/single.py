@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, ClassVar, SupportsFloat, Unpack
 
 import gymnasium as gym
@@ -15,8 +16,8 @@ from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.arguments import checked_seed, one_number, reset_options, six_ops
 from nb201env.envs.infos import Info
-from nb201env.envs.ledger import Ledger
-from nb201env.envs.options import RENDER_MODES, EnvOptions, Options
+from nb201env.envs.ledger import Ledger, keep, put_back
+from nb201env.envs.options import ONE_REWARD, RENDER_MODES, EnvOptions, Options, given_none
 from nb201env.envs.registration import table_for
 from nb201env.envs.rendering import checked_render_mode, drawn, renders
 from nb201env.envs.spaces import (
@@ -187,7 +188,7 @@ class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
         **options: Unpack[EnvOptions],
     ) -> None:
         self.render_mode = checked_render_mode(render_mode)
-        self.options = Options.of(options)
+        self.options = self._read(options)
         self.table = table_for(table, dataset)
         self.action_space = action_space(self.options.actions)
         self.observation_space = observation_space(self.options.observations)
@@ -199,7 +200,13 @@ class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
         self._ops: IntArray = _BLANK.copy()
         self._steps = -1  # steps taken in this episode; -1: a reset is needed
         self._index = 0  # the finished cell, or what is built of it so far
-        self._score = 0.0
+        self._score: Any = 0.0
+
+    @classmethod
+    def _read(cls, options: Mapping[str, Any]) -> Options:
+        if not given_none(options.get("objectives")):
+            raise ValueError(ONE_REWARD)
+        return Options.of(options)
 
     # -- the environment's contract ----------------------------------------------------------
 
@@ -271,8 +278,8 @@ class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
         """
         generator = kept(self._np_random)
         return State(
-            self.table.id, self.options, tuple(self._ops.tolist()), self._index, self._steps, self._score,
-            self._search.get_state(), generator, self._np_random_seed,
+            self.table.id, self.options, tuple(self._ops.tolist()), self._index, self._steps,
+            keep(self._score), self._search.get_state(), generator, self._np_random_seed,
         )  # fmt: skip
 
     def set_state(self, state: State, *, episode_only: bool = False) -> None:
@@ -296,7 +303,7 @@ class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
             self._search.set_state(state.search)
             self._np_random, self._np_random_seed = kept(state.generator), state.seed
         self._ops = np.array(state.ops)
-        self._steps, self._score = state.steps, state.score
+        self._steps, self._score = state.steps, put_back(state.score)
         self._index = state.cell
 
     def _check_state(self, state: State, episode_only: bool) -> None:

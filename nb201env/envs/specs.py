@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from nb201env.envs.options import Limit
+from nb201env.fronts.objectives import Objective
 from nb201env.table import Table
 from nb201env.tables import reference
 
@@ -46,6 +47,8 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     if isinstance(value, Limit):
         return plain(asdict(value))
+    if isinstance(value, Objective):
+        return value.plain()
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Enum):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from gymnasium import spaces
 
-from nb201env.envs.ledger import SearchState
+from nb201env.envs.ledger import KeptScore, SearchState
 from nb201env.envs.options import Options
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class State(NamedTuple):
     ops: tuple[int, ...]
     cell: int
     steps: int
-    score: float
+    score: KeptScore
     search: SearchState
     generator: Generator
     seed: int | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, NamedTuple, Unpack, cast
 
@@ -17,7 +17,7 @@ from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.arguments import checked_seed, reset_options
-from nb201env.envs.options import EnvOptions, Options
+from nb201env.envs.options import ONE_REWARD, EnvOptions, Options, given_none
 from nb201env.envs.registration import table_for
 from nb201env.envs.rendering import checked_render_mode, drawn, renders
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
@@ -90,7 +90,7 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
                 "the native vector environment cuts no episode short: for max_episode_steps use "
                 "gym.make_vec(..., vectorization_mode='sync')"
             )
-        self.options = Options.of(options)
+        self.options = self._read(options)
         self.num_envs = num_envs = _checked_count(num_envs, self.options)
         self.table = table_for(table, dataset)
         self.single_action_space = action_space(self.options.actions)
@@ -106,8 +106,14 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
         self._ops: IntArray = np.full((num_envs, NUM_EDGES), UNDECIDED)
         self._steps: IntArray = np.full(num_envs, -1)
         self._index: IntArray = np.zeros(num_envs, dtype=np.int64)
-        self._score: FloatArray = np.zeros(num_envs)
+        self._score: FloatArray = self._no_reward()
         self._search = (SharedSearch if share_search else SearchBatch)(num_envs, self.table, self.options)
+
+    @classmethod
+    def _read(cls, options: Mapping[str, Any]) -> Options:
+        if not given_none(options.get("objectives")):
+            raise ValueError(ONE_REWARD)
+        return Options.of(options)
 
     # -- the vector environment's contract ---------------------------------------------------
 
@@ -167,7 +173,7 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
     def _step(self, who: Who, actions: IntArray, restart: IntArray | None = None) -> VectorStep:
         """Step the copies `who`; restart others (NEXT_STEP) or those that end (SAME_STEP)."""
         n = self.num_envs
-        result = _Result(np.zeros(n), np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_))
+        result = _Result(self._no_reward(), np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_))
         over = self._search.over
         if over.any():
             numbers = np.arange(n)[who]
@@ -215,7 +221,8 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
 
     def _finish(self, who: Who, result: _Result) -> Reply | None:
         score, answered, reply = self._search.query(who, self._index[who], None)
-        result.reward[who] = np.where(answered, score, 0.0)
+        score[~answered] = 0.0
+        result.reward[who] = score
         result.terminated[who] = answered
         result.truncated[who] = ~answered
         self._steps[who] = -1
@@ -255,7 +262,8 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
             numbers = np.arange(self.num_envs)[who]
             who = numbers[~self._search.over[numbers]]
         score, answered, reply = self._search.query(who, self._index[who], reply)
-        self._score[who] = np.where(answered, score, 0.0)
+        score[~answered] = 0.0
+        self._score[who] = score
         return reply
 
     # -- small parts -------------------------------------------------------------------------
@@ -274,6 +282,9 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
         if whole_number(seed) is not None:
             self._np_random, self._np_random_seed = seeding.np_random(seeds[0])
 
+    def _no_reward(self) -> FloatArray:
+        return np.zeros(self.num_envs)
+
     def _observe(self) -> Observation:
         return one_hot(self._ops) if self._one_hot else self._ops.copy()
 
@@ -290,7 +301,10 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
 
 def vectorized(env: NB201Env, num_envs: int) -> NB201VectorEnv:
     """The native vector environment of an environment's table and options; its copies share one search."""
-    return NB201VectorEnv(num_envs, env.table, share_search=True, **asdict(env.options))
+    kind = NB201VectorEnv
+    if env.options.objectives:
+        from nb201env.envs.multi import NB201MOVectorEnv as kind
+    return kind(num_envs, env.table, share_search=True, **asdict(env.options))
 
 
 MOST_BYTES = 8 * 2**30

@@ -1,0 +1,1 @@
+"""Agents that search for a Pareto front: their rewards are of several objectives."""
