@@ -26,8 +26,8 @@ class NSGA2:
     """pymoo's NSGA-II by ask and tell, generation by generation.
 
     No architecture is asked twice, unless all are known: children that were asked before do not count, and
-    more are bred. A generation is smaller where a hundred rounds of that, pymoo's limit, yield too few; of none
-    at all it is one random architecture.
+    more are bred. Where a hundred rounds of that, pymoo's limit, yield too few, a generation is smaller;
+    where they yield none, it is one random architecture.
 
     Attributes:
         population: How many survive, and how many children a generation has; the default is that of Syne

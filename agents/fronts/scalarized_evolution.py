@@ -30,9 +30,9 @@ class ScalarizedEvolution:
         population: How many architectures are alive.
         sample: How many of them, drawn with replacement, compete to be the parent.
         edges: How a mutation chooses its edge: "official" or "uniform"; see `nb201env.space.mutate`.
-        scalarization: What makes one number of a reward and weights. "chebyshev" is ParEGO's augmented
-            Chebyshev function, whose optima are all of a front; "linear" the weighted sum, whose optima
-            are the corners of its convex hull.
+        scalarization: What makes one number of a reward and weights: "chebyshev", ParEGO's augmented
+            Chebyshev function, which also wants what lies in a hollow of the front, or "linear", the
+            weighted sum, which only ever wants corners of its convex hull.
     """
 
     population: int = 10
@@ -78,9 +78,9 @@ class ScalarizedEvolution:
 def chebyshev(rewards: FloatArray, weights: FloatArray) -> FloatArray:
     """How little is missing where it weighs most: ParEGO's augmented Chebyshev function, turned upside down.
 
-    With the regrets c = 1 - reward it is -(max_j w_j c_j + 0.05 sum_j w_j c_j). Every point of a front is
-    the best one for some weights, in hollows of it too; the sum prefers, of two that miss as much, the one
-    that dominates.
+    With the regrets c = 1 - reward it is -(max_j w_j c_j + 0.05 sum_j w_j c_j). A point of the front is the
+    best one for weights in proportion to 1 / c, in a hollow too, unless another gains much in one objective
+    for next to nothing in the rest; the sum sees to it that, of two points, the one that dominates is better.
 
     Args:
         rewards: Scaled so that 0 is the worst and 1 the best of each objective; float64 [n, m].
