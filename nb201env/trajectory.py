@@ -33,8 +33,8 @@ import numpy as np
 from nb201env.architecture import all_strings, index_of
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.fields import Fields, parse_json, parse_json_lines, shown
-from nb201env.fronts.objectives import LEAST, MOST
 from nb201env.files import appearing, open_regular, read_limited
+from nb201env.fronts.objectives import LEAST, MOST
 from nb201env.table import Table
 from nb201env.tables import open_by_id, open_table
 
