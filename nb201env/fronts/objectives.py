@@ -195,4 +195,4 @@ def rewards(objectives: Sequence[Known], accuracy: FloatArray, prices: FloatArra
         one.factor * (accuracy if one.name == ACCURACY else next(rows).reshape(shape) + 0 * accuracy)
         for one in objectives
     ]
-    return np.stack(parts, axis=-1)
+    return np.stack(parts, axis=-1) + 0.0  # -0.0 becomes 0.0, so that equal rewards have the same bytes

@@ -267,8 +267,8 @@ def test_the_quick_look_at_a_query_takes_nothing_that_the_slow_one_refuses(lines
                 _check_query(Fields(mutant, "x", BadTrajectory), 1.0)
     assert taken > 10
     vector = query | {"reward": [0.5, -0.25]}
-    for rewards, fine in (([0.5] * 8, True), ([0.5], False), ([0.5] * 9, False), ([], False),
-                          ([0.5, float("inf")], False), ([0.5, "1"], False), ([[0.5, 0.5]], False)):  # fmt: skip
+    wrong: list[Any] = [[0.5], [0.5] * 9, [], [0.5, float("inf")], [0.5, "1"], [[0.5, 0.5]]]
+    for rewards, fine in [([0.5] * 8, True), *((one, False) for one in wrong)]:
         assert _are_plain([vector, vector | {"reward": rewards}], 0.0) == fine
         if not fine:
             with pytest.raises(BadTrajectory, match=r"x: reward: should be "):
