@@ -18,7 +18,7 @@ from nb201env.space import official_ranks
 
 
 def write_csv(summary: Summary, folder: Path) -> list[Path]:
-    """Write all CSV files into a folder, those on several objectives only if there are any; returns their paths."""
+    """Write all CSV files into a folder, those on fronts only if there are any; returns their paths."""
     files = _FILES | (FRONT_FILES if summary.fronts else {})
     return [_write(folder / f"{name}.csv", head, rows(summary)) for name, (head, rows) in files.items()]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nb201env.agents.report.fronts.summary import FRONT_TARGETS, FrontAgent, FrontSetting
@@ -180,8 +182,8 @@ def mean_points(agent: FrontAgent, one: FrontSetting) -> float:
 
 def overall(over: Overall) -> Grid:
     """All settings with several objectives together."""
-    columns = {
-        "agent": [*over.labels],
+    columns: dict[str, Sequence[str]] = {
+        "agent": over.labels,
         "gap, interquartile mean (%)": mark(
             [interval(over.gap[label]) for label in over.labels], [over.gaps[label] for label in over.labels]
         ),
