@@ -101,7 +101,7 @@ def test_curves_and_reach_are_of_the_first_queries(one: FrontSetting, whole: flo
         assert agent.share_by_queries.mean[-1] == pytest.approx(agent.shares.mean())
         assert ((agent.share_by_queries.low >= 0) & (agent.share_by_queries.high <= 1)).all()
         for (_, within), there, hits in zip(FRONT_TARGETS, agent.reach, agent.hits, strict=True):
-            reached = (gaps <= within).any(axis=1)
+            reached = np.asarray((gaps <= within).any(axis=1))
             assert there.reached == reached.sum()
             firsts = [hit.queries for hit, yes in zip(hits, reached, strict=True) if yes]
             np.testing.assert_array_equal(firsts, (gaps <= within).argmax(axis=1)[reached] + 1)
