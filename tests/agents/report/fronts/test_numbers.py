@@ -21,8 +21,9 @@ from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all
 from nb201env.arrays import FloatArray
 from nb201env.comparison import costs
-from nb201env.trajectory import read
+from nb201env.trajectory import BadTrajectory, read
 from tests.agents.report.fronts.agents import ENV, write
+from tests.agents.searches.test_outcome import partial_table
 
 pytest.importorskip("moocore")
 
@@ -49,7 +50,7 @@ def area(points: FloatArray) -> float:
 
 def dominated(point: FloatArray, others: FloatArray) -> bool:
     """By the definition."""
-    return any(all(one >= point) and any(one > point) for one in others)
+    return bool(((others >= point).all(axis=1) & (others > point).any(axis=1)).any())
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +243,13 @@ def test_a_part_of_the_training_is_neither_asked_for_nor_an_answer(epoch_table: 
     assert whole_queries(found).tolist() == [-1, 7, -1]
     only = outcome(read(write(tmp_path / "b.jsonl", table, asked[:1], OBJECTIVES)), table)
     assert answer_volume(only, landscape) == 0
+
+
+def test_a_search_for_what_the_table_lacks_is_refused(tmp_path: Path) -> None:
+    partial = open_table(partial_table(tmp_path / "partial.safetensors", lacking=5))
+    path = write(tmp_path / "a.jsonl", partial, [(4, 0.5, None), (5, 0.5, None)], OBJECTIVES)
+    with pytest.raises(BadTrajectory, match=r"query 2 is of \|none.*, which partial-200 has no run of"):
+        outcome(read(path), partial)
 
 
 def test_a_search_with_one_objective_has_no_answer(bench_folder: Path) -> None:

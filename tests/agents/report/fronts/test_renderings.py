@@ -178,7 +178,7 @@ def test_the_json_file_is_as_its_schema_says(content: dict[str, Any], summary: S
 def _answer(agent: FrontAgent) -> list[int]:
     answer = agent.entry.searches[0].answer
     assert answer is not None
-    return answer.tolist()
+    return [*map(int, answer)]
 
 
 @pytest.mark.parametrize("where", ["fronts", "agents", "landscape"])
