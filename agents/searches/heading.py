@@ -24,7 +24,7 @@ from nb201env.table import Table
 
 OPTIONS = tuple(field.name for field in fields(Options))
 _LIBRARIES = ("nb201env", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "torch", "statsmodels",
-              "cma", "optuna", "scipy", "scikit-learn", "xgboost")  # fmt: skip
+              "cma", "optuna", "pymoo", "scipy", "scikit-learn", "xgboost")  # fmt: skip
 
 
 def header(

@@ -12,12 +12,12 @@ from gymnasium import spaces
 
 from nb201env.arrays import FloatArray
 from nb201env.envs.answers import answers
-from nb201env.envs.options import EnvOptions, Options, given_none
+from nb201env.envs.options import EnvOptions, Options
 from nb201env.envs.single import NB201Env, Observation
 from nb201env.envs.vector import NB201VectorEnv
 from nb201env.fields import finite_number
 from nb201env.fronts.front import Points, true_front
-from nb201env.fronts.objectives import ACCURACY, DEFAULT, Known, known_objectives
+from nb201env.fronts.objectives import ACCURACY, DEFAULT, Known, known_objectives, read_objectives
 from nb201env.space import NUM_EDGES
 from nb201env.table import Run, Table
 
@@ -41,8 +41,8 @@ class _Several:
 
     @classmethod
     def _read(cls, options: Mapping[str, Any]) -> Options:
-        given = options.get("objectives")
-        return Options.of({**options, "objectives": DEFAULT if given_none(given) else given})
+        objectives = read_objectives(options.get("objectives", DEFAULT))
+        return Options.of({**options, "objectives": objectives})
 
     def _know(self) -> None:
         self.objectives = known_objectives(self.table, self.options.objectives)
