@@ -1,10 +1,10 @@
 """PPO for several objectives: one policy that is told how much each of them counts.
 
 In every episode the weights of the objectives are drawn anew, evenly from all that add up to 1. The policy
-and its value network see them beside the cell, and the reward is the weighted sum of the objectives, as in the
-conditioned networks of Abels et al., "Dynamic weights in multi-objective deep reinforcement learning" (ICML
-2019). So one network learns a whole set of cells, each for the weights under which it is the best. Only corners
-of the front's convex hull are best under any weights; the points between are met on the way alone.
+and its value network see them beside the cell, and the reward is the weighted sum of the objectives, as in
+the conditioned networks of Abels et al., "Dynamic weights in multi-objective deep reinforcement learning"
+(ICML 2019). So one network learns a whole set of cells, each for the weights under which it is the best. Only
+corners of the front's convex hull are best under any weights; the points between them are met on the way.
 
 All else is `nb201env.agents.rl.ppo`.
 """
@@ -20,6 +20,7 @@ from nb201env.agents.contract import Env, objectives_of
 from nb201env.agents.rl.ppo import PPO, Goal
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
+from nb201env.fronts.front import nondominated
 from nb201env.wrappers import Shaping
 
 require("torch", "agents")
@@ -70,7 +71,8 @@ class WeightedSum(Goal):
         Each is compared with the best that any cell seen so far has under the same weights.
         """
         self._seen = np.concatenate([self._seen, rewards])
-        worst, best = self._seen.min(axis=0), self._seen.max(axis=0)
+        front = self._seen[nondominated(self._seen)]
+        worst, best = front.min(axis=0), front.max(axis=0)
         scaled = (self._seen - worst) / np.where(best > worst, best - worst, 1.0)
         self.shaping.best = float(scaled.mean(axis=1).max())
         sums = scaled @ self._weights.numpy().T.astype(np.float64)
