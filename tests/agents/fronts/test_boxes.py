@@ -74,7 +74,7 @@ def test_one_objective_leaves_what_is_above_the_best() -> None:
 def test_it_is_the_mean_over_outcomes(m: int) -> None:
     """Monte Carlo with moocore's hypervolumes: within 4 standard errors, for candidates near and far."""
     rng = np.random.default_rng(m)
-    mean, deviation = rng.uniform(-0.3, 1.2, size=(m, 4)), rng.uniform(0.05, 0.6, size=(m, 4))
+    mean, deviation = rng.uniform(0.2, 1.2, size=(m, 4)), rng.uniform(0.2, 0.6, size=(m, 4))
     reference = np.full(m, -0.1)
     for front in sets(m)[2:4]:
         known = hypervolume(front, reference)
@@ -82,7 +82,7 @@ def test_it_is_the_mean_over_outcomes(m: int) -> None:
         for candidate, exact in enumerate(expected.tolist()):
             outcomes = mean[:, candidate] + deviation[:, candidate] * rng.normal(size=(1_500, m))
             gains = [hypervolume(np.concatenate([front, [y]]), reference) - known for y in outcomes]
-            assert abs(np.mean(gains) - exact) < 4 * np.std(gains) / np.sqrt(len(gains)) + 1e-12
+            assert abs(np.mean(gains) - exact) < 4 * np.std(gains) / np.sqrt(len(gains))
 
 
 def test_with_one_objective_it_is_the_expected_improvement() -> None:

@@ -111,7 +111,13 @@ def test_with_a_short_memory_it_still_climbs() -> None:
     assert landscape.volumes(asked)[-1] > landscape.volumes(asked)[19]
 
 
-@pytest.mark.parametrize("objectives", [["accuracy", "params"], ["accuracy", "params", "latency_seconds"]])
+@pytest.mark.parametrize(
+    "objectives",
+    [
+        ["accuracy", "params"],
+        pytest.param(["accuracy", "params", "latency_seconds"], marks=pytest.mark.slow),
+    ],
+)
 def test_it_beats_random_search(objectives: list[str]) -> None:
     """In 100 queries at least 2 of 3 searches dominate more than random search does on average in 200."""
     two = FrontLandscape.of(open_table("cifar10-valid-200"), ["accuracy", "params"])
