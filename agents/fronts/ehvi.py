@@ -126,8 +126,9 @@ class _Predictor:
 
 def _nearest(points: FloatArray, count: int) -> IntArray:
     """The positions of so many points: of the front, then of what is the front without these, and so on."""
-    layers, left = [], np.arange(len(points))
-    while sum(map(len, layers)) < count:
+    layers: list[IntArray] = []
+    left = np.arange(len(points))
+    while sum(len(layer) for layer in layers) < count:
         kept = nondominated(points[left])
         layers.append(left[kept])
         left = left[~kept]

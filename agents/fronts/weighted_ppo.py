@@ -30,8 +30,8 @@ from torch import Tensor  # noqa: E402
 CONTRAST = 6.0
 """What weights are multiplied by, less their mean, before the networks see them.
 
-As plain weights they change a network's output too little beside a cell's 36 numbers for it to tell them apart
-within some hundred queries.
+As plain weights they change a network's output too little, beside a cell's 36 numbers, for it to tell them
+apart within some hundred queries.
 """
 
 

@@ -16,8 +16,9 @@ from nb201env.agents.searches.recorder import Recorder, agent_seed
 from nb201env.architecture import index_of
 from nb201env.wrappers import Shaping
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("moocore")
+import torch
 
 from nb201env.agents.fronts.weighted_ppo import CONTRAST, WeightedSum
 
