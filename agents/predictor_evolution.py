@@ -74,7 +74,7 @@ class PredictorEvolution:
 
     def proposals(self, rng: np.random.Generator) -> Proposals:
         """The search itself."""
-        members = _members()
+        members = class_members()
         predict = self._predictor(rng)
         asked: list[int] = []
         rewards: list[float] = []
@@ -104,9 +104,7 @@ class PredictorEvolution:
     # -- predictors --------------------------------------------------------------------------
 
     def _predictor(self, rng: np.random.Generator) -> Predictor:
-        from nb201env.surrogate.encodings import make
-
-        features = np.asarray(make(self.encoding).transform(all_ops()[representatives()]))
+        features = class_features(self.encoding)
         if self.predictor == "gp":
             return _gaussian_process(features, self.memory)
         return self._boosted(features, rng)
@@ -125,8 +123,22 @@ class PredictorEvolution:
         return predict
 
 
-def _members() -> list[IntArray]:
-    """The architectures of every canonical class; the first has the fewest dead ops."""
+def class_features(encoding: str) -> FloatArray:
+    """What describes each canonical class to a predictor; float64 [5485, features].
+
+    Args:
+        encoding: See `nb201env.surrogate.encodings`.
+
+    Raises:
+        ValueError: If there is no such encoding.
+    """
+    from nb201env.surrogate.encodings import make
+
+    return np.asarray(make(encoding).transform(all_ops()[representatives()]))
+
+
+def class_members() -> list[IntArray]:
+    """The architectures of every canonical class, by index; the first has the fewest dead ops."""
     classes = canonical_classes()
     order = np.argsort(classes, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
