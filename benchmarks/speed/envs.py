@@ -119,7 +119,7 @@ def several(turns: int) -> Row:
     a, b, ratio = in_turns(
         lambda: benchmark_vector_step(native, 1, 0), lambda: benchmark_vector_step(best, 1, 0), turns
     )
-    title = f"native vector, two objectives, {COPIES:,} copies, steps/s over MOSyncVectorEnv ({best.num_envs})"
+    title = f"native vector, 2 objectives, {COPIES:,} copies, steps/s over MOSyncVectorEnv ({best.num_envs})"
     return title, f"{a:,.0f}", f"{b:,.0f}", f"{ratio:,.0f}", ">= 150"
 
 

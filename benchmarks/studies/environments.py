@@ -23,8 +23,10 @@ from nb201env.agents.registry import SEVERAL, display_name
 from nb201env.agents.searches.outcome import spread_text
 from nb201env.agents.searches.runner import Search
 from nb201env.arrays import FloatArray
-from nb201env.envs.registration import NAMED, SURROGATES, TABLES
+from nb201env.envs.multi import NB201MOEnv
+from nb201env.envs.registration import MULTI, NAMED, OWN_MULTI, SURROGATES, TABLES
 from nb201env.envs.single import NB201Env
+from nb201env.fronts.front import true_front
 from nb201env.output import markdown_table
 from nb201env.table import Table
 from nb201env.tables import open_table
@@ -34,6 +36,8 @@ QUERIES, SEARCHES = 500, 10
 COMPARED = [name for name, where in AGENTS.items() if "weight_sharing" not in where and name not in SEVERAL]
 """The agents that need nothing but the environment; the others train on a task's images, or search for a
 front."""
+SHOWN = "NB201-cifar10-mo-v0"
+"""The id with several objectives that has a page; those of the other data sets are like it."""
 PREDICTED = (
     "**This id answers with predictions of a [surrogate](../surrogate.md), not with results of trainings:** "
     "where the page below speaks of trainings and runs, they are imagined."
@@ -43,7 +47,9 @@ PREDICTED = (
 def page() -> Pages:
     """One page per environment, and the list of tables."""
     folder, tables = DOCS / "environments", DOCS / "tables.md"
-    return {folder / f"{env_id}.md": environment_page(env_id, table) for env_id, table in NAMED.items()} | {
+    named = {folder / f"{env_id}.md": environment_page(env_id, table) for env_id, table in NAMED.items()}
+    return named | {
+        folder / f"{SHOWN}.md": several_page(SHOWN, MULTI[SHOWN]),
         tables: with_part(tables, "environments", tables_part())
     }
 
@@ -70,6 +76,29 @@ def environment_page(env_id: str, table_name: str) -> str:
     paragraphs = [
         f"# {env_id}", summary, markdown_table(["", ""], facts.items()), rest.strip(),
         "## Baselines", baselines_part(env_id, table),
+    ]  # fmt: skip
+    return part("environments", "\n\n".join(paragraphs)) + "\n"
+
+
+def several_page(env_id: str, table_name: str) -> str:
+    """The page of an environment with several objectives, with the true front of the default ones."""
+    table = open_table(table_name)
+    front = true_front(table)
+    summary, _, rest = (inspect.getdoc(NB201MOEnv) or "").partition("\n")
+    summary = summary.replace("`NB201Env`", "[The environment](NB201-cifar10-v0.md)")
+    facts = {
+        "make it": f'`gym.make("{env_id}")`; many at once: `gym.make_vec("{env_id}", num_envs=1024)`',
+        "likewise": ", ".join(f"`{other}`" for other in (*MULTI, OWN_MULTI) if other != env_id),
+        "table": f"`{table.name}`, id `{table.id[:16]}…` (see [tables](../tables.md))",
+    }
+    rows = [
+        [f"{100 * accuracy:.2f}", f"{params:,.0f}", f"`{architecture}`"]
+        for (accuracy, params), architecture in zip(front.values.tolist(), front.architectures, strict=True)
+    ]
+    paragraphs = [
+        f"# {env_id}", summary, markdown_table(["", ""], facts.items()), rest.strip(),
+        "## The true front", f"By means over runs; the command: `nb201 table front {table.name}`.",
+        markdown_table(["accuracy (%)", "params", "architecture"], rows, "rrl"),
     ]  # fmt: skip
     return part("environments", "\n\n".join(paragraphs)) + "\n"
 
