@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from nb201env.space import CONV1X1, CONV3X3, OPS, POOL, SIZE, SKIP, all_ops
 from nb201env.tables import open_table
 from nb201env.training.images.tasks import find_task
 from nb201env.training.latencies import REFERENCE, summarised
-from nb201env.training.latency_journal import read_journal
+from nb201env.training.latency_journal import Journal, read_journal
 from nb201env.training.network import live_ops
 
 PAGE, TABLE, NAME = DOCS / "latency.md", "cifar10-valid-200", "cpu_latency_seconds"
@@ -67,12 +68,22 @@ def run(a: argparse.Namespace) -> None:
     found = summarised(journal.done)
     about = asdict(setting)
     network = about.pop("skeleton")
-    measured = {"what": WHAT, "network": network, **about, "reference": REFERENCE, "date": journal.began}
+    measured = {"what": WHAT, "network": network, **about, "reference": REFERENCE, "date": journal.began,
+                "kendall_between_rounds": round(between_rounds(journal), 4)}  # fmt: skip
     kind = setting.column.partition("_")[0]
     path = a.out or file_of(find_task(setting.task).dataset, kind)
     write(path, setting.column, found.seconds, found.spread, measured, "MIT")
     device = read(path)
     print(f"{path}: {device.name}, {device.where}")
+
+
+def between_rounds(journal: Journal) -> float:
+    """Kendall's tau of the latencies of one round and another, in reference passes; the mean over pairs."""
+    ratios = np.empty((journal.setting.rounds, len(representatives())))
+    for one in journal.done:
+        ratios[one.round, one.cls] = one.seconds / one.reference
+    found = [kendall(a, b) for a, b in combinations(ratios, 2)]
+    return float(np.mean(found)) if found else 1.0
 
 
 # -- numbers ---------------------------------------------------------------------------------
@@ -163,6 +174,7 @@ def _measured() -> str:
         ["passes", f"the median of {about['repeats']} in each of {about['rounds']} rounds, two to warm up"],
         ["classes", f"{len(milliseconds):,}, {milliseconds.min():.2f} to {milliseconds.max():.2f} ms, "
                     f"median {np.median(milliseconds):.2f} ms"],
+        ["two rounds", f"agree by Kendall's tau {about['kendall_between_rounds']:.2f}"],
         ["half the range over rounds", f"median {np.median(relative):.1f} % of the latency, "
                                        f"of 95 % of the classes below {np.percentile(relative, 95):.1f} %"],
     ]  # fmt: skip
@@ -205,8 +217,8 @@ def _ops() -> str:
     headings = ["one more of the op in a cell", "CPU (ms)", "GPU (ms)", "MACs (millions)"]
     return (
         "## What an op costs\n\n"
-        f"Least squares over the {whole().sum():,} architectures of which every op reaches the output, {CELLS} "
-        f"cells each: this explains {100 * explained:.0f} % of the variance on the CPU and "
+        f"Least squares over the {whole().sum():,} architectures of which every op reaches the output, "
+        f"{CELLS} cells each: this explains {100 * explained:.0f} % of the variance on the CPU and "
         f"{100 * explained_gpu:.0f} % of that on the GPU.\n\n{markdown_table(headings, rows, 'lr')}"
     )
 
@@ -247,15 +259,15 @@ def _fronts() -> str:
     mine = pareto(device().values, accuracy())
     for words, front in fronts():
         lost = excess(front)
-        shared = len(np.intersect1d(front, mine))
-        numbers = f"{np.mean(lost):.2f}", f"{lost.max():.2f}", (lost > 1.05).sum()
-        rows.append([words, len(front), shared, *numbers])
+        counts = len(front), len(np.intersect1d(front, mine))
+        rows.append([words, *map(str, counts), f"{np.mean(lost):.2f}", f"{lost.max():.2f}",
+                     str((lost > 1.05).sum())])  # fmt: skip
     headings = ["accuracy against", "architectures", "of the first", "mean excess", "greatest", "over 1.05"]
     return (
         "## Fronts\n\n"
-        "The architectures that none beats in both accuracy (mean validation accuracy on CIFAR-10) and a cost; "
-        "how many of them are also on the first front; and their excess: the CPU latency of an architecture "
-        "over that of the fastest one that is at least as accurate.\n\n"
+        "The architectures that none beats in both accuracy (mean validation accuracy on CIFAR-10) and a "
+        "cost; how many of them are also on the first front; and their excess: the CPU latency of an "
+        "architecture over that of the fastest one that is at least as accurate.\n\n"
         f"{markdown_table(headings, rows, 'lr')}"
     )
 
@@ -290,7 +302,7 @@ def figures(folder: Path) -> None:
 
 def _draw_fronts(axes: Any, milliseconds: FloatArray) -> None:
     right, low = 100 * accuracy(), 80.0
-    axes.scatter(milliseconds, right, s=2, color=pictures.GRID, linewidths=0, rasterized=True)
+    axes.scatter(milliseconds, right, s=3, color=pictures.MUTED, alpha=0.25, linewidths=0, rasterized=True)
     shown: Sequence[tuple[str, str, str]] = (
         ("CPU latency", pictures.BLUE, "o"), ("MACs", pictures.ORANGE, "s"),
         ("GPU latency, cifar10", pictures.PURPLE, "^"),
@@ -301,4 +313,4 @@ def _draw_fronts(axes: Any, milliseconds: FloatArray) -> None:
         axes.plot(*at, marker, color=colour, ms=5, mfc="none", label=f"front by {words}")
     axes.set(xlabel="CPU latency (ms)", ylabel="validation accuracy, mean over runs (%)", ylim=(low, 92.5))
     axes.legend(loc="lower right", frameon=False)
-    pictures.finish(axes, "Fronts by one cost, at the latency of another")
+    pictures.finish(axes, "Fronts by three costs, at their CPU latency")

@@ -41,7 +41,8 @@ class Device:
         spread: How far each is to be trusted, in the same unit: half the range over the rounds of the
             measurement; float64 [15625].
         measured: What was measured, and how: plain entries with the keys "what", "device", "machine",
-            "software", "task", "network", "batch", "repeats", "rounds" and "date".
+            "software", "task", "network", "batch", "repeats", "rounds", "reference" (the architecture that
+            was measured in between), "date" and "kendall_between_rounds".
         licence: Under which the numbers may be used.
     """
 
@@ -103,7 +104,7 @@ def write(
         ValueError: If members of a class have different numbers, or one is no number above 0.
     """
     for numbers in (values, spread):
-        if not np.array_equal(numbers, numbers[representatives()][canonical_classes()]):
+        if not np.array_equal(numbers, numbers[representatives()][canonical_classes()], equal_nan=True):
             raise ValueError(f"{name}: members of a canonical class have one number each")
     if not (np.isfinite(values) & (values > 0) & (spread >= 0)).all():
         raise ValueError(f"{name}: every class needs a number above 0, and a spread")
