@@ -267,7 +267,8 @@ def in_words(name: str) -> str:
     """A column's name for people: "pixel3 latency" of pixel3_latency_seconds, since its unit stands by it."""
     if name.endswith(("latency_seconds", "energy_joules")):
         name = name.rpartition("_")[0]
-    return name.replace("_", " ")
+    first, *others = name.split("_")
+    return " ".join([first.upper() if first in ("cpu", "gpu") else first, *others])
 
 
 def readable(values: FloatArray, unit: str) -> tuple[FloatArray, str]:

@@ -288,7 +288,8 @@ def _all_latencies(
     json: bool,
 ) -> None:  # fmt: skip
     require("psutil", "train")
-    from nb201env.training.latencies import Setting, measure_all
+    from nb201env.training.latencies import measure_all
+    from nb201env.training.latency_journal import Setting
 
     setting = Setting.here(task, batch=batch, repeats=repeats, rounds=rounds, device=device, data=data)
     with resumable(), progress_bar("measuring", "passes of classes") as progress:

@@ -86,9 +86,16 @@ class Setting:
         Raises:
             BadJournal: Or what `head` raises, if an entry is missing or not what it should be.
         """
-        numbers = (head.whole(name, least=1) for name in ("batch", "repeats", "rounds"))
-        texts = (head.text(name) for name in ("device", "machine", "software"))
-        return cls(head.text("task"), *numbers, *texts, Skeleton.read(head.object("skeleton")))
+        return cls(
+            task=head.text("task"),
+            batch=head.whole("batch", least=1),
+            repeats=head.whole("repeats", least=1),
+            rounds=head.whole("rounds", least=1),
+            device=head.text("device"),
+            machine=head.text("machine"),
+            software=head.text("software"),
+            skeleton=Skeleton.read(head.object("skeleton")),
+        )
 
     @property
     def column(self) -> str:

@@ -127,9 +127,8 @@ def read(path: str | os.PathLike[str]) -> Device:
     about = opened.manifest
     if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
         raise container.DamagedTable(f"{path}: holds no cost on a device that this release reads")
-    numbers = []
-    for name in ("values", "spread"):
-        of_architecture = opened.array(name)[canonical_classes()].astype(np.float64)
-        of_architecture.flags.writeable = False
-        numbers.append(of_architecture)
-    return Device(about["name"], *numbers, MappingProxyType(about["measured"]), about["licence"])
+    values, spread = (
+        opened.array(name)[canonical_classes()].astype(np.float64) for name in ("values", "spread")
+    )
+    values.flags.writeable = spread.flags.writeable = False
+    return Device(about["name"], values, spread, MappingProxyType(about["measured"]), about["licence"])

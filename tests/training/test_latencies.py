@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 pytest.importorskip("torch")
 pytest.importorskip("psutil")
 
+import psutil
+
 from nb201env.classes import canonical_classes, representatives
 from nb201env.cli import build, main
 from nb201env.comparison import cost_names, costs, unit_of
@@ -177,8 +179,8 @@ class Process:
 
 
 def test_what_others_use_is_all_but_idle_and_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latencies.psutil, "cpu_times", Times)
-    monkeypatch.setattr(latencies.psutil, "Process", Process)
+    monkeypatch.setattr(psutil, "cpu_times", Times)
+    monkeypatch.setattr(psutil, "Process", Process)
     assert ThisMachine(SETTING).usage().others == (100 + 5 + 20) - (40 + 10)
 
 
