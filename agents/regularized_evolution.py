@@ -7,13 +7,17 @@ NAS-Bench-201 experiments (AutoDL-Projects ``exps/NATS-algos/regularized_ea.py``
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
-from nb201env.agents.contract import Env, query
+from nb201env.agents.contract import Env, Proposals, follow
 from nb201env.architecture import Architecture
 from nb201env.space import sample
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,32 @@ class RegularizedEvolution:
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
-        rng = np.random.default_rng(seed)
-        alive: deque[tuple[float, Architecture]] = deque(maxlen=self.population)
-        over = False
-        while not over:
-            if len(alive) < self.population:
-                child = Architecture.from_index(int(sample(rng)))
-            else:
-                rivals = [alive[i] for i in rng.integers(len(alive), size=self.sample)]
-                child = max(rivals, key=lambda rival: rival[0])[1].mutate(rng, self.edges)
-            reward, _, over = query(env, child)
-            alive.append((reward, child))  # a full deque drops its oldest
+        follow(env, self.proposals(np.random.default_rng(seed)))
+
+    def proposals(self, rng: np.random.Generator) -> Proposals:
+        """The search itself."""
+        return evolve(rng, self.population, self.sample, self.edges, np.argmax)
+
+
+def evolve(
+    rng: np.random.Generator, population: int, rivals: int, edges: str, winner: Callable[[Sequence[R]], Any]
+) -> Generator[Architecture, R, None]:
+    """Evolution with aging, whatever is rewarded.
+
+    Args:
+        rng: The source of randomness.
+        population: How many architectures are alive.
+        rivals: How many of them, drawn with replacement, compete to be the parent.
+        edges: See `nb201env.space.mutate`.
+        winner: The position of the best of these rewards.
+    """
+    alive: deque[tuple[R, Architecture]] = deque(maxlen=population)
+    while True:
+        if len(alive) < population:
+            child = Architecture.from_index(int(sample(rng)))
+        else:
+            drawn = [alive[i] for i in rng.integers(len(alive), size=rivals)]
+            parent = drawn[winner([reward for reward, _ in drawn])][1]
+            child = parent.mutate(rng, edges)
+        reward = yield child
+        alive.append((reward, child))  # a full deque drops its oldest

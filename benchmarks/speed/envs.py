@@ -29,7 +29,7 @@ from nb201env.output import print_grid
 from nb201env.table import Table
 from nb201env.tables import find
 
-ID = "NB201-cifar10-v0"
+ID, ID_SEVERAL = "NB201-cifar10-v0", "NB201-cifar10-mo-v0"
 COPIES = 4096
 REFERENCE = Path(os.environ.get("NB201_REFERENCE", ROOT.parent / "shared" / "reference"))
 
@@ -105,6 +105,22 @@ def vector(turns: int) -> list[Row]:
          f"{a:,.0f}", f"{b:,.0f}", f"{ratio:,.0f}", ">= 200"),
         ("the same without drawing the actions, steps/s", f"{steps:,.0f}", "", "", ">= 20,000,000"),
     ]  # fmt: skip
+
+
+def several(turns: int) -> Row:
+    """The native vector form with two objectives, over MO-Gymnasium's vector environment at its best."""
+    from mo_gymnasium.wrappers.vector import MOSyncVectorEnv
+
+    native = gym.make_vec(ID_SEVERAL, num_envs=COPIES)
+    rates, peers = {}, {n: MOSyncVectorEnv([lambda: gym.make(ID_SEVERAL)] * n) for n in (1, 8, 64, 512)}
+    for n, peer in peers.items():
+        rates[n] = benchmark_vector_step(peer, 1, 0)
+    best = peers[max(rates, key=lambda n: rates[n])]
+    a, b, ratio = in_turns(
+        lambda: benchmark_vector_step(native, 1, 0), lambda: benchmark_vector_step(best, 1, 0), turns
+    )
+    title = f"native vector, two objectives, {COPIES:,} copies, steps/s over MOSyncVectorEnv ({best.num_envs})"
+    return title, f"{a:,.0f}", f"{b:,.0f}", f"{ratio:,.0f}", ">= 150"
 
 
 def fixed_actions(env: Any, turns: int) -> float:
@@ -253,6 +269,7 @@ def main() -> None:
     rows = [
         single(turns),
         *vector(turns),
+        several(turns),
         *copying(turns),
         *stable_baselines3(turns),
         *query(turns),

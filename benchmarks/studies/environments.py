@@ -19,7 +19,7 @@ from nb201env.agents import AGENTS
 from nb201env.agents.commands.search import as_rows, read_agents, read_envs
 from nb201env.agents.commands.search import run as run_searches
 from nb201env.agents.random_search import expected_best
-from nb201env.agents.registry import display_name
+from nb201env.agents.registry import SEVERAL, display_name
 from nb201env.agents.searches.outcome import spread_text
 from nb201env.agents.searches.runner import Search
 from nb201env.arrays import FloatArray
@@ -31,8 +31,9 @@ from nb201env.tables import open_table
 
 BASELINES = DATA / "baselines.json"
 QUERIES, SEARCHES = 500, 10
-COMPARED = [name for name, where in AGENTS.items() if "weight_sharing" not in where]
-"""The agents that need nothing but the environment; the others train on a task's images."""
+COMPARED = [name for name, where in AGENTS.items() if "weight_sharing" not in where and name not in SEVERAL]
+"""The agents that need nothing but the environment; the others train on a task's images, or search for a
+front."""
 PREDICTED = (
     "**This id answers with predictions of a [surrogate](../surrogate.md), not with results of trainings:** "
     "where the page below speaks of trainings and runs, they are imagined."

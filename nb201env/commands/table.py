@@ -1,4 +1,4 @@
-"""``nb201 table``: list, inspect, import, export, verify, query, compare, plot and explore tables."""
+"""``nb201 table``: list, inspect, import, export, verify, query, compare, plot, front and explore."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from nb201env import comparison
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
-from nb201env.commands import export_reference, import_package, table_explore, table_import
+from nb201env.commands import export_reference, import_package, table_explore, table_front, table_import
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
 from nb201env.devices import devices
 from nb201env.envs.answers import keeps_time
@@ -359,4 +359,5 @@ def plot(
         print(out)
 
 
+table_front.add_to(app)
 table_explore.add_to(app)

@@ -16,12 +16,16 @@ import pytest
 from nb201env import Architecture
 from nb201env.agents import AGENTS, AgentError, check_agent, make_agent
 from nb201env.agents.contract import Env, query, vectorized
-from nb201env.agents.registry import display_name
+from nb201env.agents.registry import EITHER, SEVERAL, display_name
 from nb201env.agents.searches.recorder import record
 from nb201env.space import SIZE
 
-ARGUMENTS: dict[str, dict[str, Any]] = {"dqn": {"actions": ("build",)}}
-"""What a registered agent does not support."""
+FRONT_ENV = "NB201-cifar10-mo-v0"
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "dqn": {"actions": ("build",)},
+    **{name: {"env_id": FRONT_ENV} for name in SEVERAL},
+}
+"""What a registered agent does not support, and what it needs."""
 
 
 @pytest.mark.parametrize("name", [name for name in AGENTS if "weight_sharing" not in AGENTS[name]])
@@ -29,6 +33,17 @@ def test_every_registered_agent_passes(name: str) -> None:
     if AGENTS[name].startswith("nb201env.agents.rl.sb3:"):
         pytest.importorskip("sb3_contrib")
     check_agent(make_agent(name), **ARGUMENTS.get(name, {}))
+
+
+@pytest.mark.parametrize("name", EITHER)
+def test_those_that_take_both_kinds_of_rewards_pass_on_several_objectives(name: str) -> None:
+    check_agent(make_agent(name), env_id=FRONT_ENV)
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_agents_of_fronts_pass_with_three_objectives_and_where_more_is_better(name: str) -> None:
+    objectives = ["accuracy", "params:max", "latency_seconds"]
+    check_agent(make_agent(name), env_id=FRONT_ENV, objectives=objectives, queries=25)
 
 
 def test_agents_of_shorter_trainings_pass(epoch_table: str) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from nb201env import Architecture
 from nb201env.agents import AGENTS, make_agent
 from nb201env.agents.contract import Agent, Env, query, vectorized
+from nb201env.agents.registry import EITHER, SEVERAL
 from nb201env.agents.searches.recorder import Recorder, record, replay
 from nb201env.agents.searches.runner import Search, run_all
 from nb201env.agents.searches.writing import Writer
@@ -29,11 +30,14 @@ from nb201env.tables import open_table
 from nb201env.trajectory import BadTrajectory, Trajectory, read
 
 LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
-NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost"}
+NO_EXTRA = (*LIGHT, "scalarized_evolution", "pareto_local_search")
+NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost", "nsga2": "pymoo"}
+FRONT = {"where": "NB201-cifar10-mo-v0"}
 # Those that train a supernet have tests of their own (test_weight_sharing.py).
 SUPERNETS = [name for name, where in AGENTS.items() if "weight_sharing" in where]
 CASES: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in AGENTS if name not in SUPERNETS),
+    *((name, {}) for name in AGENTS if name not in (*SUPERNETS, *SEVERAL)),
+    *((name, FRONT | way) for name in (*EITHER, *SEVERAL) for way in ({}, {"actions": "pick"})),
     *((name, {"actions": "edit", "max_edits": 5}) for name in ("ppo", "a2c", "dqn", "maskable_ppo")),
     *((name, {"actions": "pick"}) for name in (*LIGHT, "cma_es", "tpe", "ppo")),
     ("random_search", {"repeats": "free", "table": "cifar10-valid-200-surrogate", "run": "mean"}),
@@ -47,10 +51,10 @@ def left_behind(path: Path) -> Path:
     return partial
 
 
-def recorded(name: str, folder: Path, seed: int = 0, **kwargs: Any) -> Path:
-    if name not in LIGHT:
+def recorded(name: str, folder: Path, seed: int = 0, where: str = "NB201-cifar10-v0", **kwargs: Any) -> Path:
+    if name not in NO_EXTRA:
         pytest.importorskip(NEEDS.get(name, "sb3_contrib"))
-    env = gym.make("NB201-cifar10-v0", **{"budget_queries": 60} | kwargs)
+    env = gym.make(where, **{"budget_queries": 60} | kwargs)
     path = folder / f"{name}-{seed}.jsonl"
     record(make_agent(name), env, seed, path, name=name)
     return path

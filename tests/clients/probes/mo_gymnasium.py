@@ -1,4 +1,4 @@
-"""MO-Gymnasium: its wrappers and vector environments on a search with two rewards."""
+"""MO-Gymnasium: its wrappers and vector environments on the ids with several objectives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import mo_gymnasium as mo_gym
 import numpy as np
 from mo_gymnasium.wrappers import LinearReward, MONormalizeReward, MORecordEpisodeStatistics
 from mo_gymnasium.wrappers.vector import MOAsyncVectorEnv, MOSyncVectorEnv
+from mo_gymnasium.wrappers.vector import MORecordEpisodeStatistics as VectorStatistics
 
 import nb201env
 from nb201env.architecture import index_of
@@ -16,26 +17,13 @@ from tests.clients.probes import row, run
 from tests.clients.recorded import is_run
 
 OPS = "nb201env:NB201-cifar10-v0"
+SEVERAL = "nb201env:NB201-cifar10-mo-v0"
 CELL = (3, 3, 3, 1, 3, 2)
-MILLION = 1_000_000
-ADDS = "a wrapper of nine lines that makes a vector of info's accuracy and costs"
 
 
-class TwoRewards(gym.Wrapper[Any, Any, Any, Any]):
-    """The accuracy, and the million parameters, fewer being better; what a user adds."""
-
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
-        super().__init__(env)
-        innermost: Any = env.unwrapped  # where the wrappers look for it
-        innermost.reward_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
-
-    def step(self, action: Any) -> Any:
-        observation, reward, *rest, info = self.env.step(action)
-        return observation, np.array([reward, -info["params"] / MILLION], dtype=np.float32), *rest, info
-
-
-def two_rewards() -> gym.Env[Any, Any]:
-    return TwoRewards(mo_gym.make(OPS, costs=["params"]))
+def two_rewards() -> Any:
+    """The accuracy, and the parameters, fewer being better."""
+    return mo_gym.make(SEVERAL)
 
 
 def played(env: gym.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
@@ -49,11 +37,11 @@ def played(env: gym.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def as_the_table(rewards: Any) -> None:
-    """Raise unless two rewards are the cell's; float32 [2]."""
+    """Raise unless two rewards are the cell's; [2]."""
     assert rewards.shape == (2,)
     is_run(CELL, rewards[0])
-    params = nb201env.open_table("cifar10-valid-200").values("params")[index_of(CELL)]
-    assert np.isclose(rewards[1], -params / MILLION)
+    params = nb201env.open_table("cifar10-valid-200").values("params")
+    assert np.isclose(rewards[1], -params[index_of(CELL)] / params.max())
 
 
 @row("make(id): one reward, as from Gymnasium")
@@ -64,7 +52,17 @@ def scalar() -> None:
     is_run(CELL, total)
 
 
-@row("MORecordEpisodeStatistics, LinearReward, MONormalizeReward", adds=ADDS)
+@row("make(-mo- id): reward_space, vector rewards, pareto_front")
+def vector_rewards() -> None:
+    env = two_rewards()
+    total, info = played(env)
+    as_the_table(total)
+    assert total[0] == info["accuracy"]
+    assert env.unwrapped.reward_space.contains(total)
+    assert len(env.unwrapped.pareto_front(gamma=0.9)) == 13
+
+
+@row("MORecordEpisodeStatistics, LinearReward, MONormalizeReward")
 def wrappers() -> None:
     total, info = played(MORecordEpisodeStatistics(two_rewards(), gamma=0.5))
     as_the_table(total)
@@ -78,7 +76,20 @@ def wrappers() -> None:
     assert normalized[1] != total[1]
 
 
-@row("MOSyncVectorEnv", adds=ADDS)
+@row("make_vec(-mo- id): native vector rewards, and MORecordEpisodeStatistics on them")
+def native_vector() -> None:
+    envs = VectorStatistics(gym.make_vec(SEVERAL, num_envs=3, autoreset_mode="NextStep"))
+    envs.reset(seed=0)
+    for op in CELL:
+        _, rewards, terminated, _, infos = envs.step(np.full(3, op))
+    assert terminated.all()
+    assert rewards.shape == (3, 2)
+    for one, total in zip(rewards, infos["episode"]["r"], strict=True):
+        as_the_table(one)
+        assert np.allclose(total, one)
+
+
+@row("MOSyncVectorEnv")
 def sync_vector() -> None:
     side_by_side(MOSyncVectorEnv)
 
