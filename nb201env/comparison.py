@@ -13,6 +13,7 @@ import numpy as np
 from nb201env import cost
 from nb201env.architecture import Architecture
 from nb201env.arrays import BoolArray, FloatArray, IntArray
+from nb201env.devices import devices
 from nb201env.missing import not_recorded
 from nb201env.official import DATASETS
 from nb201env.space import SIZE
@@ -162,11 +163,13 @@ def costs(table: Table, name: str) -> FloatArray:
     column counts. What was recorded is always there as ``table.values(name)``.
 
     Any other column counts as it was recorded; where it was for every run, the mean over those there are.
+    What was measured on a device and is embedded (`nb201env.devices`) counts where the table has no such
+    column.
 
     Args:
         table: The table, which names the data set.
         name: One of `cost_names`: "params", "macs" (counts), "latency_seconds" or another column of the
-            table's that has no epochs.
+            table's that has no epochs, "cpu_latency_seconds" on CIFAR-10.
 
     Raises:
         NotRecorded: If it is none of these; the message lists them.
@@ -175,12 +178,14 @@ def costs(table: Table, name: str) -> FloatArray:
         return cost.CLOSED_FORMS[name](np.arange(SIZE), table.dataset).astype(np.float64)
     if name not in cost_names(table):
         raise _no_cost(table, name)
+    if device := devices(table).get(name):
+        return device.values.copy()
     values = table.values(name)
     return values if values.ndim == 1 else mean_over_runs(values)
 
 
 def cost_names(table: Table) -> list[str]:
-    """What `costs` answers of a table: the closed forms, and its columns that are no training's results.
+    """What `costs` answers of a table: the closed forms, its columns that are no training's results, devices.
 
     Nothing that is called a test is among them, so that no search sees it.
     """
@@ -190,7 +195,7 @@ def cost_names(table: Table) -> list[str]:
         if not table.recorded_epochs(name) and not name.endswith(("_accuracy", "_loss"))
         and not name.startswith(("test_", "valtest_"))
     ]  # fmt: skip
-    return [*closed, *(name for name in recorded if name not in closed)]
+    return [*closed, *(name for name in recorded if name not in closed), *devices(table)]
 
 
 def unit_of(table: Table, name: str) -> str:
@@ -262,7 +267,8 @@ def in_words(name: str) -> str:
     """A column's name for people: "pixel3 latency" of pixel3_latency_seconds, since its unit stands by it."""
     if name.endswith(("latency_seconds", "energy_joules")):
         name = name.rpartition("_")[0]
-    return name.replace("_", " ")
+    first, *others = name.split("_")
+    return " ".join([first.upper() if first in ("cpu", "gpu") else first, *others])
 
 
 def readable(values: FloatArray, unit: str) -> tuple[FloatArray, str]:

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
@@ -238,7 +239,9 @@ def latency(
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Timed passes, of which the median counts; 20, with --all 5.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="With --all: how often each class is measured.")] = 3,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="With --all: how often each class is measured; 3.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; with --all the CPU has one thread.")] = "cpu",
     data: Annotated[Path | None, typer.Option("--data", help="The .npz of a task npz:NAME.")] = None,
     out: Annotated[Path | None, typer.Option(help="With --all: the CSV file to write.")] = None,
@@ -258,11 +261,13 @@ def latency(
         raise ValueError("name one architecture, or say --all")
     _torch()
     if architecture is not None:
+        if out is not None or rounds is not None or busy:
+            raise ValueError("--out, --rounds and --busy are for --all; one architecture is timed at once")
         _one_latency(architecture, task, batch or 256, repeats or 20, device, data, json)
     elif out is None:
         raise ValueError("say where the latencies go: --all --out latencies.csv")
     else:
-        _all_latencies(out, task, batch or 1, repeats or 5, rounds, device, busy)
+        _all_latencies(out, task, batch or 1, repeats or 5, rounds or 3, device, data, busy, json)
 
 
 def _one_latency(
@@ -279,17 +284,27 @@ def _one_latency(
 
 
 def _all_latencies(
-    out: Path, task: str, batch: int, repeats: int, rounds: int, device: str, busy: bool
-) -> None:
-    from nb201env.training.latencies import Setting, measure_all
+    out: Path, task: str, batch: int, repeats: int, rounds: int, device: str, data: Path | None, busy: bool,
+    json: bool,
+) -> None:  # fmt: skip
+    require("psutil", "train")
+    from nb201env.training.latencies import measure_all
+    from nb201env.training.latency_journal import Setting
 
-    setting = Setting.here(task, batch=batch, repeats=repeats, rounds=rounds, device=device)
+    setting = Setting.here(task, batch=batch, repeats=repeats, rounds=rounds, device=device, data=data)
     with resumable(), progress_bar("measuring", "passes of classes") as progress:
         found = measure_all(setting, out, busy=busy, progress=progress)
+    spread = float(np.median(found.spread / found.seconds))
+    if json:
+        low, middle, high = np.percentile(found.seconds, (0, 50, 100)).tolist()
+        seconds = {"least": low, "median": middle, "most": high}
+        about = {"out": str(out), "column": setting.column, "setting": asdict(setting)}
+        print_json(about | {"seconds": seconds, "relative_spread": spread})
+        return
     milliseconds = 1e3 * found.seconds
     typer.echo(
         f"{out}: {milliseconds.min():.2f} to {milliseconds.max():.2f} ms, "
-        f"median spread {100 * np.median(found.spread / found.seconds):.1f} %, {setting.machine}"
+        f"median spread {100 * spread:.1f} %, {setting.machine}"
     )
 
 

@@ -9,18 +9,21 @@ A shared machine is a poor clock: it gets warm, and other programs come and go. 
   again.
 
 What is measured stands in a journal at once, so that a run that was stopped goes on where it was.
+
+Networks compute what reaches the output and nothing else, as `nb201env.training.network` has it: a class's
+number is that of its first member, and holds for all of them.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import psutil
@@ -29,13 +32,12 @@ import torch
 from nb201env.architecture import Architecture, all_strings
 from nb201env.arrays import FloatArray
 from nb201env.classes import canonical_classes, representatives
-from nb201env.fields import Fields
 from nb201env.files import alone, appearing
-from nb201env.training.latency import device_name, skeleton_of, timed
+from nb201env.training.latency import enough_memory, timed
+from nb201env.training.latency_journal import Measured, Setting, journal_path, resumed
 from nb201env.training.network import Network
 from nb201env.training.precision import exact_float32
 from nb201env.training.threads import one_thread
-from nb201env.training.trainers import check_device
 
 REFERENCE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 """The network that every other one is measured beside: official:6111, which NAS-Bench-201's users know."""
@@ -46,74 +48,10 @@ QUIET = 0.1
 PATIENCE = 600
 """Seconds without a quiet stretch after which the measurement stops."""
 _WARM_UP = 2
-FORMAT = "nb201-latencies"
 
 
-class NotQuiet(RuntimeError):
+class NotQuiet(OSError):
     """Other programs have kept the machine busy all the time; the message says how much."""
-
-
-class BadJournal(ValueError):
-    """A file that is no journal of this measurement; the message says why."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is measured, and how.
-
-    Attributes:
-        task: Decides the image's size and the number of classes.
-        batch: Images at once.
-        repeats: Timed passes of each network and round, after two that warm up.
-        rounds: How often every class is measured.
-        device: "cpu", on one thread, or "cuda".
-        machine: What it runs on: the processor's or the GPU's name.
-        software: The versions of PyTorch and of the system.
-    """
-
-    task: str
-    batch: int
-    repeats: int
-    rounds: int
-    device: str
-    machine: str
-    software: str
-
-    @classmethod
-    def here(cls, task: str, *, batch: int = 1, repeats: int = 5, rounds: int = 3, device: str = "cpu"
-             ) -> Setting:  # fmt: skip
-        """A measurement on this machine.
-
-        Raises:
-            ValueError: If the task or the device is unknown.
-        """
-        skeleton_of(task, None)
-        check_device(device)
-        software = f"PyTorch {torch.__version__}, {platform.system()} {platform.machine()}"
-        with one_thread():
-            machine = device_name(torch.device(device))
-        return cls(task, batch, repeats, rounds, device, machine, software)
-
-    @property
-    def column(self) -> str:
-        """What the column is called."""
-        return f"{'gpu' if self.device == 'cuda' else self.device}_latency_seconds"
-
-
-class Measured(NamedTuple):
-    """One class in one round.
-
-    Attributes:
-        round: From 0.
-        cls: The class's number.
-        seconds: The median pass.
-        reference: That of the reference network in between, in seconds.
-    """
-
-    round: int
-    cls: int
-    seconds: float
-    reference: float
 
 
 class Latencies(NamedTuple):
@@ -128,9 +66,35 @@ class Latencies(NamedTuple):
     spread: FloatArray
 
 
+class Usage(NamedTuple):
+    """How much time has passed since a fixed moment.
+
+    Attributes:
+        wall: In seconds.
+        others: That programs other than this one have kept cores busy, in seconds of one core.
+    """
+
+    wall: float
+    others: float
+
+
+class Machine(Protocol):
+    """What a measurement needs of a machine; a made-up one serves for simulations."""
+
+    def measure(self, number: int, cls: int) -> Measured:
+        """Measure a class once, in the round of this number."""
+
+    def usage(self) -> Usage:
+        """How much time has passed."""
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing for so long."""
+
+
 def measure_all(
     setting: Setting, out: Path, *, busy: bool = False, classes: int | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+    machine: Callable[[Setting], Machine] | None = None,
 ) -> Latencies:  # fmt: skip
     """Measure every class, and write a CSV file with a row for each architecture.
 
@@ -141,30 +105,38 @@ def measure_all(
         busy: Measure although other programs work.
         classes: Only so many classes, for a try; all if None. Then no file is written.
         progress: Called with how much is done, how much there is, and a word on what is waited for.
+        machine: Makes what measures; `ThisMachine` if None.
 
     Raises:
         BadJournal: If the journal is of another measurement.
+        FileExistsError: If `out` is there, and is not what this measurement wrote.
+        FileNotFoundError: If its folder is not there.
         NotQuiet: If other programs kept the machine busy for ten minutes.
         AtWork: If another process measures into the same file.
     """
-    path = out.with_name(f"{out.name}.journal")
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{out}: there is no such folder; make it, or name another --out")
+    path = journal_path(out)
     with alone(out.with_name(f".{out.name}.lock"), f"measuring into {out}"):
-        done = read_journal(path, setting)
+        done = resumed(path, setting)
         left = list(_stretches(setting, classes, {(one.round, one.cls) for one in done}))
+        if out.exists() and (left or out.read_text(encoding="utf-8") != _csv(setting, summarised(done))):
+            raise FileExistsError(f"{out} is there already, and not of this measurement; name another --out")
         total = len(done) + sum(map(len, left))
 
         def tell(note: str = "") -> None:
             progress(len(done), total, note)
 
         with path.open("a", encoding="utf-8") as journal:
-            for found in _measured(setting, left, busy, tell):
+            for found in _measured(setting, left, busy, tell, machine or ThisMachine):
                 journal.writelines(json.dumps(one) + "\n" for one in found)
                 journal.flush()
                 done += found
                 tell()
         result = summarised(done)
-        if classes is None:
-            _write(out, setting, result)
+        if classes is None and not out.exists():
+            with appearing(out) as partial:
+                partial.write_text(_csv(setting, result), encoding="utf-8", newline="")
     return result
 
 
@@ -195,67 +167,58 @@ def _stretches(
 
 
 def _measured(
-    setting: Setting, stretches: Sequence[list[tuple[int, int]]], busy: bool, tell: Callable[[str], None]
-) -> Iterator[list[Measured]]:
+    setting: Setting, stretches: Sequence[list[tuple[int, int]]], busy: bool, tell: Callable[[str], None],
+    make: Callable[[Setting], Machine],
+) -> Iterator[list[Measured]]:  # fmt: skip
     if not stretches:
         return
-    with one_thread(), torch.inference_mode(), exact_float32():
-        bench = _Bench(setting)
+    with ExitStack() as stack:
+        for context in (
+            one_thread(),
+            torch.inference_mode(),
+            exact_float32(),
+            enough_memory(setting.batch),
+        ):
+            stack.enter_context(context)
+        machine = make(setting)
         for stretch in stretches:
-            yield _quietly(bench, stretch, busy, tell)
+            yield _quietly(machine, stretch, busy, tell)
 
 
 def _quietly(
-    bench: _Bench, stretch: list[tuple[int, int]], busy: bool, tell: Callable[[str], None]
+    machine: Machine, stretch: list[tuple[int, int]], busy: bool, tell: Callable[[str], None]
 ) -> list[Measured]:
     """Measure a stretch again and again until nothing else runs meanwhile."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = machine.usage().wall + PATIENCE
     while True:
-        others = OtherPrograms()
-        found = [bench.measure(number, cls) for number, cls in stretch]
-        share = others.share()
+        before = machine.usage()
+        found = [machine.measure(number, cls) for number, cls in stretch]
+        now = machine.usage()
+        share = max(now.others - before.others, 0.0) / max(now.wall - before.wall, 1e-9)
         if busy or share <= QUIET:
             return found
-        if time.monotonic() > deadline:
+        if now.wall > deadline:
             raise NotQuiet(
                 f"other programs have kept {share:.1f} cores busy for {PATIENCE // 60} minutes; end them and "
                 "run this again, which goes on from here, or measure nevertheless with --busy"
             )
         tell(f"waiting: other programs keep {share:.1f} cores busy")
-        time.sleep(1)
+        machine.wait(1)
 
 
-class OtherPrograms:
-    """How busy all programs but this one have kept the machine since this was made."""
-
-    def __init__(self) -> None:
-        self._start = self._now()
-
-    def share(self) -> float:
-        """In cores, on average."""
-        wall, others = (now - then for now, then in zip(self._now(), self._start, strict=True))
-        return max(others, 0.0) / max(wall, 1e-9)
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        everyone, mine = psutil.cpu_times(), psutil.Process().cpu_times()
-        idle = everyone.idle + getattr(everyone, "iowait", 0.0) + getattr(everyone, "guest", 0.0)
-        return time.monotonic(), sum(everyone) - idle - mine.user - mine.system
-
-
-class _Bench:
-    """Networks and images on the device."""
+class ThisMachine:
+    """Networks and images on this machine's processor or GPU; what works on a GPU besides is not noticed."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         self._place = torch.device(setting.device)
-        self._skeleton = skeleton = skeleton_of(setting.task, None)
+        skeleton = setting.skeleton
         shape = setting.batch, skeleton.channels, skeleton.image_size, skeleton.image_size
         self._images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self._place)
         self._reference = self._network(Architecture.of(REFERENCE))
 
     def _network(self, architecture: Architecture) -> Network:
-        network: Network = Network(architecture, self._skeleton).eval().to(self._place)
+        network: Network = Network(architecture, self._setting.skeleton).eval().to(self._place)
         return network
 
     def measure(self, number: int, cls: int) -> Measured:
@@ -268,49 +231,23 @@ class _Bench:
         seconds, reference = np.median(pairs[_WARM_UP:], axis=0).tolist()
         return Measured(number, cls, seconds, reference)
 
+    def usage(self) -> Usage:
+        """How much time has passed, and what of it other programs have kept cores busy."""
+        everyone, mine = psutil.cpu_times(), psutil.Process().cpu_times()
+        # A guest's time counts twice, also as its host's.
+        idle = sum(getattr(everyone, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
+        return Usage(time.monotonic(), sum(everyone) - idle - mine.user - mine.system)
 
-# -- files -----------------------------------------------------------------------------------
-
-
-def read_journal(path: Path, setting: Setting) -> list[Measured]:
-    """What a measurement that was stopped has left; a new journal is begun where there is none.
-
-    A last line that was cut in two counts for nothing.
-
-    Raises:
-        BadJournal: If it is of another measurement, or no journal.
-    """
-    head = {"format": FORMAT, "version": 1, **asdict(setting)}
-    whole, newline, cut = (path.read_bytes() if path.exists() else b"").rpartition(b"\n")
-    if not newline:
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return []
-    if cut:
-        with path.open("r+b") as file:
-            file.truncate(len(whole) + 1)
-    first, *lines = whole.split(b"\n")
-    if (found := Fields.parse(first, f"{path}, line 1", BadJournal).value) != head:
-        differ = [name for name in head if found.get(name) != head[name]]
-        raise BadJournal(
-            f"{path} is of another measurement ({', '.join(differ)}); name another --out, or delete it"
-        )
-    return [_read_line(line, f"{path}, line {number}") for number, line in enumerate(lines, start=2)]
+    def wait(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
 
 
-def _read_line(line: bytes, where: str) -> Measured:
-    try:
-        number, cls, seconds, reference = json.loads(line)
-        if type(number) is type(cls) is int and cls < len(representatives()) and min(seconds, reference) > 0:
-            return Measured(number, cls, float(seconds), float(reference))
-    except (ValueError, TypeError):
-        pass
-    raise BadJournal(f"{where}: not a measurement; delete the line, or the file")
-
-
-def _write(out: Path, setting: Setting, found: Latencies) -> None:
+def _csv(setting: Setting, found: Latencies) -> str:
     names = "architecture", setting.column, setting.column.replace("latency", "latency_spread")
-    with appearing(out) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        rows: Any = csv.writer(file)
-        rows.writerow(names)
-        for row in zip(all_strings(), found.seconds.tolist(), found.spread.tolist(), strict=True):
-            rows.writerow((row[0], f"{row[1]:.6e}", f"{row[2]:.2e}"))
+    file = io.StringIO(newline="")
+    rows: Any = csv.writer(file, lineterminator="\n")
+    rows.writerow(names)
+    for row in zip(all_strings(), found.seconds.tolist(), found.spread.tolist(), strict=True):
+        rows.writerow((row[0], f"{row[1]:.6e}", f"{row[2]:.2e}"))
+    return file.getvalue()

@@ -59,15 +59,14 @@ def measure(
     Raises:
         ValueError: If the task or the device is unknown, or there is not enough memory for the batch.
     """
-    if not 1 <= batch <= MOST_IMAGES:
-        raise ValueError(f"a batch is 1 to {MOST_IMAGES:,} images; got {batch:,}")
+    check_batch(batch)
     skeleton = skeleton_of(task, data)
     check_device(device)
     place = torch.device(device)
     network = Network(architecture, skeleton)
     network.eval().to(place)
     shape = batch, skeleton.channels, skeleton.image_size, skeleton.image_size
-    with _enough_memory(batch), torch.inference_mode(), exact_float32():
+    with enough_memory(batch), torch.inference_mode(), exact_float32():
         images = torch.zeros(shape, device=place)
         times = [timed(network, images, place) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
     low, middle, high = np.percentile(times, (25, 50, 75))
@@ -82,8 +81,19 @@ def skeleton_of(task: str, data: Path | None) -> Skeleton:
     return Skeleton(classes=known.classes, image_size=known.image_size, channels=known.channels)
 
 
+def check_batch(batch: int) -> None:
+    """Check how many images are to go through at once.
+
+    Raises:
+        ValueError: If they are none, or too many for any memory.
+    """
+    if not 1 <= batch <= MOST_IMAGES:
+        raise ValueError(f"a batch is 1 to {MOST_IMAGES:,} images; got {batch:,}")
+
+
 @contextmanager
-def _enough_memory(batch: int) -> Iterator[None]:
+def enough_memory(batch: int) -> Iterator[None]:
+    """Turn PyTorch's error of too little memory for so many images into a `ValueError` that says so."""
     try:
         yield
     except RuntimeError as error:  # PyTorch has no kind of its own for a CPU's memory
@@ -107,4 +117,5 @@ def device_name(place: torch.device) -> str:
     """The name of a processor, with its threads, or of a GPU."""
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
-    return f"{processor()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{processor()}, {threads} thread{'' if threads == 1 else 's'}"

@@ -15,6 +15,7 @@ from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.commands import export_reference, import_package, table_explore, table_front, table_import
 from nb201env.commands.common import ARCHITECTURE, CORES, Epochs, Group, Jobs, Json, Split
+from nb201env.devices import devices
 from nb201env.envs.answers import keeps_time
 from nb201env.extras import require
 from nb201env.output import names, percent, plain, print_grid, print_json, progress_bar, resumable, summary
@@ -60,15 +61,19 @@ def info(table: Name, json: Json = False) -> None:
     opened = open_table(table)
     manifest = {key: value for key, value in opened.manifest.items() if key != "arrays"}
     units = {name: comparison.unit_of(opened, name) for name in comparison.cost_names(opened)}
+    measured = devices(opened)
     clock = keeps_time(opened)
     if json:
-        print_json(summary(opened) | {"clock": clock, "costs": units, "manifest": manifest})
+        about = {name: dict(device.measured) for name, device in measured.items()}
+        print_json(summary(opened) | {"clock": clock, "costs": units, "devices": about, "manifest": manifest})
         return
     for key, value in summary(opened).items():
         if key != "columns":
             _print_entry(key, value, ", ")
     costs = [f"{name} ({unit})" if unit else name for name, unit in units.items()]
     _print_entry("costs, for limits and axes", costs or "none", ", ")
+    for name, device in measured.items():
+        _print_entry(f"{name}, in no table but of these networks", device.where, ", ")
     if not clock:
         print("clock: none, as the table records no seconds; budgets on it are queries")
     for key in ("protocol", "licence", "citation"):

@@ -235,10 +235,11 @@ def test_numbers_are_shown_in_a_size_that_people_read(
 def test_names_are_shown_in_words() -> None:
     names = [
         "pixel3_latency_seconds",
+        "cpu_latency_seconds",
         "eyeriss_energy_joules",
         "latency_seconds",
         "train_seconds",
         "a_joules",
     ]
-    words = ["pixel3 latency", "eyeriss energy", "latency", "train seconds", "a joules"]
+    words = ["pixel3 latency", "CPU latency", "eyeriss energy", "latency", "train seconds", "a joules"]
     assert list(map(in_words, names)) == words

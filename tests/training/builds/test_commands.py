@@ -141,7 +141,7 @@ def test_too_little_memory_for_a_latency(monkeypatch: pytest.MonkeyPatch) -> Non
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(latency, "_timed", full)
+    monkeypatch.setattr(latency, "timed", full)
     with pytest.raises(ValueError, match="not enough memory for 256 images at once; give a smaller --batch"):
         latency.measure(Architecture((0,) * 6), "digits")
 
