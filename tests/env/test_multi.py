@@ -65,7 +65,7 @@ def reward_of(env: Any, info: dict[str, Any]) -> np.ndarray[Any, Any]:
               for one in env.objectives]  # fmt: skip
     signs = [1 if one.maximize else -1 for one in env.objectives]
     factors = [one.scale * sign for one, sign in zip(env.objectives, signs, strict=True)]
-    return np.array(values) * np.array(factors)
+    return np.asarray(np.array(values) * np.array(factors))
 
 
 @variants
