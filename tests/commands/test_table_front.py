@@ -34,7 +34,7 @@ def test_json_says_the_same_in_units_of_the_table(words: list[str]) -> None:
     pytest.importorskip("moocore", reason="needs moocore, of the extra multi")
     said = as_json("front", NAME, *words)
     how = {"run": 777} if "777" in words else {"per": "class"} if "class" in words else {}
-    everything = points(open_table(NAME), **how)  # type: ignore[arg-type]
+    everything = points(open_table(NAME), **how)
     front = everything.front()
     assert [point["index"] for point in said["front"]] == front.index.tolist()
     values = [[point["values"][name] for name in ("accuracy", "params")] for point in said["front"]]

@@ -64,7 +64,8 @@ def reward_of(env: Any, info: dict[str, Any]) -> np.ndarray[Any, Any]:
     values = [info["accuracy"] if one.name == "accuracy" else costs(env.table, one.name)[index]
               for one in env.objectives]  # fmt: skip
     signs = [1 if one.maximize else -1 for one in env.objectives]
-    return np.array(values) * [one.scale * sign for one, sign in zip(env.objectives, signs, strict=True)]
+    factors = [one.scale * sign for one, sign in zip(env.objectives, signs, strict=True)]
+    return np.asarray(np.array(values) * np.array(factors))
 
 
 @variants
@@ -126,7 +127,7 @@ def test_the_vector_form_is_the_single_one_bit_for_bit(variant: dict[str, Any], 
         ended = done
         if mode == "Disabled" and done.any():
             observations, infos = native.reset(options={"reset_mask": done.copy()})
-            for copied in np.flatnonzero(done):
+            for copied in np.flatnonzero(done).tolist():
                 same(observations, infos, copied, *singles[copied].reset())
 
 
@@ -240,7 +241,7 @@ def overwritten(env: Any, write: bool = True) -> list[Any]:
 
 
 def test_a_spec_survives_json() -> None:
-    given = ["accuracy", Objective("params", scale=np.float64(1e-6)), "macs:min"]  # type: ignore[arg-type]
+    given = ["accuracy", Objective("params", scale=np.float64(1e-6)), "macs:min"]
     env: Any = gym.make(ID, objectives=given, actions="pick")
     text = env.spec.to_json()
     kept = json.loads(text)["kwargs"]["objectives"]
