@@ -52,6 +52,7 @@ class Attained:
     """The true front and each agent's median attainment surface.
 
     Attributes:
+        first, second: The objectives' names.
         across, up: What the axes are, with units.
         units: Of the axes, "" where there is none.
         front: The true front's steps.
@@ -62,6 +63,8 @@ class Attained:
         log: Whether the axis across is better a logarithmic one.
     """
 
+    first: str
+    second: str
     across: str
     up: str
     units: tuple[str, str]
@@ -85,17 +88,19 @@ def attained_fronts(one: FrontSetting) -> Attained | None:
         for agent in one.agents
         if agent.surface is not None and len(agent.surface)
     }
-    whole = _window(front, list(corners.values()))
+    log = _spans(front[:, 1])
     units = (_unit(one, 1), _unit(one, 0))
     return Attained(
+        first=_name(first),
+        second=_name(second),
         across=_label(second, units[0]),
         up=_label(first, units[1]),
         units=units,
         front=stairs(front, second.maximize, ends),
         points=front[:, ::-1],
         agents={label: stairs(points, second.maximize, ends) for label, points in corners.items()},
-        windows=(whole, *_better_half(front, list(corners.values()), first.maximize)),
-        log=whole.left > 0 and whole.right / whole.left >= _MANY_TIMES,
+        windows=_windows(front, list(corners.values()), first.maximize, log),
+        log=log,
     )
 
 
@@ -139,33 +144,47 @@ def _unit(one: FrontSetting, objective: int) -> str:
 
 def _label(known: Known, unit: str) -> str:
     """ "validation accuracy (%)", "parameters (millions; less is better)"."""
-    what = "validation accuracy" if known.name == ACCURACY else named(WORDS.get(known.name, known.words))
-    usual = known.maximize == (known.name == ACCURACY)
-    less = "more is better" if known.maximize else "less is better"
-    said = "; ".join(text for text in (unit, "" if usual and known.name == ACCURACY else less) if text)
-    return f"{what} ({said})" if said else what
+    which = "" if known.name == ACCURACY and known.maximize else f"{_way(known)} is better"
+    said = "; ".join(filter(None, (unit, which)))
+    return f"{_name(known)} ({said})" if said else _name(known)
+
+
+def _name(known: Known) -> str:
+    return "validation accuracy" if known.name == ACCURACY else named(WORDS.get(known.name, known.words))
+
+
+def _way(known: Known) -> str:
+    return "more" if known.maximize else "less"
 
 
 # -- windows ---------------------------------------------------------------------------------
 
 
-def _window(front: FloatArray, corners: Sequence[FloatArray]) -> Window:
-    """The true front from end to end, and as far across as anyone's corners go."""
-    across = np.concatenate([points[:, 1] for points in (front, *corners)])
-    return Window(*_padded(across), *_padded(front[:, 0]))
+def _spans(values: FloatArray) -> bool:
+    """Whether values differ so much that a logarithmic axis suits them."""
+    low, high = float(values.min()), float(values.max())
+    return low > 0 and high / low >= _MANY_TIMES
 
 
-def _better_half(front: FloatArray, corners: Sequence[FloatArray], maximize: bool) -> tuple[Window, ...]:
+def _windows(
+    front: FloatArray, corners: Sequence[FloatArray], maximize: bool, log: bool
+) -> tuple[Window, ...]:
+    whole = _window(front, corners, log)
     if len(front) < _FEW:
-        return ()
-    half = front[: (len(front) + 1) // 2]
-    sign = 1 if maximize else -1
+        return (whole,)
+    half, sign = front[: (len(front) + 1) // 2], 1 if maximize else -1
     within = [points[sign * points[:, 0] >= sign * half[-1, 0]] for points in corners]
-    return (_window(half, within),)
+    return whole, _window(half, within, log)
+
+
+def _window(front: FloatArray, corners: Sequence[FloatArray], log: bool) -> Window:
+    """These points of the true front from end to end, and as far across as these corners go."""
+    across = np.concatenate([points[:, 1] for points in (front, *corners)])
+    left, right = np.exp(_padded(np.log(across))) if log and across.min() > 0 else _padded(across)
+    return Window(float(left), float(right), *_padded(front[:, 0]))
 
 
 def _padded(values: FloatArray) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     pad = 0.04 * (high - low) or 0.04 * abs(high) or 1.0
-    below = low - pad
-    return (below if below > 0 or low <= 0 else 0.96 * low), high + pad
+    return low - pad, high + pad

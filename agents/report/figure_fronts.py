@@ -19,7 +19,7 @@ def volume(pyplot: Any, one: FrontSetting, cast: Cast, medium: Medium) -> Any:
     """What is lacking of the true front's hypervolume, against queries and simulated GPU time."""
     shown = Curves(
         f"{in_figure(one.setting.name)}: mean gap to the true front’s hypervolume",
-        "hypervolume lacking (% of the true front’s)",
+        "hypervolume lacking (%)",
         {agent.entry.label: agent.gap_by_queries for agent in one.agents},
         {agent.entry.label: agent.gap_by_seconds for agent in one.agents},
         one.random_gap,
@@ -62,7 +62,9 @@ def attained(pyplot: Any, one: FrontSetting, cast: Cast, medium: Medium) -> Any:
         _panel(panel, shown, window, cast, medium)
     axes[0, 0].set_ylabel(in_figure(shown.up))
     if len(shown.windows) > 1:
-        axes[0, 1].set_title("the better half of the front", loc="left", fontsize=0.9 * medium.font)
+        axes[0, 1].set_title(
+            f"the half with the better {in_figure(shown.first)}", loc="left", fontsize=0.9 * medium.font
+        )
     last, window = axes[0, -1], shown.windows[-1]
     if cast.many:
         ends = {str(cast.number(label)): (window.right, float(_height(steps, window.right)))

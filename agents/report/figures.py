@@ -35,8 +35,8 @@ def draw(summary: Summary, folder: Path) -> dict[str, str]:
 
     Returns:
         The PNG's path relative to `folder`, by "regret-N", "profiles-N" and "space-N" for setting N,
-        "overall" and "ranks"; "front-volume-N", "front-share-N" and, of two objectives, "front-attained-N" for
-        setting N of those with several objectives.
+        "overall" and "ranks"; for setting N of those with several objectives "front-volume-N",
+        "front-share-N" and, of two objectives, "front-attained-N".
 
     Raises:
         MissingExtra: If matplotlib is not installed.
