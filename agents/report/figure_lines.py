@@ -1,4 +1,4 @@
-"""Drawn curves over queries and time; performance profiles with the probability of improvement beside them."""
+"""Drawn curves over queries and time, and profiles with the probability of improvement beside them."""
 
 from __future__ import annotations
 
