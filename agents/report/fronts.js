@@ -2,13 +2,13 @@
 
 const TRUE_FRONT = { name: "true front", dash: "none", width: 1.6, colour: "var(--ink)" };
 
-const of = (agents, kind) => agents.map((a) => ({ label: a.label, ...a[kind] }));
+const curvesOf = (agents, kind) => agents.map((a) => ({ label: a.label, ...a[kind] }));
 
 const volumeChart = (host, { agents, volume }) =>
-  curvesChart(host, { agents: of(agents, "volume"), ...volume, yLabel: "hypervolume lacking (%)", unit: " %" });
+  curvesChart(host, { agents: curvesOf(agents, "volume"), ...volume, yLabel: "hypervolume lacking (%)", unit: " %" });
 
 const shareChart = (host, { agents, share }) =>
-  curvesChart(host, { agents: of(agents, "share"), ...share, yLabel: "points of the true front asked for (%)", unit: " %" });
+  curvesChart(host, { agents: curvesOf(agents, "share"), ...share, yLabel: "points of the true front asked for (%)", unit: " %" });
 
 /** The true front, and over it what half of each agent's searches attain. */
 function attainedChart(host, { agents, front }) {
@@ -19,7 +19,7 @@ function attainedChart(host, { agents, front }) {
     const series = [{ ...front, name: TRUE_FRONT.name, look: TRUE_FRONT }, ...agents.filter((a) => a.steps && shown(a.label))
       .map((a) => ({ label: a.label, name: DATA.labels[a.label], ...a.steps }))];
     lines(plot, series.map((s) => within(s, window)).filter((s) => s.x.length), { ...settings, window, xLabel: front.across, yLabel: front.up,
-      height: state.paper ? 330 : 400, unit: escape(front.units[1] && ` ${front.units[1]}`),
+      height: state.paper ? 330 : 400, digits: 4, unit: escape(front.units[1] && ` ${front.units[1]}`),
       xName: (v) => escape(`${front.what} ${format(v, 4)} ${front.units[0]}`) });
     emphasise();
   };

@@ -15,7 +15,7 @@ const paintOf = (s) => (s.label === undefined ? s.look.colour : paint(s.label));
  * marks: "ends" puts the numbers at the lines' right ends, "lines" on the lines themselves.
  * counted: x counts something; values are read where a line has a point, never between.
  */
-function lines(host, series, { xLog, yLog, floor = 0, yMax, window, xLabel, yLabel, xName, unit = "", height = 380, marks = "ends", counted = false }) {
+function lines(host, series, { xLog, yLog, floor = 0, yMax, window, xLabel, yLabel, xName, unit = "", digits = 3, height = 380, marks = "ends", counted = false }) {
   const width = roomOf(host), agents = series.filter((s) => s.label !== undefined);
   const columns = marks === "ends" ? Math.ceil((agents.length * TAG.height) / (height - MARGIN.bottom - MARGIN.top)) : 0;
   const bottom = height - MARGIN.bottom, right = width - (columns ? 20 + columns * (TAG.width + 2) : MARGIN.right);
@@ -36,7 +36,7 @@ function lines(host, series, { xLog, yLog, floor = 0, yMax, window, xLabel, yLab
   svg.classList.toggle("few", agents.length <= FEW);
   svg.append(layer, ...(marks === "ends" ? endTags(agents, X, Y, right, bottom, columns) : lineTags(agents, X, Y)));
   const stops = counted ? [...new Set(series.flatMap((s) => s.x))].sort((a, b) => a - b) : null;
-  readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, width, xName, unit, stops });
+  readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, width, xName, unit, digits, stops });
 }
 
 /** How many pixels a chart may be wide: those of its place, or of a sheet while printing. */
@@ -115,7 +115,7 @@ function lineTags(agents, X, Y) {
 // ---- reading values ------------------------------------------------------------------------
 
 /** Values under the pointer, and by the keys. */
-function readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, width, xName, unit, stops }) {
+function readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, width, xName, unit, digits, stops }) {
   const cross = element("g", { visibility: "hidden" });
   svg.append(cross);
   let at = null, order = [];
@@ -128,7 +128,7 @@ function readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, wid
     cross.setAttribute("visibility", "visible");
     rows.sort((a, b) => b.y - a.y);
     order = rows.map(({ s }) => s.label).filter((label) => label !== undefined);
-    showTip(`<b>${xName(at)}</b><table>${rows.map(({ s, y }) => tipRow(s, `${format(y, 3)}${unit}`)).join("")}</table>`, pageX, pageY);
+    showTip(`<b>${xName(at)}</b><table>${rows.map(({ s, y }) => tipRow(s, `${format(y, digits)}${unit}`)).join("")}</table>`, pageX, pageY);
   };
   const leave = () => { cross.setAttribute("visibility", "hidden"); hover(null); hideTip(); };
   pointed(svg, (event) => {
