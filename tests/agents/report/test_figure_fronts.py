@@ -81,7 +81,7 @@ def test_steps_bound_what_the_points_dominate(
     rewards = np.array(found, dtype=np.float64)
     kept = np.unique(rewards[nondominated(rewards)], axis=0)[::-1]
     sign = 1 if more_across else -1
-    steps = stairs(kept * (1, sign), more_across, np.array([0.0, 0.0 if more_across else -10.0]))
+    steps = stairs(kept * (1, sign), more_across, np.zeros(2))
     place = sign * at
     height = steps.y[int((steps.x <= place).sum()) - 1] if steps.x[0] <= place else 0.0
     assert height == max([up for up, across in found if across >= at], default=0)
