@@ -18,7 +18,7 @@ TRUE_FRONT = "true front"
 def volume(pyplot: Any, one: FrontSetting, cast: Cast, medium: Medium) -> Any:
     """What is lacking of the true front's hypervolume, against queries and simulated GPU time."""
     shown = Curves(
-        f"{in_figure(one.setting.name)}: mean gap to the true front’s hypervolume",
+        f"{in_figure(one.setting.name)}: mean gap to the true front",
         "hypervolume lacking (%)",
         {agent.entry.label: agent.gap_by_queries for agent in one.agents},
         {agent.entry.label: agent.gap_by_seconds for agent in one.agents},

@@ -40,7 +40,7 @@ def searched(
             recorder, drawn = Recorder(env, seed, writer.query), np.random.default_rng(100 * place + seed)
             over = False
             while not over:
-                found = drawn.integers(0, SIZE, 1 + 4 * place * place)
+                found = drawn.integers(0, SIZE, 1 + 40 * place * place)
                 worth = scaled[found] @ drawn.dirichlet(np.ones(len(objectives)))
                 over = query(recorder, Architecture.from_index(int(found[worth.argmax()]))).over
             writer.close(complete=True)

@@ -1,4 +1,4 @@
-"""The page's charts of searches with several objectives, in Chromium: by mouse, keys and touch, and on paper."""
+"""The page's charts of searches with several objectives, in Chromium: by mouse, keys, touch, and on paper."""
 
 from __future__ import annotations
 
