@@ -166,8 +166,10 @@ def _surface(searches: Sequence[Outcome], landscape: FrontLandscape) -> FloatArr
     place = np.full(len(landscape.scaled), -1)
     place[landscape.all.index] = np.arange(len(landscape.all.index))
     asked = [place[np.unique(search.index[search.whole])] for search in searches]
-    corners = attained([landscape.all.rewards[one] for one in asked], (len(searches) + 1) // 2)
-    return np.asarray(corners / np.array([one.factor for one in landscape.all.objectives]))
+    # Turned only, not scaled: so the corners are the table's own values.
+    turned = np.where([one.maximize for one in landscape.all.objectives], 1.0, -1.0)
+    corners = attained([landscape.all.values[one] * turned for one in asked], (len(searches) + 1) // 2)
+    return np.asarray(corners * turned)
 
 
 def attained(sets: Sequence[FloatArray], least: int) -> FloatArray:
