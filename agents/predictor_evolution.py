@@ -74,7 +74,7 @@ class PredictorEvolution:
 
     def proposals(self, rng: np.random.Generator) -> Proposals:
         """The search itself."""
-        members = _members()
+        members = class_members()
         predict = self._predictor(rng)
         asked: list[int] = []
         rewards: list[float] = []
@@ -91,22 +91,14 @@ class PredictorEvolution:
 
     def _choose(self, asked: list[int], rewards: list[float], times: IntArray, predict: Predictor) -> int:
         """The next class to ask for: a class is asked again only when all others were asked as often."""
-        mean, deviation = predict(np.array(asked), self._targets(np.array(rewards)))
+        mean, deviation = predict(np.array(asked), targets_of(np.array(rewards), self.floor))
         candidates = np.flatnonzero(times == times.min())
         return int(candidates[(mean + self.exploration * deviation)[candidates].argmax()])
-
-    def _targets(self, rewards: FloatArray) -> FloatArray:
-        """Rewards with a floor, mean 0 and deviation 1."""
-        median = float(np.median(rewards))
-        raised = np.maximum(rewards, median - self.floor * (float(rewards.max()) - median))
-        return np.asarray((raised - raised.mean()) / (raised.std() or 1.0))
 
     # -- predictors --------------------------------------------------------------------------
 
     def _predictor(self, rng: np.random.Generator) -> Predictor:
-        from nb201env.surrogate.encodings import make
-
-        features = np.asarray(make(self.encoding).transform(all_ops()[representatives()]))
+        features = class_features(self.encoding)
         if self.predictor == "gp":
             return _gaussian_process(features, self.memory)
         return self._boosted(features, rng)
@@ -125,8 +117,37 @@ class PredictorEvolution:
         return predict
 
 
-def _members() -> list[IntArray]:
-    """The architectures of every canonical class; the first has the fewest dead ops."""
+def targets_of(rewards: FloatArray, floor: float) -> FloatArray:
+    """Rewards as a predictor learns them: with a floor, mean 0 and deviation 1.
+
+    Args:
+        rewards: Of one objective; float64 [n].
+        floor: See `PredictorEvolution`.
+
+    Returns:
+        float64 [n]; all 0 where all rewards are alike.
+    """
+    median = float(np.median(rewards))
+    raised = np.maximum(rewards, median - floor * (float(rewards.max()) - median))
+    return np.asarray((raised - raised.mean()) / (raised.std() or 1.0))
+
+
+def class_features(encoding: str) -> FloatArray:
+    """What describes each canonical class to a predictor; float64 [5485, features].
+
+    Args:
+        encoding: See `nb201env.surrogate.encodings`.
+
+    Raises:
+        ValueError: If there is no such encoding.
+    """
+    from nb201env.surrogate.encodings import make
+
+    return np.asarray(make(encoding).transform(all_ops()[representatives()]))
+
+
+def class_members() -> list[IntArray]:
+    """The architectures of every canonical class, by index; the first has the fewest dead ops."""
     classes = canonical_classes()
     order = np.argsort(classes, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)

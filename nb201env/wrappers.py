@@ -57,8 +57,12 @@ class Shaping:
     def __call__(self, reward: float, architecture: str) -> float:
         """The shaped reward of an answered query."""
         self.best = max(self.best, reward)
+        return self.beside(self.best, reward, architecture)
+
+    def beside(self, best: float, reward: float, architecture: str) -> float:
+        """The same where the best reward is another one than `best`: for what is wanted just now, say."""
         self.asked[architecture] += 1
-        sharp = math.exp(self.sharpness * (reward - self.best)) if self.sharpness else reward
+        sharp = math.exp(self.sharpness * (reward - best)) if self.sharpness else reward
         return sharp - self.novelty * math.log(self.asked[architecture])
 
 

@@ -7,6 +7,7 @@ recorded, in the order of the copies (see `nb201env.agents.contract.vectorized`)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from nb201env.agents.contract import Env, vectorized
 from nb201env.agents.rl.logbook import Logbook, check_folder
+from nb201env.arrays import FloatArray
 from nb201env.envs.spaces import STATES, UNDECIDED
 from nb201env.extras import require
 from nb201env.space import NUM_EDGES, NUM_OPS
@@ -68,20 +70,21 @@ class PPO:
         envs = vectorized(env, self.num_envs)
         building = envs.single_action_space.shape == ()  # else six operations are one action
         generator = torch.Generator().manual_seed(seed % 2**63)
-        policy = network(self.hidden, NUM_OPS, 0.01, generator)
-        value = network(self.hidden, 1, 1.0, generator)
+        goal = self.goal(env, generator)
+        policy = network(self.hidden, NUM_OPS, 0.01, generator, goal.numbers)
+        value = network(self.hidden, 1, 1.0, generator, goal.numbers)
         parameters = [*policy.parameters(), *value.parameters()]
         optimizer = torch.optim.Adam(parameters, lr=self.learning_rate, eps=1e-5)
-        shaping, logbook = Shaping(self.sharpness, self.novelty), Logbook.open(self.tensorboard, seed)
+        logbook = Logbook.open(self.tensorboard, seed)
 
         envs.reset()
         over = False
         while not over:
             # -- rollout: every copy builds one cell, edge by edge ---------------------------
-            cells = torch.full((self.num_envs, NUM_EDGES), UNDECIDED)
+            cells, wanted = torch.full((self.num_envs, NUM_EDGES), UNDECIDED), goal.draw(self.num_envs)
             observations, actions, log_probs = [], [], []
             for edge in range(NUM_EDGES):
-                observation = encode(cells)
+                observation = torch.cat([encode(cells), wanted], dim=1)
                 with torch.no_grad():
                     log_prob = policy(observation).log_softmax(-1)
                 action = torch.multinomial(log_prob.exp(), 1, generator=generator)
@@ -101,7 +104,7 @@ class PPO:
 
             # -- what was it worth: the only reward is at the end, and nothing is discounted,
             # so every step's return is the finished cell's reward ------------------------------
-            shaped = [shaping(float(r), a) for r, a in zip(rewards, final["architecture"], strict=True)]
+            shaped = goal.worth(rewards, final["architecture"])
             x, a, old = (torch.cat(parts) for parts in (observations, actions, log_probs))
             returns = torch.tensor(shaped, dtype=torch.float32).repeat(NUM_EDGES)
             with torch.no_grad():
@@ -123,7 +126,7 @@ class PPO:
                 optimizer.step()
 
             self.updated(policy)
-            logbook.search(shaping, final["queries"][-1], final["clock"][-1])
+            logbook.search(goal.shaping, final["queries"][-1], final["clock"][-1])
             logbook.write(
                 {
                     "losses/policy_loss": policy_loss.item(),
@@ -134,8 +137,39 @@ class PPO:
             )
         logbook.close()
 
+    def goal(self, env: Env, generator: torch.Generator) -> Goal:
+        """What the policy of a search is to want; a subclass may want something else in every episode."""
+        return Goal(Shaping(self.sharpness, self.novelty))
+
     def updated(self, policy: nn.Module) -> None:
         """What to do with the policy after each update; nothing, unless a subclass has a use for it."""
+
+
+class Goal:
+    """What a policy is to want: the reward, shaped.
+
+    Attributes:
+        shaping: What it remembers of the search.
+        numbers: How many numbers tell the policy, beside the cell, what is wanted in an episode.
+    """
+
+    numbers = 0
+
+    def __init__(self, shaping: Shaping) -> None:
+        self.shaping = shaping
+
+    def draw(self, copies: int) -> Tensor:
+        """What is wanted in the next episode of each copy; float32 [copies, numbers]."""
+        return torch.empty(copies, 0)
+
+    def worth(self, rewards: FloatArray, architectures: Sequence[str]) -> list[float]:
+        """What these episodes were worth, by what was wanted in them.
+
+        Args:
+            rewards: As the environment gave them; float64 [copies] or, with several objectives, [copies, m].
+            architectures: Whose they are.
+        """
+        return [self.shaping(float(r), a) for r, a in zip(rewards, architectures, strict=True)]
 
 
 def encode(cells: Tensor) -> Tensor:
@@ -143,10 +177,16 @@ def encode(cells: Tensor) -> Tensor:
     return one_hot(cells, STATES).flatten(1).float()
 
 
-def network(hidden: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Sequential:
-    """One hidden layer, orthogonal weights; the last layer's scale is `gain`."""
+def network(
+    hidden: int, outputs: int, gain: float, generator: torch.Generator, numbers: int = 0
+) -> nn.Sequential:
+    """One hidden layer, orthogonal weights; the last layer's scale is `gain`.
+
+    Its input is an encoded cell and so many numbers more.
+    """
     layers: list[Any] = []
-    for fan_in, fan_out, scale in ((STATES * NUM_EDGES, hidden, 2**0.5), (hidden, outputs, gain)):
+    inputs = STATES * NUM_EDGES + numbers
+    for fan_in, fan_out, scale in ((inputs, hidden, 2**0.5), (hidden, outputs, gain)):
         # Made without numbers, so that the global generator is not touched.
         layer: nn.Linear = nn.Linear(fan_in, fan_out, device="meta").to_empty(device="cpu")
         nn.init.orthogonal_(layer.weight, scale, generator)

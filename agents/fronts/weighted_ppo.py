@@ -1,0 +1,81 @@
+"""PPO for several objectives: one policy that is told how much each of them counts.
+
+In every episode the weights of the objectives are drawn anew, evenly from all that add up to 1. The policy
+and its value network see them beside the cell, and the reward is the weighted sum of the objectives, as in the
+conditioned networks of Abels et al., "Dynamic weights in multi-objective deep reinforcement learning" (ICML
+2019). So one network learns a whole set of cells, each for the weights under which it is the best. Only corners
+of the front's convex hull are best under any weights; the points between are met on the way alone.
+
+All else is `nb201env.agents.rl.ppo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nb201env.agents.contract import Env, objectives_of
+from nb201env.agents.rl.ppo import PPO, Goal
+from nb201env.arrays import FloatArray
+from nb201env.extras import require
+from nb201env.wrappers import Shaping
+
+require("torch", "agents")
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+
+@dataclass(frozen=True)
+class WeightedPPO(PPO):
+    """Proximal policy optimisation with weights as a part of the observation.
+
+    Attributes are those of `nb201env.agents.rl.ppo.PPO`. The sharpness is of weighted sums, in which every
+    objective goes from 0, the worst seen so far, to 1, the best.
+    """
+
+    def goal(self, env: Env, generator: torch.Generator) -> WeightedSum:
+        """What the policy of a search is to want."""
+        return WeightedSum(Shaping(self.sharpness, self.novelty), objectives_of(env), generator)
+
+
+class WeightedSum(Goal):
+    """The weighted sum of objectives, under other weights in every episode, beside the best that is known.
+
+    The best reward of `shaping` is that of all queries under equal weights.
+
+    Args:
+        shaping: How the distance from the best is turned into what the policy learns from.
+        objectives: How many there are.
+        generator: The source of randomness.
+    """
+
+    def __init__(self, shaping: Shaping, objectives: int, generator: torch.Generator) -> None:
+        super().__init__(shaping)
+        self.numbers = objectives
+        self._generator = generator
+        self._weights = torch.empty(0, objectives)
+        self._seen: FloatArray = np.empty((0, objectives))
+
+    def draw(self, copies: int) -> Tensor:
+        """Weights of each copy's next episode, evenly from the simplex; float32 [copies, objectives]."""
+        parts = torch.empty(copies, self.numbers).exponential_(generator=self._generator)
+        self._weights = parts / parts.sum(dim=1, keepdim=True)
+        return self._weights
+
+    def worth(self, rewards: FloatArray, architectures: Sequence[str]) -> list[float]:
+        """The shaped weighted sums; see `Goal.worth`.
+
+        Each is compared with the best that any cell seen so far has under the same weights.
+        """
+        self._seen = np.concatenate([self._seen, rewards])
+        worst, best = self._seen.min(axis=0), self._seen.max(axis=0)
+        scaled = (self._seen - worst) / np.where(best > worst, best - worst, 1.0)
+        self.shaping.best = float(scaled.mean(axis=1).max())
+        sums = scaled @ self._weights.numpy().T.astype(np.float64)
+        own = np.diagonal(sums[-len(rewards) :])
+        return [
+            self.shaping.beside(*values)
+            for values in zip(sums.max(axis=0).tolist(), own.tolist(), architectures, strict=True)
+        ]
