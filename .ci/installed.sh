@@ -45,7 +45,7 @@ for place in before after; do works $place && has_theirs $place; done
 "$uv" pip uninstall --quiet --python after/bin/python nb201env && has_theirs after
 
 echo "== the oldest versions of everything that is declared, and the sdist's own tests"
-extras=(--extra train --extra surrogate --extra agents --extra tensorboard --extra plots --extra parquet --extra offline \
+extras=(--extra train --extra surrogate --extra agents --extra multi --extra tensorboard --extra plots --extra parquet --extra offline \
 	--extra syne-tune --extra ray)
 "$uv" pip compile --quiet --resolution lowest-direct --python "$root/.venv/bin/python" "$root/pyproject.toml" \
 	"${extras[@]}" --output-file oldest.txt >/dev/null

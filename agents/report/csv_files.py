@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nb201env.agents.report.curves import Curve
 from nb201env.agents.report.elsewhere import mean_of
 from nb201env.agents.report.statistics import Estimate
-from nb201env.agents.report.summary import TARGETS, Curve, SettingSummary, Summary
+from nb201env.agents.report.summary import TARGETS, SettingSummary, Summary
 from nb201env.agents.report.words import in_csv
 from nb201env.architecture import all_strings
 from nb201env.space import official_ranks

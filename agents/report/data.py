@@ -69,6 +69,11 @@ class Setting:
     landscape: Landscape
     entries: tuple[Entry, ...]
 
+    @property
+    def objectives(self) -> list[Any]:
+        """The environment's objectives as its arguments name them; none where a reward is one number."""
+        return self.env["kwargs"].get("objectives") or []
+
 
 @dataclass(frozen=True)
 class Bench:

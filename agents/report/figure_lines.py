@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nb201env.agents.report.curves import Curve, Profile
 from nb201env.agents.report.figure_style import (
     MANY,
     Cast,
@@ -17,7 +18,7 @@ from nb201env.agents.report.figure_style import (
     title,
 )
 from nb201env.agents.report.statistics import Estimate
-from nb201env.agents.report.summary import Curve, Profile, SettingSummary
+from nb201env.agents.report.summary import SettingSummary
 from nb201env.agents.report.words import in_figure
 from nb201env.arrays import FloatArray
 from nb201env.extras import require

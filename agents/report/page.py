@@ -13,15 +13,14 @@ from html import escape
 from typing import Any
 
 from nb201env.agents.report import tables
+from nb201env.agents.report.curves import Curve, Profile
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, Section, document
 from nb201env.agents.report.figure_lines import regret_floor
 from nb201env.agents.report.grid import Cell, Grid
 from nb201env.agents.report.looks import look
 from nb201env.agents.report.summary import (
     AgentSummary,
-    Curve,
     Overall,
-    Profile,
     SettingSummary,
     Summary,
     visits,

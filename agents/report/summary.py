@@ -6,15 +6,25 @@ Regrets are fractions here; times are simulated GPU seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nb201env.agents.random_search import expected_best
 from nb201env.agents.report import elsewhere
 from nb201env.agents.report import statistics as st
+from nb201env.agents.report.curves import (
+    Curve,
+    Hit,
+    Profile,
+    by_queries,
+    by_seconds,
+    expected,
+    hit,
+    profile_thresholds,
+)
 from nb201env.agents.report.data import Bench, Entry, Setting
+from nb201env.agents.report.fronts.summary import FrontSetting, summarise_front
 from nb201env.agents.report.ranks import Ranks, rank_agents
 from nb201env.agents.searches.outcome import Outcome
 from nb201env.arrays import FloatArray, IntArray
@@ -25,49 +35,6 @@ TARGETS: tuple[tuple[str, float], ...] = (
     ("within 0.3 points", 0.003),
 )
 """How good an architecture must be to count as reached: its regret at most this, as a fraction."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The regret of one agent's incumbents over queries or time; float64 [points] each.
-
-    Attributes:
-        x: Queries, or simulated seconds.
-        mean, low, high: The mean over searches and its 95 % interval (NaN of one search).
-        median, q25, q75: Quartiles over searches.
-    """
-
-    x: FloatArray
-    mean: FloatArray
-    low: FloatArray
-    high: FloatArray
-    median: FloatArray
-    q25: FloatArray
-    q75: FloatArray
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The share of searches that end with at most a certain regret; float64 [thresholds] each."""
-
-    thresholds: FloatArray
-    share: FloatArray
-    low: FloatArray
-    high: FloatArray
-
-
-class Hit(NamedTuple):
-    """When a search first asked for an architecture that is good enough; infinity if it did not.
-
-    Attributes:
-        queries: The number of that query.
-        unique: How many different architectures it had asked for.
-        seconds: The simulated seconds spent.
-    """
-
-    queries: float
-    unique: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -150,17 +117,46 @@ class Overall:
 
 @dataclass(frozen=True)
 class Summary:
-    """All numbers of a report; `overall` is None where there is one setting only."""
+    """All numbers of a report.
+
+    Attributes:
+        bench: All searches.
+        settings: The settings with one objective.
+        overall: These together; None where there are fewer than two.
+        fronts: The settings with several objectives.
+        front_overall: These together, likewise; the regret of a search is the share of the true front's
+            hypervolume that it lacks, and so is its gap.
+    """
 
     bench: Bench
     settings: tuple[SettingSummary, ...]
     overall: Overall | None
+    fronts: tuple[FrontSetting, ...] = ()
+    front_overall: Overall | None = None
+
+    @property
+    def bench_of_one(self) -> Bench:
+        """The searches with one objective."""
+        return replace(self.bench, settings=tuple(one.setting for one in self.settings))
+
+    @property
+    def bench_of_fronts(self) -> Bench:
+        """The searches with several objectives."""
+        return replace(self.bench, settings=tuple(one.setting for one in self.fronts))
 
 
 def summarise(bench: Bench) -> Summary:
-    """All numbers of a report."""
-    settings = tuple(_summarise_setting(setting, bench.places) for setting in bench.settings)
-    return Summary(bench, settings, _overall(bench) if len(settings) > 1 else None)
+    """All numbers of a report.
+
+    Raises:
+        MissingExtra: If there are searches with several objectives, and moocore is not installed.
+    """
+    ones = [setting for setting in bench.settings if not setting.objectives]
+    fronts = tuple(summarise_front(setting) for setting in bench.settings if setting.objectives)
+    settings = tuple(_summarise_setting(setting, bench.places) for setting in ones)
+    return Summary(
+        bench, settings, _overall(bench.labels, ones), fronts, _front_overall(bench.labels, fronts)
+    )
 
 
 def _summarise_setting(setting: Setting, places: Sequence[elsewhere.Place]) -> SettingSummary:
@@ -174,16 +170,11 @@ def _summarise_setting(setting: Setting, places: Sequence[elsewhere.Place]) -> S
     return SettingSummary(setting, agents, found, st.improvements(finals), _expected(setting, longest))
 
 
-def profile_thresholds(worst: float) -> FloatArray:
-    """Regrets at which profiles are drawn: 0 and then evenly on a log scale from 0.0001."""
-    return np.concatenate([[0.0], np.geomspace(1e-4, max(worst, 2e-4), 100)])
-
-
 def _summarise_agent(entry: Entry, thresholds: FloatArray) -> AgentSummary:
     searches, landscape = entry.searches, entry.searches[0].landscape
     chosen = np.array([search.chosen for search in searches])
     test = None if landscape.test is None else landscape.test[chosen]
-    finals = entry.finals()
+    finals, regrets = entry.finals(), [search.regrets for search in searches]
     by_target = tuple(zip(*map(hits, searches), strict=True))
     return AgentSummary(
         entry=entry,
@@ -194,40 +185,14 @@ def _summarise_agent(entry: Entry, thresholds: FloatArray) -> AgentSummary:
         queries=float(np.mean([search.queries for search in searches])),
         unique=float(np.mean([len(np.unique(search.index)) for search in searches])),
         seconds=float(np.mean([search.clock[-1] for search in searches])),
-        by_queries=_by_queries(searches),
-        by_seconds=_by_seconds(searches),
+        by_queries=by_queries(regrets),
+        by_seconds=by_seconds([search.clock for search in searches], regrets),
         profile=Profile(thresholds, *st.profile_band([finals], thresholds)),
         hits=by_target,
         reach=tuple(st.reach(np.array([hit.queries for hit in row])) for row in by_target),
         reach_unique=tuple(st.reach(np.array([hit.unique for hit in row])) for row in by_target),
         reach_seconds=tuple(st.reach(np.array([hit.seconds for hit in row])) for row in by_target),
     )
-
-
-# -- curves ----------------------------------------------------------------------------------
-
-
-def _by_queries(searches: Sequence[Outcome]) -> Curve:
-    """Up to the end of the shortest search."""
-    grid = st.log_grid(min(search.queries for search in searches))
-    return _curve(grid.astype(np.float64), np.array([search.regrets[grid - 1] for search in searches]))
-
-
-def _by_seconds(searches: Sequence[Outcome]) -> Curve:
-    """From when every search has its first answer to when the first of them ends."""
-    start = max(float(search.clock[0]) for search in searches)
-    end = max(min(float(search.clock[-1]) for search in searches), start)
-    grid = np.geomspace(start, end, 160) if start > 0 else np.linspace(start, end, 160)
-    grid[0], grid[-1] = start, end  # exactly: the last query may be what matters
-    rows = [search.regrets[np.searchsorted(search.clock, grid, side="right") - 1] for search in searches]
-    return _curve(grid, np.array(rows))
-
-
-def _curve(x: FloatArray, regret: FloatArray) -> Curve:
-    low, high = st.mean_band(regret)
-    low = np.maximum(low, 0)  # no regret is below
-    q25, median, q75 = np.quantile(regret, [0.25, 0.5, 0.75], axis=0)
-    return Curve(x, regret.mean(axis=0), low, high, median, q25, q75)
 
 
 def _expected(setting: Setting, longest: int) -> Curve | None:
@@ -238,8 +203,7 @@ def _expected(setting: Setting, longest: int) -> Curve | None:
         return None
     grid = st.log_grid(longest)
     regret = setting.landscape.optimum - expected_best(table, grid, epochs=table.epochs)
-    nothing = np.full(len(grid), np.nan)
-    return Curve(grid.astype(np.float64), regret, nothing, nothing, nothing, nothing, nothing)
+    return expected(grid, regret)
 
 
 # -- queries to reach ------------------------------------------------------------------------
@@ -247,14 +211,7 @@ def _expected(setting: Setting, longest: int) -> Curve | None:
 
 def hits(search: Outcome) -> list[Hit]:
     """When a search first asked for an architecture of each target, at the whole training."""
-    return [_hit(search, st.first_reached(search.asked_regrets, within)) for _, within in TARGETS]
-
-
-def _hit(search: Outcome, query: float) -> Hit:
-    if query == np.inf:
-        return Hit(np.inf, np.inf, np.inf)
-    count = int(query)
-    return Hit(query, float(len(np.unique(search.index[:count]))), float(search.clock[count - 1]))
+    return [hit(search, st.first_reached(search.asked_regrets, within)) for _, within in TARGETS]
 
 
 def visits(entry: Entry) -> IntArray:
@@ -268,18 +225,34 @@ def visits(entry: Entry) -> IntArray:
 # -- over settings ---------------------------------------------------------------------------
 
 
-def _overall(bench: Bench) -> Overall | None:
-    entries = [{entry.label: entry for entry in setting.entries} for setting in bench.settings]
-    labels = tuple(label for label in bench.labels if all(label in by_label for by_label in entries))
-    if not labels:
+Finals = dict[str, list[FloatArray]]
+"""By agent, one array [searches] per environment."""
+
+
+def _overall(known: Sequence[str], settings: Sequence[Setting]) -> Overall | None:
+    if len(settings) < 2:
         return None
+    entries = [{entry.label: entry for entry in setting.entries} for setting in settings]
+    labels = [label for label in known if all(label in by_label for by_label in entries)]
     gaps = {label: [by_label[label].finals("gap_left") for by_label in entries] for label in labels}
-    if not all(np.isfinite(gap).all() for rows in gaps.values() for gap in rows):
+    return _together({label: [by_label[label].finals() for by_label in entries] for label in labels}, gaps)
+
+
+def _front_overall(known: Sequence[str], fronts: Sequence[FrontSetting]) -> Overall | None:
+    if len(fronts) < 2:
+        return None
+    lacking = [{agent.entry.label: 1 - agent.volumes for agent in one.agents} for one in fronts]
+    labels = [label for label in known if all(label in by_label for by_label in lacking)]
+    gaps = {label: [by_label[label] for by_label in lacking] for label in labels}
+    return _together(gaps, gaps)
+
+
+def _together(finals: Finals, gaps: Finals) -> Overall | None:
+    if not finals or not all(np.isfinite(gap).all() for rows in gaps.values() for gap in rows):
         return None  # in one of them all architectures are alike: there is no regret to take a share of
-    finals = {label: [by_label[label].finals() for by_label in entries] for label in labels}
     thresholds = profile_thresholds(max(float(gap.max()) for rows in gaps.values() for gap in rows))
     return Overall(
-        labels=labels,
+        labels=tuple(finals),
         gap={label: st.iqm_estimate(rows) for label, rows in gaps.items()},
         gaps=gaps,
         profile={

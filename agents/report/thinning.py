@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from nb201env.agents.report.summary import Curve
+from nb201env.agents.report.curves import Curve
 from nb201env.arrays import FloatArray
 
 WIDTH, HEIGHT = 1400, 400

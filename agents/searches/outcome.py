@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
+from nb201env.fronts.front import nondominated
+from nb201env.fronts.objectives import ACCURACY, Known, known_objectives, objective_costs
 from nb201env.table import Table
 from nb201env.trajectory import BadTrajectory, Trajectory
 
@@ -82,6 +84,10 @@ class Outcome:
         clock: Simulated seconds spent after every query; float64 [queries].
         incumbents: The best so far by what the search saw, after every query; int16 [queries].
         whole: Whether a query was of the whole training, and not of its first epochs; bool [queries].
+        answer: With several objectives, the different architectures that looked best to the search at its
+            end: every query of the whole training is a point, of the accuracy that was answered and the
+            table's costs, and these are whose points no other one dominates; int16 [architectures], rising.
+            None with one objective.
     """
 
     path: Path
@@ -91,6 +97,7 @@ class Outcome:
     clock: FloatArray
     incumbents: npt.NDArray[np.int16]
     whole: npt.NDArray[np.bool_]
+    answer: npt.NDArray[np.int16] | None = None
 
     @property
     def seed(self) -> int:
@@ -165,7 +172,8 @@ def outcome(trajectory: Trajectory, table: Table | None = None) -> Outcome:
 
     Raises:
         BadTrajectory: If it has no query, or one of an architecture that the table lacks.
-        ValueError: If the table is another one.
+        ValueError: If the table is another one, or the objectives are none.
+        NotRecorded: If the table lacks an objective.
         FileNotFoundError: If no table at hand has the id.
     """
     if not trajectory.queries:
@@ -185,7 +193,30 @@ def outcome(trajectory: Trajectory, table: Table | None = None) -> Outcome:
     # One value for all queries takes no memory.
     whole = ~np.array(shorter) if any(shorter) else np.broadcast_to(np.True_, len(shorter))
     return Outcome(trajectory.path, _compact(trajectory.header), landscape, index.astype(np.int16),
-                   trajectory.clock, trajectory.incumbents().astype(np.int16), whole)  # fmt: skip
+                   trajectory.clock, trajectory.incumbents().astype(np.int16), whole,
+                   _answer(trajectory, table, index, whole))  # fmt: skip
+
+
+def _answer(
+    trajectory: Trajectory, table: Table, index: IntArray, whole: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int16] | None:
+    objectives = trajectory.header["env"]["kwargs"].get("objectives")
+    if not objectives:
+        return None
+    known, prices = _objectives(table, json.dumps(objectives))
+    asked, costs = index[whole], iter(prices)
+    seen = [
+        one.factor * (trajectory.accuracy[whole] if one.name == ACCURACY else next(costs)[asked])
+        for one in known
+    ]
+    return np.unique(asked[nondominated(np.stack(seen, axis=1))]).astype(np.int16)
+
+
+@lru_cache(maxsize=16)
+def _objectives(table: Table, objectives: str) -> tuple[tuple[Known, ...], FloatArray]:
+    """What objectives mean on a table, and the values of those that are costs."""
+    known = known_objectives(table, json.loads(objectives))
+    return known, objective_costs(table, known)
 
 
 def _compact(header: dict[str, Any]) -> dict[str, Any]:

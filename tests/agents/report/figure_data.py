@@ -7,9 +7,10 @@ from itertools import pairwise, permutations
 
 import numpy as np
 
+from nb201env.agents.report.curves import Curve, Profile
 from nb201env.agents.report.ranks import Ranks
 from nb201env.agents.report.statistics import Estimate
-from nb201env.agents.report.summary import AgentSummary, Curve, Profile, SettingSummary
+from nb201env.agents.report.summary import AgentSummary, SettingSummary
 
 
 def many(one: SettingSummary, count: int, searches: int = 6) -> SettingSummary:

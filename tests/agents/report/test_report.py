@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from nb201env import Architecture, cli, open_table
 from nb201env.agents import make_agent
 from nb201env.agents.report import tables
+from nb201env.agents.report.curves import by_seconds
 from nb201env.agents.report.data import Bench, load
 from nb201env.agents.report.summary import hits, summarise
 from nb201env.agents.searches.outcome import Landscape, Outcome
@@ -136,9 +137,8 @@ def test_time_curves_are_steps(bench: Bench) -> None:
         asked = np.array(index)
         return Outcome(Path("x"), {"seed": 0}, landscape, asked, np.array(clock), asked, asked >= 0)
 
-    from nb201env.agents.report.summary import _by_seconds
-
-    curve = _by_seconds([search([0, 2, 3], [10, 20, 90]), search([1, 3], [30, 50])])
+    searches = [search([0, 2, 3], [10, 20, 90]), search([1, 3], [30, 50])]
+    curve = by_seconds([one.clock for one in searches], [one.regrets for one in searches])
     assert curve.x[0] == 30
     assert curve.x[-1] == 50
     np.testing.assert_allclose(curve.mean[:-1], (0.1 + 0.2) / 2)

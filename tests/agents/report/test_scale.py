@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nb201env.agents.report.curves import Curve
 from nb201env.agents.report.data import Bench, load
 from nb201env.agents.report.figure_lines import regret_floor
 from nb201env.agents.report.page import page
-from nb201env.agents.report.summary import Curve, summarise
+from nb201env.agents.report.summary import summarise
 from nb201env.agents.report.thinning import TOLERANCE, drawn, thinned
 from nb201env.pages.html import packed, packed_counts
 from nb201env.space import SIZE
