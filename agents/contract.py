@@ -138,7 +138,7 @@ def follow(env: Env, proposals: Proposals | SeveralProposals) -> None:
         architecture = proposals.send(reward)
 
 
-def never_asked(known: dict[int, float], rng: np.random.Generator) -> int:
+def never_asked(known: dict[int, Any], rng: np.random.Generator) -> int:
     """The index of a random architecture that is not known yet; once all are, everything is forgotten.
 
     Args:

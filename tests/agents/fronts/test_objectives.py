@@ -85,7 +85,7 @@ def test_a_search_for_a_front_from_the_command_line(tmp_path: Path) -> None:
     assert len(files) == 6
     header = json.loads(files[0].read_text().splitlines()[0])
     assert header["env"]["id"] == TWO
-    assert header["hyperparameters"] == {"move": "best"}
+    assert header["hyperparameters"] == {"start": 20, "move": "one"}
 
 
 def test_names_for_people() -> None:
