@@ -129,9 +129,12 @@ class Fields:
         )
         return found if found is default else float(found)
 
-    def numbers(self, name: str) -> list[float]:
-        """A list of finite numbers."""
-        return [*map(float, self._list(name, "numbers", _is_number, _REQUIRED))]
+    def numbers(self, name: str, *, least: int, most: int) -> list[float]:
+        """A list of finite numbers, so many of them."""
+        found = self._list(name, "numbers", _is_number, _REQUIRED)
+        if not least <= len(found) <= most:
+            raise self.refuse(name, f"should be {least} to {most} numbers, not {shown(found)}")
+        return [*map(float, found)]
 
     def object(self, name: str, default: dict[str, Any] = _REQUIRED) -> Fields:
         """An object, as fields of their own."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,16 @@ def read_architecture_file(path: Path) -> list[Architecture]:
 # -- names -----------------------------------------------------------------------------------
 
 
-def read_names(texts: Iterable[str], what: str, known: Iterable[str], hint: str = "") -> list[str]:
+def read_names(
+    texts: Iterable[str], what: str, known: Iterable[str], hint: str = "", telling: Callable[[str], str] = str
+) -> list[str]:
     """Read names that are repeated, separated by commas, or both.
 
     Args:
         texts: What an option was given.
         what: What the names are of, such as "agent".
         known: The names there are. One with a colon, ``module:name``, is left to whom it concerns.
-        hint: What else could have been meant; see `check_name`.
+        hint, telling: What else could have been meant; see `check_name`.
 
     Raises:
         ValueError: If a name is unknown or stands twice, or there is none.
@@ -69,7 +71,7 @@ def read_names(texts: Iterable[str], what: str, known: Iterable[str], hint: str 
     names, known = _parts(texts), list(known)
     for name in names:
         if ":" not in name:
-            check_name(name, what, known, hint)
+            check_name(name, what, known, hint, telling)
     if not names:
         raise ValueError(f"name at least one {what}: {', '.join(known)}")
     for place, name in enumerate(names):
@@ -78,13 +80,19 @@ def read_names(texts: Iterable[str], what: str, known: Iterable[str], hint: str 
     return names
 
 
-def check_name(name: str, what: str, known: Iterable[str], hint: str = "") -> None:
-    """Refuse an unknown name: with the one that was probably meant, else with all there are and the hint."""
+def check_name(
+    name: str, what: str, known: Iterable[str], hint: str = "", telling: Callable[[str], str] = str
+) -> None:
+    """Refuse an unknown name: with the one that was probably meant, else with all there are and the hint.
+
+    `telling` is the part of a name that tells it from the others: what they all begin with makes none alike.
+    """
     known = list(known)
     if name in known:
         return
-    close = difflib.get_close_matches(name, known, n=1)
-    mend = f"did you mean {close[0]!r}?" if close else f"the {what}s are {', '.join(known)}"
+    parts = {telling(one): one for one in known}
+    close = difflib.get_close_matches(telling(name), parts, n=1)
+    mend = f"did you mean {parts[close[0]]!r}?" if close else f"the {what}s are {', '.join(known)}"
     if hint and not close:
         mend += f"; {hint}"
     raise ValueError(f"unknown {what} {name!r}; {mend}")

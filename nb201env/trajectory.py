@@ -34,6 +34,7 @@ from nb201env.architecture import all_strings, index_of
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.fields import Fields, parse_json, parse_json_lines, shown
 from nb201env.files import appearing, open_regular, read_limited
+from nb201env.fronts.objectives import LEAST, MOST
 from nb201env.table import Table
 from nb201env.tables import open_by_id, open_table
 
@@ -342,7 +343,7 @@ def _check_query(query: Fields, clock: float) -> None:
     query.number("clock", least=clock)
     rewards = query.value.get("reward", 0.0)
     if isinstance(rewards, list):  # of several objectives
-        query.numbers("reward")
+        query.numbers("reward", least=LEAST, most=MOST)
     else:
         query.number("reward", default=0.0)
     query.whole("epochs", least=1, default=1)
@@ -358,6 +359,9 @@ def _are_plain(queries: Sequence[Any], clock: float) -> bool:
         architectures, runs, accuracies, seconds, clocks = zip(*map(_ALWAYS, queries), strict=True)
         rewards = [query.get("reward", 0.0) for query in queries]
         if set(map(type, rewards)) == {list}:  # of several objectives
+            sizes = set(map(len, rewards))
+            if not LEAST <= min(sizes) <= max(sizes) <= MOST:
+                return False
             rewards = [*chain.from_iterable(rewards)]
         epochs = [query.get("epochs", 1) for query in queries]
         return (

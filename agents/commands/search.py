@@ -168,11 +168,15 @@ def read_setting(
 
 def read_envs(texts: Iterable[str]) -> list[str]:
     """The environments that ``--env`` names, with or without "nb201env:" before the id."""
-    known = [*ENV_IDS, *(f"nb201env:{name}" for name in ENV_IDS)]
-    names = [name.removeprefix("nb201env:") for name in read_names(texts, "environment", known)]
+    given = read_names(texts, "environment", ENV_IDS, telling=_telling)
+    names = [name.removeprefix("nb201env:") for name in given]
     for name in names:
-        check_name(name, "environment", ENV_IDS)
+        check_name(name, "environment", ENV_IDS, telling=_telling)
     return names
+
+
+def _telling(env_id: str) -> str:
+    return env_id.removeprefix("NB201-").removesuffix("-v0")
 
 
 def execute(searches: Sequence[Search], jobs: int, address: str | None = None) -> list[Failure]:

@@ -68,21 +68,25 @@ def register_all() -> None:
         )  # fmt: skip
 
 
-def table_for(table: str | os.PathLike[str] | Table | None, dataset: str | None) -> Table:
+def table_for(
+    table: str | os.PathLike[str] | Table | None, dataset: str | None, several: bool = False
+) -> Table:
     """The table that an environment was given, opened.
 
     Args:
         table: Its name, its path, or itself.
         dataset: The data set that it must be of; any if None.
+        several: Whether there are several objectives, so that messages name ids like it.
 
     Raises:
         ValueError: If there is none, or it is of another data set.
         FileNotFoundError: If no table has that name or path.
         TypeError: If it is neither a name nor a path nor a table.
     """
+    own, ids = (OWN_MULTI, MULTI) if several else (OWN, TABLES)
     if table is None:
         raise ValueError(
-            f"{OWN} is for tables of your own: gym.make({OWN!r}, table='path/to/table.safetensors')"
+            f"{own} is for tables of your own: gym.make({own!r}, table='path/to/table.safetensors')"
         )
     if isinstance(table, str | os.PathLike):
         table = open_table(table)
@@ -91,10 +95,10 @@ def table_for(table: str | os.PathLike[str] | Table | None, dataset: str | None)
     if not isinstance(dataset, str | None):
         raise TypeError(f"dataset must be the name of a data set, or None; got {quoted(dataset)}")
     if dataset is not None and table.dataset != dataset:
-        fitting = [env_id for env_id in TABLES if _dataset(env_id) == table.dataset]
+        fitting = [env_id for env_id in ids if _dataset(env_id) == table.dataset]
         raise ValueError(
             f"this id is for tables of {dataset}; {table.name!r} is of {table.dataset}: "
-            f"use {' or '.join([OWN, *fitting])}"
+            f"use {' or '.join([own, *fitting])}"
         )
     return table
 

@@ -189,7 +189,7 @@ class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
     ) -> None:
         self.render_mode = checked_render_mode(render_mode)
         self.options = self._read(options)
-        self.table = table_for(table, dataset)
+        self.table = table_for(table, dataset, bool(self.options.objectives))
         self.action_space = action_space(self.options.actions)
         self.observation_space = observation_space(self.options.observations)
         self._search = Ledger(self.table, self.options)

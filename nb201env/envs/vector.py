@@ -92,7 +92,7 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
             )
         self.options = self._read(options)
         self.num_envs = num_envs = _checked_count(num_envs, self.options)
-        self.table = table_for(table, dataset)
+        self.table = table_for(table, dataset, bool(self.options.objectives))
         self.single_action_space = action_space(self.options.actions)
         self.single_observation_space = observation_space(self.options.observations)
         self.action_space = batch_space(self.single_action_space, num_envs)

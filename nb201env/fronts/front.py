@@ -139,10 +139,10 @@ def nondominated(rewards: FloatArray) -> BoolArray:
     Returns:
         bool [n].
     """
-    unique, where = np.unique(rewards, axis=0, return_inverse=True)
-    # In falling order of the sum nothing is dominated by what comes later.
-    order = np.argsort(-unique.sum(axis=1), kind="stable")
-    left, found = unique[order], np.zeros(len(unique), dtype=np.bool_)
+    unique, where = np.unique(rewards + 0.0, axis=0, return_inverse=True)  # -0.0 is 0.0
+    found = np.zeros(len(unique), dtype=np.bool_)
+    # In falling order of the first objective, then the next, nothing is dominated by what comes later.
+    left, order = unique[::-1], np.arange(len(unique))[::-1]
     while len(left):
         found[order[0]] = True
         better = (left > left[0]).any(axis=1)

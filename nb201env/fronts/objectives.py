@@ -23,7 +23,7 @@ from nb201env.verification import named_unit
 ACCURACY = "accuracy"
 DEFAULT = (ACCURACY, "params")
 DIRECTIONS = ("max", "min")
-MOST = 8
+LEAST, MOST = 2, 8
 """Objectives at once: fronts and hypervolumes of more take too long, and mean too little."""
 
 _LIKE = "{'name': 'params', 'direction': 'min', 'scale': 1e-6}"
@@ -125,8 +125,8 @@ def read_objectives(given: Any) -> tuple[Objective, ...]:
     names = [one.name for one in found]
     if len({*names}) < len(names):
         raise ValueError(f"objectives: a name stands twice; got {quoted(given)}")
-    if not 2 <= len(names) <= MOST:
-        raise ValueError(f"objectives: 2 to {MOST} of them; got {quoted(given)}")
+    if not LEAST <= len(names) <= MOST:
+        raise ValueError(f"objectives: {LEAST} to {MOST} of them; got {quoted(given)}")
     return found
 
 

@@ -7,6 +7,7 @@ different units, scale them first (`nb201env.fronts.front.Points.scaled`).
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -48,16 +49,18 @@ def igd_plus(rewards: FloatArray, front: FloatArray) -> float:
     """The mean distance from the true front to what a set dominates (Ishibuchi et al. 2015); 0 is best.
 
     Args:
-        rewards: float64 [n, m].
+        rewards: float64 [n, m]; an empty set is infinitely far.
         front: The true front; float64 [k, m].
     """
+    if not len(rewards):  # which moocore 0.3.2 calls 0, the best there is
+        return math.inf
     return float(_moocore().igd_plus(rewards, ref=front, maximise=True))
 
 
 def epsilon(rewards: FloatArray, front: FloatArray) -> float:
     """How much has to be added to a set's rewards for it to reach the front (Zitzler et al. 2003).
 
-    The additive epsilon indicator; 0 is best.
+    The additive epsilon indicator; 0 is best, and infinity that of an empty set.
     """
     return float(_moocore().epsilon_additive(rewards, ref=front, maximise=True))
 

@@ -254,8 +254,10 @@ def test_a_table_of_ones_own_is_one_option(tmp_path: Path) -> None:
         (["--agent", "random_search,random_search"], "agent 'random_search' is named twice"),
         (
             ["--agent", "random_search", "--env", "NB201-mnist-v0"],
-            "unknown environment 'NB201-mnist-v0'; did you mean 'NB201-digits-v0'",
+            "unknown environment 'NB201-mnist-v0'; the environments are NB201-cifar10-v0, ",
         ),
+        (["--agent", "random_search", "--env", "cifar10"], "did you mean 'NB201-cifar10-v0'"),
+        (["--agent", "random_search", "--env", "nb201env:NB201-digit-mo-v0"], "mean 'NB201-digits-mo-v0'"),
         (["--agent", "random_search", "--seeds", "0,0"], "a seed is named twice"),
         (
             ["--agent", "random_search", "--table", "digits-10", "--env-kwargs", '{"table": "digits-10"}'],

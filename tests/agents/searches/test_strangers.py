@@ -266,6 +266,13 @@ def test_the_quick_look_at_a_query_takes_nothing_that_the_slow_one_refuses(lines
                 taken += 1
                 _check_query(Fields(mutant, "x", BadTrajectory), 1.0)
     assert taken > 10
+    vector = query | {"reward": [0.5, -0.25]}
+    for rewards, fine in (([0.5] * 8, True), ([0.5], False), ([0.5] * 9, False), ([], False),
+                          ([0.5, float("inf")], False), ([0.5, "1"], False), ([[0.5, 0.5]], False)):  # fmt: skip
+        assert _are_plain([vector, vector | {"reward": rewards}], 0.0) == fine
+        if not fine:
+            with pytest.raises(BadTrajectory, match=r"x: reward: should be "):
+                _check_query(Fields(vector | {"reward": rewards}, "x", BadTrajectory), 1.0)
     assert _are_plain(lines[1:-1], 0.0), "it is what is written"
 
 

@@ -1,0 +1,1 @@
+"""True fronts, indicators and closed forms, held to brute force."""
