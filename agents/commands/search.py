@@ -14,14 +14,17 @@ from rich.progress import TextColumn
 from nb201env import trajectory
 from nb201env.agents.check import try_out
 from nb201env.agents.registry import AGENTS, HINT, display_name, names, offered, owner
+from nb201env.agents.searches.front import answer_volume, front_landscape, gap, whole_queries
 from nb201env.agents.searches.outcome import Outcome, outcome, spread_text
 from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.agents.searches.recorder import ENV_IDS
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all
+from nb201env.architecture import Architecture
 from nb201env.commands.common import Jobs, Json, Seeds
 from nb201env.envs.answers import keeps_time
-from nb201env.envs.registration import OWN, TABLES
+from nb201env.envs.registration import MULTI, OWN, OWN_MULTI, TABLES
+from nb201env.extras import require
 from nb201env.output import plain, print_error, print_grid, print_json, progress_bars, resumable
 from nb201env.reading import (
     check_name,
@@ -159,11 +162,12 @@ def read_setting(
 ) -> tuple[list[str], dict[str, Any]]:
     """The environments to search, and their further arguments, among them a table of one's own."""
     further = read_object(env_kwargs, "--env-kwargs")
-    if table is None:
-        return read_envs(envs or ENVS), further
-    if "table" in further:
+    if table is not None and "table" in further:
         raise ValueError("--table and --env-kwargs both name a table; leave one out")
-    return read_envs(envs or [OWN]), further | {"table": table}
+    found = read_envs(envs or (ENVS if table is None else [OWN]))
+    if any(name in MULTI or name == OWN_MULTI for name in found):
+        require("moocore", "multi")  # before the searches, for what they found is shown as hypervolumes
+    return found, further if table is None else further | {"table": table}
 
 
 def read_envs(texts: Iterable[str]) -> list[str]:
@@ -249,37 +253,60 @@ def run(searches: Sequence[Search], jobs: int) -> dict[str, list[Outcome]]:
 
 
 def as_rows(found: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
-    """One row per search; accuracy and regret as fractions, time in GPU hours."""
+    """One row per search; accuracy, regret and shares of the true front as fractions, time in GPU hours."""
     return [
-        {
-            "agent": name,
-            "seed": one.seed,
-            "queries": one.queries,
-            "gpu_hours": one.gpu_hours,
-            "accuracy": one.accuracy,
-            "regret": one.regret,
-            "architecture": str(one.architecture),
-        }
+        {"agent": name, "seed": one.seed, "queries": one.queries, "gpu_hours": one.gpu_hours} | _result(one)
         for name, results in found.items()
         for one in results
     ]
 
 
+def _result(one: Outcome) -> dict[str, Any]:
+    """What a search found."""
+    if one.answer is None:
+        return {"accuracy": one.accuracy, "regret": one.regret, "architecture": str(one.architecture)}
+    answer = [str(Architecture.from_index(index)) for index in one.answer.tolist()]
+    return _front_result(one) | {"architectures": answer}
+
+
+def _front_result(one: Outcome) -> dict[str, float]:
+    """Of what a search asked for, its shares of the true front's hypervolume and points; and its answer's."""
+    landscape, asked = front_landscape(one), whole_queries(one)
+    return {
+        "hypervolume": 1 - float(gap(landscape.volumes(asked))[-1]),
+        "share_of_front": float(landscape.shares(asked)[-1]),
+        "answer_hypervolume": answer_volume(one, landscape),
+    }
+
+
 def print_outcomes(found: dict[str, list[Outcome]], title: str) -> None:
-    """Print a table with one row per agent: means over its searches, and the best cell of all."""
+    """Print a table with one row per agent: means over its searches, and the best cell of all.
+
+    With several objectives there is no best cell; `nb201 report` has the fronts.
+    """
+    several = any(one.answer is not None for results in found.values() for one in results)
+    headings = "agent", "queries", "simulated\nGPU hours", *(_FRONT_HEADINGS if several else _HEADINGS)
     rows, winners = [], []
     for name, results in found.items():
-        best = min(results, key=lambda result: result.regret)
+        if several:
+            shares = map(_front_result, results)
+            columns = [*zip(*(share.values() for share in shares), strict=True)]
+        else:
+            columns = [*zip(*((one.accuracy, one.regret) for one in results), strict=True)]
+            best = min(results, key=lambda result: result.regret)
+            winners.append((f"  {display_name(name)}", f"{100 * best.accuracy:.2f} %", best.architecture))
         rows.append(
             (
                 display_name(name),
                 f"{np.mean([r.queries for r in results]):,.0f}",
                 f"{np.mean([r.gpu_hours for r in results]):,.0f}",
-                spread_text([r.accuracy for r in results]),
-                spread_text([r.regret for r in results]),
+                *map(spread_text, columns),
             )
         )
-        winners.append((f"  {display_name(name)}", f"{100 * best.accuracy:.2f} %", best.architecture))
-    headings = "agent", "queries", "simulated\nGPU hours", "best validation\naccuracy (%)", "regret\n(points)"
     print_grid(headings, rows, title)
-    print_grid(("", "", ""), winners, "best architecture found by")
+    if winners:
+        print_grid(("", "", ""), winners, "best architecture found by")
+
+
+_HEADINGS = "best validation\naccuracy (%)", "regret\n(points)"
+_FRONT_HEADINGS = "hypervolume\n(% of the front's)", "share of\nthe front (%)", "answer's\nhypervolume (%)"

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from nb201env.agents.report.curves import Curve
+from nb201env.agents.report.csv_rows import BAND, Row, curve_rows, percent
 from nb201env.agents.report.elsewhere import mean_of
-from nb201env.agents.report.statistics import Estimate
-from nb201env.agents.report.summary import TARGETS, SettingSummary, Summary
+from nb201env.agents.report.fronts.csv_files import FRONT_FILES
+from nb201env.agents.report.summary import TARGETS, Summary
 from nb201env.agents.report.words import in_csv
 from nb201env.architecture import all_strings
 from nb201env.space import official_ranks
 
-Row = Sequence[object]
-
 
 def write_csv(summary: Summary, folder: Path) -> list[Path]:
-    """Write all CSV files into a folder; returns their paths."""
-    return [_write(folder / f"{name}.csv", head, rows(summary)) for name, (head, rows) in _FILES.items()]
+    """Write all CSV files into a folder, those on fronts only if there are any; returns their paths."""
+    files = _FILES | (FRONT_FILES if summary.fronts else {})
+    return [_write(folder / f"{name}.csv", head, rows(summary)) for name, (head, rows) in files.items()]
 
 
 def _write(path: Path, head: str, rows: Iterable[Row]) -> Path:
@@ -64,8 +63,8 @@ def _agents(summary: Summary) -> Iterator[Row]:
             yield (
                 one.setting.name, agent.entry.label, len(agent.entry.searches), agent.queries, agent.unique,
                 agent.seconds, 100 * float(agent.valid.mean()), 100 * float(agent.valid.std()),
-                100 * float(test.mean()), 100 * float(test.std()), *_percent(agent.iqm), agent.rank,
-                *_percent(mean_of(test))[1:],
+                100 * float(test.mean()), 100 * float(test.std()), *percent(agent.iqm), agent.rank,
+                *percent(mean_of(test))[1:],
             )  # fmt: skip
 
 
@@ -78,7 +77,7 @@ def _elsewhere(summary: Summary) -> Iterator[Row]:
                 yield (
                     one.setting.name, agent.entry.label, len(agent.entry.searches),
                     found.place.name, table.id, table.epochs, found.split,
-                    100 * float(held.mean()), 100 * float(held.std()), *_percent(mean_of(held))[1:],
+                    100 * float(held.mean()), 100 * float(held.std()), *percent(mean_of(held))[1:],
                 )  # fmt: skip
 
 
@@ -102,31 +101,17 @@ def _reach(summary: Summary) -> Iterator[Row]:
             for (_, within), there, different, seconds in zip(TARGETS, *by_target, strict=True):
                 yield (
                     one.setting.name, agent.entry.label, 100 * within, *there, different.mean,
-                    seconds.median, *_percent(there.share),
+                    seconds.median, *percent(there.share),
                 )  # fmt: skip
 
 
 def _curves(summary: Summary) -> Iterator[Row]:
     for one in summary.settings:
         for agent in one.agents:
-            yield from _curve(one, agent.entry.label, "queries", agent.by_queries)
-            yield from _curve(one, agent.entry.label, "seconds", agent.by_seconds)
+            yield from curve_rows(one.setting.name, agent.entry.label, "queries", curve=agent.by_queries)
+            yield from curve_rows(one.setting.name, agent.entry.label, "seconds", curve=agent.by_seconds)
         if one.random is not None:
-            yield from _curve(one, "random search, expected", "queries", one.random)
-
-
-def _curve(one: SettingSummary, label: str, axis: str, curve: Curve) -> Iterator[Row]:
-    columns = (curve.mean, curve.low, curve.high, curve.median, curve.q25, curve.q75)
-    for x, mean, low, high, *values in zip(curve.x, *columns, strict=True):
-        if low == high:  # where all searches stand alike there is nothing to compute an interval from
-            low = high = np.nan
-        yield (
-            one.setting.name,
-            label,
-            axis,
-            float(x),
-            *(100 * float(value) for value in (mean, low, high, *values)),
-        )
+            yield from curve_rows(one.setting.name, "random search, expected", "queries", curve=one.random)
 
 
 def _profiles(summary: Summary) -> Iterator[Row]:
@@ -143,7 +128,7 @@ def _improvement(summary: Summary) -> Iterator[Row]:
         groups.append(("all", summary.overall.improvement))
     for name, pairs in groups:
         for (a, b), estimate in pairs.items():
-            yield name, a, b, *_percent(estimate)
+            yield name, a, b, *percent(estimate)
 
 
 def _overall(summary: Summary) -> Iterator[Row]:
@@ -155,15 +140,10 @@ def _overall(summary: Summary) -> Iterator[Row]:
                 if ranks is None
                 else [ranks.mean[label], ranks.critical, ranks.blocks, ranks.p_value]
             )
-            yield label, *_percent(estimate), *placed
+            yield label, *percent(estimate), *placed
 
 
-def _percent(estimate: Estimate) -> list[float]:
-    return [100 * value for value in estimate]
-
-
-_BAND = "mean low high median q25 q75"
-_FILES = {
+_FILES: dict[str, tuple[str, Callable[[Summary], Iterable[Row]]]] = {
     "searches": (
         "environment agent seed queries gpu_seconds validation_percent test_percent regret_points rank "
         "official_index architecture queries_to_optimum queries_to_0.1 queries_to_0.3 table_id "
@@ -189,7 +169,7 @@ _FILES = {
         "mean_architectures median_gpu_seconds percent_of_searches low high",
         _reach,
     ),
-    "curves": (f"environment agent axis x {_BAND}", _curves),
+    "curves": (f"environment agent axis x {BAND}", _curves),
     "profiles": ("environment agent regret_points percent_of_searches low high", _profiles),
     "improvement": ("environment agent better_than percent low high", _improvement),
     "overall": (

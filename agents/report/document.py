@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nb201env.agents.report import tables
+from nb201env.agents.report.fronts import tables as front_tables
+from nb201env.agents.report.fronts import verdict as front_verdict
+from nb201env.agents.report.fronts.summary import FrontSetting
 from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.papers import beside
 from nb201env.agents.report.ranks import Ranks
@@ -20,7 +23,8 @@ class Figure:
     """A figure: a drawn file in Markdown, a chart on the page.
 
     Attributes:
-        chart: What the page draws: "regret", "profile", "space" or "ranks".
+        chart: What the page draws: "regret", "profile", "space" or "ranks"; of several objectives
+            "front-volume", "front-share" or "front-attained".
         title: The chart's heading.
         note: How to read the chart.
         file: The drawn figure's name (see `nb201env.agents.report.figures.draw`); "" if there is none.
@@ -59,7 +63,8 @@ class Section:
     """One section of the report.
 
     Attributes:
-        name: "all", "environment-N" for setting N, or "sources".
+        name: "all", "environment-N" for setting N with one objective; "fronts", "front-N" for setting N with
+            several; or "sources".
         heading: What it is about.
         paragraphs: What is said before the tables and figures.
         parts: The tables and figures.
@@ -86,9 +91,26 @@ _SPACE = (
     "the colours; point at a dot to see its cell, click to pin it."
 )
 
+MORE = "more hypervolume"
+_VOLUME = (
+    "What all that was asked for lacks of the true front's hypervolume, by means over the table's runs. The "
+    "band is Student's 95 % interval of the mean."
+)
+_SHARE = (
+    "The share of the true front's points that were asked for. The band is Student's 95 % interval of the "
+    "mean. The higher the curve, the better."
+)
+_EXPECTED = " The dashed line is what random search is expected to have, in closed form."
+_ATTAINED = (
+    "What at least half of an agent's searches dominate or equal, by means over the table's runs (the median "
+    "attainment surface), over the true front."
+)
+
 
 def document(summary: Summary, command: str) -> list[Section]:
     """All sections: all environments together, if there are several; each one; where the numbers come from.
+
+    Environments with one objective come first, then those with several.
 
     Args:
         summary: The numbers.
@@ -96,7 +118,9 @@ def document(summary: Summary, command: str) -> list[Section]:
     """
     together = [] if summary.overall is None else [_overall(summary.overall, summary)]
     each = [_setting(number, one) for number, one in enumerate(summary.settings)]
-    return [*together, *each, _sources(summary, command)]
+    fronts = [] if summary.front_overall is None else [_fronts(summary.front_overall, summary)]
+    fronts += [_front(number, one) for number, one in enumerate(summary.fronts)]
+    return [*together, *each, *fronts, _sources(summary, command)]
 
 
 def _overall(over: Overall, summary: Summary) -> Section:
@@ -104,7 +128,7 @@ def _overall(over: Overall, summary: Summary) -> Section:
     profile = Figure("profile", "Performance profile", note, "overall", "profiles")
     grid = tables.overall(over)
     ranks = () if over.ranks is None else (_ranks(over.ranks),)
-    said = " ".join(verdict_overall(over, summary.bench))
+    said = " ".join(verdict_overall(over, summary.bench_of_one))
     pair = Pair(profile, tables.improvement(over.labels, over.improvement))
     return Section("all", grid.title, (said,), (grid, *ranks, pair), warnings(over.gaps))
 
@@ -149,11 +173,51 @@ def _setting(number: int, one: SettingSummary) -> Section:
     )
 
 
+def _fronts(over: Overall, summary: Summary) -> Section:
+    grid = front_tables.overall(over)
+    said = " ".join(front_verdict.verdict_overall(over, summary.bench_of_fronts))
+    chances = tables.improvement(over.labels, over.improvement, MORE)
+    return Section("fronts", grid.title, (said,), (grid, chances), warnings(over.gaps))
+
+
+def _front(number: int, one: FrontSetting) -> Section:
+    labels = [agent.entry.label for agent in one.agents]
+    expected = "" if one.random_gap is None else _EXPECTED
+    volume = Figure(
+        "front-volume", "Gap to the true front", _VOLUME + expected, f"front-volume-{number}",
+        "what is lacking of the true front's hypervolume against queries and simulated GPU time", leads=True,
+    )  # fmt: skip
+    share = Figure(
+        "front-share", "Share of the front", _SHARE + ("" if one.random_share is None else _EXPECTED),
+        f"front-share-{number}",
+        "the share of the true front's points asked for, against queries and simulated GPU time",
+    )  # fmt: skip
+    attained = Figure(
+        "front-attained", "Attained fronts", _ATTAINED, f"front-attained-{number}",
+        "the fronts that at least half of an agent's searches attain, and the true one",
+    )  # fmt: skip
+    return Section(
+        f"front-{number}",
+        one.setting.name,
+        (" ".join(front_verdict.verdict(one)), front_tables.about(one)),
+        (
+            front_tables.final(one),
+            volume,
+            share,
+            *([attained] if len(one.landscape.all.objectives) == 2 else []),
+            *front_tables.reach(one),
+            tables.improvement(labels, one.improvement, MORE),
+            front_tables.front(one),
+        ),
+        warnings({agent.entry.label: [agent.volumes] for agent in one.agents}),
+    )
+
+
 def _sources(summary: Summary, command: str) -> Section:
     commands = Commands(
         tuple(
-            (one.setting.name, tuple(tables.command(entry) for entry in one.setting.entries))
-            for one in summary.settings
+            (setting.name, tuple(tables.command(entry) for entry in setting.entries))
+            for setting in summary.bench.settings
         )
     )
     return Section(

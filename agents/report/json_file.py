@@ -19,9 +19,11 @@ from nb201env.agents.papers.published import SPLITS, published
 from nb201env.agents.report import tables
 from nb201env.agents.report.data import Setting
 from nb201env.agents.report.elsewhere import Place
+from nb201env.agents.report.fronts.summary import FrontAgent, FrontSetting
 from nb201env.agents.report.papers import protocol_of
 from nb201env.agents.report.statistics import Estimate
 from nb201env.agents.report.summary import AgentSummary, Overall, SettingSummary, Summary
+from nb201env.agents.searches.front import FrontLandscape
 from nb201env.agents.searches.outcome import Landscape, Outcome, Spread
 from nb201env.output import names, plain
 from nb201env.pages.html import asset
@@ -59,6 +61,8 @@ def json_text(summary: Summary, command: str) -> str:
         "environments": encoded(summary.settings),
         "overall": encoded(summary.overall),
     }
+    if summary.fronts:  # reports with one objective stay as they are
+        content |= {"fronts": encoded(summary.fronts), "front_overall": encoded(summary.front_overall)}
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c") + "\n"
 
@@ -136,6 +140,9 @@ def _place(place: Place) -> Json:
 
 @encoded.register
 def _search(search: Outcome) -> Json:
+    if search.answer is not None:
+        return {"seed": search.seed, "queries": search.queries, "seconds": encoded(float(search.clock[-1])),
+                "answer": encoded(search.answer)}  # fmt: skip
     shown = ("seed", "queries", "accuracy", "test_accuracy", "regret", "gap_left")
     return {name: encoded(getattr(search, name)) for name in shown} | {
         "seconds": encoded(float(search.clock[-1])),
@@ -160,6 +167,36 @@ def _setting(one: SettingSummary) -> Json:
     setting = _fields(one.setting, without=("entries",))
     more = {"improvement": _pairs(one.improvement), "paper": _paper(one.setting)}
     return setting | _fields(one, without=("setting", "improvement")) | more
+
+
+@encoded.register
+def _front_agent(agent: FrontAgent) -> Json:
+    return _fields(agent) | {"command": tables.command(agent.entry)}
+
+
+@encoded.register
+def _front_setting(one: FrontSetting) -> Json:
+    setting = _fields(one.setting, without=("entries", "landscape"))
+    more = {"improvement": _pairs(one.improvement)}
+    return setting | _fields(one, without=("setting", "improvement")) | more
+
+
+@encoded.register
+def _front_landscape(landscape: FrontLandscape) -> Json:
+    every, front = landscape.all, landscape.front
+    factors = np.array([one.factor for one in every.objectives])
+    objectives = [
+        _fields(one) | {"worst": encoded(worst), "best": encoded(best)}
+        for one, worst, best in zip(
+            every.objectives, every.worst / factors, every.best / factors, strict=True
+        )
+    ]
+    points = [
+        names(architecture) | {"values": encoded(values)}
+        for architecture, values in zip(front.architectures, front.values, strict=True)
+    ]
+    return {"table": encoded(landscape.table), "objectives": objectives, "front": points,
+            "volume": encoded(landscape.volume)}  # fmt: skip
 
 
 @encoded.register

@@ -10,6 +10,7 @@ import numpy as np
 
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.elsewhere import mean_of
+from nb201env.agents.report.fronts.summary import FrontAgent
 from nb201env.agents.report.grid import Cell, Grid
 from nb201env.agents.report.marks import Scores, mark
 from nb201env.agents.report.ranks import Ranks
@@ -100,7 +101,7 @@ def final(summary: SettingSummary) -> Grid:
         "Final results",
         ("agent", "searches", "seeds", "queries", "simulated GPU hours", "validation accuracy (%)",
          "test accuracy (%)", "regret, interquartile mean (points)", "median rank"),
-        _rows(
+        rows_of(
             [agent.entry.label for agent in agents],
             [cell(len(agent.entry.searches)) for agent in agents],
             [format_seeds(agent.entry.seeds) for agent in agents],
@@ -118,12 +119,13 @@ def final(summary: SettingSummary) -> Grid:
         "Student's of the mean test accuracy, of the regret a bootstrap interval widened for few searches. "
         f"There is none where all searches end alike, or are fewer than {FEWEST} (2 for a mean). Rank is "
         "among all architectures of the table."
-        + _marked(agents)
+        + marked(agents)
         + _untested(summary),
     )  # fmt: skip
 
 
-def _rows(*columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def rows_of(*columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """A table's rows from its columns."""
     return tuple(zip(*columns, strict=True))
 
 
@@ -137,7 +139,8 @@ def _places(agent: AgentSummary) -> FloatArray:
     return searches[0].landscape.rank[[search.chosen for search in searches]].astype(np.float64)
 
 
-def _marked(agents: Sequence[object]) -> str:
+def marked(agents: Sequence[object]) -> str:
+    """What the marks of a table mean, where there is something to compare."""
     return _MARKED if len(agents) > 1 else ""
 
 
@@ -159,7 +162,7 @@ def elsewhere(summary: SettingSummary) -> Grid | None:
     return Grid(
         "On other tables",
         ("agent", *(f"{one.what} (%)" for one in found)),
-        _rows([a.entry.label for a in summary.agents], *(_accuracies(one.by_agent) for one in found)),
+        rows_of([a.entry.label for a in summary.agents], *(_accuracies(one.by_agent) for one in found)),
         f"Of the architectures chosen on {named(summary.setting.landscape.table.name)}: the mean over the "
         "other table's runs; mean ± standard deviation over searches, with Student's 95 % interval of the "
         "mean. No search saw these numbers.",
@@ -179,19 +182,24 @@ def reach(summary: SettingSummary) -> tuple[Grid, ...]:
         "them as longer than all others."
     )
     return tuple(
-        _reach(summary, number, f"Queries to reach: {target}", "" if number else first)
+        reach_of(
+            summary.setting, summary.agents, number, f"Queries to reach: {target}", "" if number else first
+        )
         for number, (target, _) in enumerate(TARGETS)
     )
 
 
-def _reach(summary: SettingSummary, target: int, title: str, note: str) -> Grid:
-    agents = sorted(summary.agents, key=lambda agent: _how_soon(agent.reach[target]))
+def reach_of(
+    setting: Setting, unsorted: Sequence[AgentSummary | FrontAgent], target: int, title: str, note: str
+) -> Grid:
+    """How many queries it took to reach one target, the soonest agent first."""
+    agents = sorted(unsorted, key=lambda agent: _how_soon(agent.reach[target]))
     there = [agent.reach[target] for agent in agents]
     queries, unique, seconds = (
         [[np.array([getattr(hit, kind) for hit in agent.hits[target]])] for agent in agents]
         for kind in ("queries", "unique", "seconds")
     )
-    over = _over(summary.setting.budget.get("budget_queries"))
+    over = _over(setting.budget.get("budget_queries"))
     hours = [_late(agent.reach_seconds[target].median / 3600, NONE) for agent in agents]
     columns: dict[str, Sequence[str]] = {
         "agent": [agent.entry.label for agent in agents],
@@ -203,9 +211,9 @@ def _reach(summary: SettingSummary, target: int, title: str, note: str) -> Grid:
             [_late(agent.reach_unique[target].mean, NONE) for agent in agents], unique
         ),
     }
-    if keeps_time(summary.setting.landscape.table):
+    if keeps_time(setting.landscape.table):
         columns["simulated GPU hours, median"] = _soonest(hours, seconds)
-    return Grid(title, tuple(columns), _rows(*columns.values()), note)
+    return Grid(title, tuple(columns), rows_of(*columns.values()), note)
 
 
 def _soonest(cells: Sequence[Cell], scores: Sequence[Scores]) -> list[Cell]:
@@ -241,8 +249,10 @@ def _over(queries: int | None) -> str:
     return "not within the budget" if queries is None else f"> {queries:,}"
 
 
-def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]) -> Grid:
-    """How likely each agent beats each other one."""
+def improvement(
+    labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate], ends: str = "a lower regret"
+) -> Grid:
+    """How likely each agent beats each other one, which is to end with what `ends` says."""
     rows = [
         (a, *(NONE if a == b else interval(pairs[a, b], digits=0, unit=" %") for b in labels)) for a in labels
     ]
@@ -250,7 +260,7 @@ def improvement(labels: Sequence[str], pairs: Mapping[tuple[str, str], Estimate]
         "Probability of improvement",
         ("better than →", *labels),
         tuple(rows),
-        "The probability that a search of the row's agent ends with a lower regret than one of the "
+        f"The probability that a search of the row's agent ends with {ends} than one of the "
         "column's; a tie counts half. In brackets is Newcombe's 95 % score interval: where it holds 50, the "
         "searches don't tell the two apart.",
         matrix=True,
@@ -293,20 +303,20 @@ def overall(over: Overall) -> Grid:
         ),
     }
     if over.ranks is not None:
-        columns["mean rank"] = _ranked(over.labels, over.ranks)
+        columns["mean rank"] = ranked(over.labels, over.ranks)
     return Grid(
         "All environments",
         tuple(columns),
-        _rows(*columns.values()),
+        rows_of(*columns.values()),
         "The final regret as a share of the median architecture's regret, which makes environments "
         "comparable: 100 % is as good as the median architecture, 0 % is the optimum. Stratified bootstrap "
         "intervals, widened for few searches; agents that searched in every environment."
-        + _marked(over.labels)
+        + marked(over.labels)
         + ("" if over.ranks is None else " Of mean ranks, all within the critical difference of the best."),
     )
 
 
-def _ranked(labels: Sequence[str], ranks: Ranks) -> list[Cell]:
+def ranked(labels: Sequence[str], ranks: Ranks) -> list[Cell]:
     """Mean ranks; marked are those that Nemenyi's test does not tell apart from the best."""
     least = min(ranks.mean.values()) + ranks.critical
     return [
@@ -317,8 +327,8 @@ def _ranked(labels: Sequence[str], ranks: Ranks) -> list[Cell]:
 def sources(summary: Summary) -> Grid:
     """The tables behind the numbers."""
     rows = []
-    for one in summary.settings:
-        setting, table = one.setting, one.setting.landscape.table
+    for setting in summary.bench.settings:
+        table = setting.landscape.table
         searches = sum(len(entry.searches) for entry in setting.entries)
         recorded = NOT_RECORDED if setting.landscape.test is None else "recorded"
         rows.append((setting.name, budget_text(setting), cell(searches), named(table.name),
@@ -369,7 +379,7 @@ def _code(command: str) -> str:
 def title(summary: Summary) -> str:
     """The report's headline."""
     bench = summary.bench
-    names = ", ".join(one.setting.name for one in summary.settings)
+    names = ", ".join(setting.name for setting in bench.settings)
     return f"{_count(len(bench.labels), 'agent')}, {_count(len(bench.searches), 'search', 'es')} on {names}"
 
 

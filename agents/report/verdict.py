@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nb201env.agents.report.data import Bench
 from nb201env.agents.report.marks import Scores, alike, together
@@ -32,12 +33,14 @@ class Field:
         result: By agent: the number that says who is best, a fraction.
         unit: Of these numbers times 100.
         what: A result in words, with "{}" for the number and its unit.
+        perfect: The best there is, scores of 0, in words.
     """
 
     scores: Mapping[str, Scores]
     result: Mapping[str, Estimate]
     unit: str
     what: str
+    perfect: str = "at the optimum"
 
     def with_interval(self, label: str) -> str:
         """An agent's result in words."""
@@ -57,8 +60,8 @@ def verdict(one: SettingSummary) -> tuple[str, ...]:
         " points",
         "with a regret of {}",
     )
-    first, *others = _compared(field)
-    reached = _reached({label: agent.reach[0] for label, agent in agents.items()})
+    first, *others = compared(field)
+    reached = reached_by({label: agent.reach[0] for label, agent in agents.items()})
     sentences = [f"Within {budget_words(one.setting)}, {first}", *others, reached]
     if one.setting.landscape.table.manifest.get("kind", "measured") != "measured":
         sentences.append("All this is by predictions of a surrogate, not by results of trainings.")
@@ -67,15 +70,27 @@ def verdict(one: SettingSummary) -> tuple[str, ...]:
 
 def verdict_overall(over: Overall, bench: Bench) -> tuple[str, ...]:
     """What the searches in all environments together say."""
-    field = Field(over.gaps, over.gap, " %", "with {} of the median architecture's regret left")
-    first, *others = _compared(field)
+    return overall_of(
+        Field(over.gaps, over.gap, " %", "with {} of the median architecture's regret left"), over, bench
+    )
+
+
+def overall_of(field: Field, over: Overall, bench: Bench) -> tuple[str, ...]:
+    """The same of any scores.
+
+    Args:
+        field: The scores.
+        over: What else is known of the agents.
+        bench: The searches that the scores are of.
+    """
+    first, *others = compared(field)
     environments = len(bench.settings)
-    where = "both environments" if environments == 2 else f"all {_number(environments)} environments"
+    where = "both environments" if environments == 2 else f"all {in_words(environments)} environments"
     sentences = [f"Over {where}, {first}", *others]
     if over.ranks is not None and len(over.labels) > 2:
         sentences.append(_ranked(over.ranks))
     if absent := len(bench.labels) - len(over.labels):
-        who = "One agent is" if absent == 1 else f"{_number(absent).capitalize()} agents are"
+        who = "One agent is" if absent == 1 else f"{in_words(absent).capitalize()} agents are"
         sentences.append(f"{who} left out here, without searches in every environment.")
     return tuple(sentences)
 
@@ -105,19 +120,19 @@ def warnings(scores: Mapping[str, Scores]) -> tuple[str, ...]:
 def _have_few(few: Mapping[str, int], agents: int) -> str:
     """ "PPO and A2C have only 5 searches each"."""
     least, most = min(few.values()), max(few.values())
-    count = f"{_number(least)} search{'' if least == 1 else 'es'}"
+    count = f"{in_words(least)} search{'' if least == 1 else 'es'}"
     if least != most:
         count = f"{least} to {most} searches"
     if len(few) == agents:
         return f"{'The agent' if agents == 1 else 'Every agent'} has only {count}"
-    who = _list([*few]) if len(few) <= _NAMED else _upper(f"{_number(len(few))} of the {agents} agents")
+    who = listed([*few]) if len(few) <= _NAMED else _upper(f"{in_words(len(few))} of the {agents} agents")
     return f"{who} has only {count}" if len(few) == 1 else f"{who} have only {count} each"
 
 
 # -- who ends best ---------------------------------------------------------------------------
 
 
-def _compared(field: Field) -> list[str]:
+def compared(field: Field) -> list[str]:
     """Who ends best, who cannot be told apart from it, and whom it beats; something stands before the first.
 
     No sentence begins with an agent's name, which may have no capital.
@@ -126,10 +141,10 @@ def _compared(field: Field) -> list[str]:
     first = min(labels, key=lambda label: field.result[label].value)
     perfect = [label for label in labels if not any(one.any() for one in field.scores[label])]
     if len(labels) == 1:
-        at = "at the optimum in every search" if perfect else f"{field.with_interval(first)} {_MEAN}"
+        at = f"{field.perfect} in every search" if perfect else f"{field.with_interval(first)} {_MEAN}"
         return [f"{first} ends {at}."]
     if len(perfect) == len(labels):
-        return [f"{_all(len(labels))} end at the optimum in every search."]
+        return [f"{all_of(len(labels))} end {field.perfect} in every search."]
     if all(len(one) == 1 for scores in field.scores.values() for one in scores):
         return [
             f"{first} ended best, {field.with_interval(first)}; but one search of each agent does not say "
@@ -146,7 +161,7 @@ def _against(field: Field, first: str, perfect: Sequence[str]) -> list[str]:
     others.sort(key=lambda label: chances[label].value)
     near = [label for label in others if alike(chances[label])]
     beaten = [label for label in others if label not in near]
-    all_of_them = "both" if comparisons == 2 else f"all {_number(comparisons)}"
+    all_of_them = "both" if comparisons == 2 else f"all {in_words(comparisons)}"
     note = f" (95 % for {all_of_them} comparisons together)" if comparisons > 1 else ""
     sentences = [_leads(field, first, perfect)]
     if near:
@@ -160,8 +175,8 @@ def _against(field: Field, first: str, perfect: Sequence[str]) -> list[str]:
 
 def _leads(field: Field, first: str, perfect: Sequence[str]) -> str:
     if len(perfect) > 1:
-        return f"{_some(perfect)} end at the optimum in every search."
-    at = "at the optimum in every search" if perfect else f"{field.with_interval(first)} {_MEAN}"
+        return f"{some(perfect)} end {field.perfect} in every search."
+    at = f"{field.perfect} in every search" if perfect else f"{field.with_interval(first)} {_MEAN}"
     return f"{first} ends best, {at}."
 
 
@@ -184,9 +199,9 @@ def _not_told_apart(
     if len(near) == len(field.scores) - 1 == 2:
         return f"Neither {near[0]} nor {near[1]} can be told apart from it: {what}"
     if len(near) == len(field.scores) - 1:
-        return f"None of the other {_number(len(near))} agents can be told apart from it: {what}"
+        return f"None of the other {in_words(len(near))} agents can be told apart from it: {what}"
     marked = " (marked in the tables)" if len(near) > _NAMED else ""
-    return f"{they} cannot be told apart from {_some(near)}{marked}: {what}"
+    return f"{they} cannot be told apart from {some(near)}{marked}: {what}"
 
 
 def _beats(field: Field, beaten: Sequence[str], chances: Mapping[str, Estimate], several: bool) -> str:
@@ -194,10 +209,10 @@ def _beats(field: Field, beaten: Sequence[str], chances: Mapping[str, Estimate],
     it = "Each of them beats" if several else "It beats"
     if len(beaten) <= 3:
         each = [f"{field.alone(label)} with probability {_chance(chances[label])}" for label in beaten]
-        return f"{it} {_list(each)}"
+        return f"{it} {listed(each)}"
     closest = beaten[0]
     return (
-        f"{it} {_number(len(beaten))} agents, each with a probability of at least "
+        f"{it} {in_words(len(beaten))} agents, each with a probability of at least "
         f"{100 * chances[closest].value:.0f} %; the closest is {field.alone(closest)}, with "
         f"{_chance(chances[closest])}"
     )
@@ -208,7 +223,7 @@ def _ranked(ranks: Ranks) -> str:
         return f"Friedman's test does not tell the agents' ranks apart (p = {ranks.p_value:.2g})."
     first, *others = ranks.labels
     near = [label for label in others if ranks.mean[label] - ranks.mean[first] < ranks.critical]
-    who = f"{_some(near)} lie{'s' if len(near) == 1 else ''}" if near else "no other agent lies"
+    who = f"{some(near)} lie{'s' if len(near) == 1 else ''}" if near else "no other agent lies"
     return (
         f"By mean rank {first} leads ({ranks.mean[first]:.2f} of {len(ranks.labels)}); {who} within the "
         f"critical difference of {ranks.critical:.2f}."
@@ -218,26 +233,47 @@ def _ranked(ranks: Ranks) -> str:
 # -- who reaches the optimum -----------------------------------------------------------------
 
 
-def _reached(there: Mapping[str, Reach]) -> str:
-    """Who asks for the optimum how often."""
+class Goal(NamedTuple):
+    """What searches may reach, in words.
+
+    Attributes:
+        name: The goal.
+        does: What a search does that reaches it.
+        done: The same, said of the goal.
+    """
+
+    name: str
+    does: str
+    done: str
+
+
+OPTIMUM = Goal("the optimum", "asks for", "asked for")
+
+
+def reached_by(there: Mapping[str, Reach], goal: Goal = OPTIMUM) -> str:
+    """Who reaches a goal, and how often."""
     order = sorted(there, key=lambda label: -there[label].share.value)
     some = [label for label in order if there[label].reached]
     if not some:
-        who = ("", "No search asks", "No search of either agent asks")
-        return f"{who[len(there)] if len(there) < 3 else 'No search of any agent asks'} for the optimum."
+        who = ("", "No search", "No search of either agent")
+        nobody = who[len(there)] if len(there) < 3 else "No search of any agent"
+        return f"{nobody} {goal.does} {goal.name}."
     if all(one.reached == one.searches for one in there.values()):
-        of = "" if len(there) == 1 else f" of {_all(len(there))}"
-        return f"Every search{of} asks for the optimum."
+        of = "" if len(there) == 1 else f" of {all_of(len(there))}"
+        return f"Every search{of} {goal.does} {goal.name}."
+    is_done = f"{goal.name[:1].upper()}{goal.name[1:]} is {goal.done}"
     if len(there) <= _NAMED:
         told = [_part_of(there[label]) + (f" of {label}" if len(there) > 1 else "") for label in order]
-        return f"The optimum is asked for by {_list(told)}."
+        return f"{is_done} by {listed(told)}."
     most, *more = some[:3]
-    then = f", then {_list([f'{label} ({there[label].reached:,})' for label in more])}" if more else ""
+    then = f", then {listed([f'{label} ({there[label].reached:,})' for label in more])}" if more else ""
     never = len(there) - len(some)
     rest = (
-        f"; {_number(never)} of the {len(there)} agents never do{'es' if never == 1 else ''}" if never else ""
+        f"; {in_words(never)} of the {len(there)} agents never do{'es' if never == 1 else ''}"
+        if never
+        else ""
     )
-    return f"The optimum is asked for most often by {most} ({_part_of(there[most])}){then}{rest}."
+    return f"{is_done} most often by {most} ({_part_of(there[most])}){then}{rest}."
 
 
 def _part_of(there: Reach) -> str:
@@ -255,17 +291,19 @@ def _chance(estimate: Estimate) -> str:
     return str(interval(estimate, digits=0, unit=" %"))
 
 
-def _number(count: int) -> str:
+def in_words(count: int) -> str:
+    """ "no", "one", …; from ten on in digits."""
     return _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
 
 
-def _all(agents: int) -> str:
-    return "both agents" if agents == 2 else f"all {_number(agents)} agents"
+def all_of(agents: int) -> str:
+    """ "both agents" or "all three agents"."""
+    return "both agents" if agents == 2 else f"all {in_words(agents)} agents"
 
 
-def _some(labels: Sequence[str]) -> str:
+def some(labels: Sequence[str]) -> str:
     """Names, or how many agents where they are many."""
-    return _list(labels) if len(labels) <= _NAMED else f"{_number(len(labels))} agents"
+    return listed(labels) if len(labels) <= _NAMED else f"{in_words(len(labels))} agents"
 
 
 def _upper(text: str) -> str:
@@ -273,6 +311,6 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:] if text.split(" ")[0] in _NUMBERS else text
 
 
-def _list(texts: Sequence[str]) -> str:
+def listed(texts: Sequence[str]) -> str:
     """ "a, b and c"."""
     return " and ".join(part for part in (", ".join(texts[:-1]), texts[-1]) if part)

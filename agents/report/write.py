@@ -8,6 +8,7 @@ from pathlib import Path
 from nb201env.agents.report.csv_files import write_csv
 from nb201env.agents.report.data import Bench
 from nb201env.agents.report.figures import FILES, draw
+from nb201env.agents.report.fronts.csv_files import FRONT_FILES
 from nb201env.agents.report.json_file import json_text
 from nb201env.agents.report.latex import latex
 from nb201env.agents.report.markdown import markdown
@@ -18,7 +19,7 @@ from nb201env.files import appearing_together
 LATEX = "tables.tex"
 _LAST = ("report.md", "report.html")
 # What one report has and the next one may lack.
-_SOMETIMES = re.compile(rf"{FILES.pattern}|{re.escape(LATEX)}")
+_SOMETIMES = re.compile(rf"{FILES.pattern}|{re.escape(LATEX)}|(?:{'|'.join(FRONT_FILES)})\.csv")
 
 
 def write(bench: Bench, out: Path, command: str, *, figures: bool = True, tables: bool = False) -> list[Path]:

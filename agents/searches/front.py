@@ -110,3 +110,18 @@ def _landscape(table: Table, objectives: str, epochs: int | None) -> FrontLandsc
 def whole_queries(outcome: Outcome) -> IntArray:
     """The architectures asked for at the whole training; int64 [queries], -1 for shorter ones."""
     return np.where(outcome.whole, outcome.index.astype(np.int64), -1)
+
+
+def gap(volumes: FloatArray) -> FloatArray:
+    """What shares of the true front's hypervolume lack of it; float64 like `volumes`, in [0, 1].
+
+    Equal sets of points lack exactly as much, in whatever order their volumes were summed.
+    """
+    return np.clip(np.round(1 - volumes, 12), 0, 1)
+
+
+def answer_volume(outcome: Outcome, landscape: FrontLandscape) -> float:
+    """The share of the true front's hypervolume that a search's answer has by means over runs, in [0, 1]."""
+    if outcome.answer is None or not len(outcome.answer):  # nothing was asked at the whole training
+        return 0.0
+    return 1 - float(gap(landscape.volumes(outcome.answer.astype(np.int64)))[-1])

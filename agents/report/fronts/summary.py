@@ -14,7 +14,7 @@ import numpy as np
 from nb201env.agents.report import statistics as st
 from nb201env.agents.report.curves import Curve, Hit, by_queries, by_seconds, expected, hit
 from nb201env.agents.report.data import Entry, Setting
-from nb201env.agents.searches.front import FrontLandscape, front_landscape, whole_queries
+from nb201env.agents.searches.front import FrontLandscape, answer_volume, front_landscape, gap, whole_queries
 from nb201env.agents.searches.outcome import Outcome
 from nb201env.arrays import FloatArray
 from nb201env.fronts.front import nondominated
@@ -113,14 +113,14 @@ def _summarise_agent(entry: Entry, landscape: FrontLandscape) -> FrontAgent:
     searches = entry.searches
     clocks = [search.clock for search in searches]
     asked = [whole_queries(search) for search in searches]
-    gaps = [_gap(landscape.volumes(one)) for one in asked]
+    gaps = [gap(landscape.volumes(one)) for one in asked]
     shares = [landscape.shares(one) for one in asked]
-    volumes = 1 - np.array([gap[-1] for gap in gaps])
+    volumes = 1 - np.array([one[-1] for one in gaps])
     by_target = tuple(zip(*map(_hits, searches, gaps), strict=True))
     return FrontAgent(
         entry=entry,
         volumes=volumes,
-        answer_volumes=np.array([_answer_volume(search, landscape) for search in searches]),
+        answer_volumes=np.array([answer_volume(search, landscape) for search in searches]),
         shares=np.array([share[-1] for share in shares]),
         iqm=st.iqm_estimate([1 - volumes]),
         queries=float(np.mean([search.queries for search in searches])),
@@ -138,19 +138,8 @@ def _summarise_agent(entry: Entry, landscape: FrontLandscape) -> FrontAgent:
     )
 
 
-def _gap(volumes: FloatArray) -> FloatArray:
-    """What hypervolumes lack; equal sets of points have equal ones, in whatever order they were summed."""
-    return np.clip(np.round(1 - volumes, 12), 0, 1)
-
-
-def _hits(search: Outcome, gap: FloatArray) -> list[Hit]:
-    return [hit(search, st.first_reached(gap, within)) for _, within in FRONT_TARGETS]
-
-
-def _answer_volume(search: Outcome, landscape: FrontLandscape) -> float:
-    if search.answer is None or not len(search.answer):  # nothing was asked at the whole training
-        return 0.0
-    return 1 - float(_gap(landscape.volumes(search.answer.astype(np.int64)))[-1])
+def _hits(search: Outcome, gaps: FloatArray) -> list[Hit]:
+    return [hit(search, st.first_reached(gaps, within)) for _, within in FRONT_TARGETS]
 
 
 def _expected(setting: Setting, landscape: FrontLandscape, longest: int) -> tuple[Curve | None, Curve | None]:
@@ -163,7 +152,7 @@ def _expected(setting: Setting, landscape: FrontLandscape, longest: int) -> tupl
     grid = st.log_grid(longest)
     share = expected(grid, landscape.expected_shares(grid))
     try:
-        return expected(grid, _gap(landscape.expected_volumes(grid))), share
+        return expected(grid, gap(landscape.expected_volumes(grid))), share
     except ValueError:  # too many cells
         return None, share
 
@@ -178,7 +167,7 @@ def _surface(searches: Sequence[Outcome], landscape: FrontLandscape) -> FloatArr
     place[landscape.all.index] = np.arange(len(landscape.all.index))
     asked = [place[np.unique(search.index[search.whole])] for search in searches]
     corners = attained([landscape.all.rewards[one] for one in asked], (len(searches) + 1) // 2)
-    return corners / np.array([one.factor for one in landscape.all.objectives])
+    return np.asarray(corners / np.array([one.factor for one in landscape.all.objectives]))
 
 
 def attained(sets: Sequence[FloatArray], least: int) -> FloatArray:
@@ -202,4 +191,4 @@ def attained(sets: Sequence[FloatArray], least: int) -> FloatArray:
     heights = np.maximum.accumulate(heights[:, ::-1], axis=1)  # of points as good or better in the first
     reached = np.sort(heights, axis=0)[len(sets) - least]
     corners = np.stack([levels[::-1], reached], axis=1)[np.isfinite(reached)]
-    return corners[nondominated(corners)] if len(corners) else corners
+    return np.asarray(corners[nondominated(corners)] if len(corners) else corners)

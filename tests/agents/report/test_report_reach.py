@@ -12,8 +12,9 @@ import pytest
 from nb201env import Architecture, open_table
 from nb201env.agents.report import tables
 from nb201env.agents.report.csv_files import write_csv
+from nb201env.agents.report.curves import Hit
 from nb201env.agents.report.data import load
-from nb201env.agents.report.summary import Hit, SettingSummary, hits, summarise
+from nb201env.agents.report.summary import SettingSummary, hits, summarise
 from nb201env.agents.searches.outcome import outcome
 from nb201env.agents.searches.runner import Search
 from nb201env.space import SIZE
