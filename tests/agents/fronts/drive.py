@@ -9,7 +9,7 @@ import numpy as np
 from nb201env.agents import make_agent
 from nb201env.agents.contract import SeveralProposals
 from nb201env.arrays import FloatArray
-from nb201env.fronts.objectives import DEFAULT, known_objectives, objective_costs
+from nb201env.fronts.objectives import Given, known_objectives, objective_costs
 from nb201env.fronts.objectives import rewards as rewards_of
 from nb201env.table import Table
 
@@ -28,12 +28,12 @@ def searched(name: str, rewards: FloatArray, queries: int, seed: int = 0, **kwar
     return drive(agent.proposals(np.random.default_rng(seed)), rewards, queries)
 
 
-def one_draw(table: Table, rng: np.random.Generator) -> FloatArray:
-    """Accuracy and params as rewards, each accuracy that of one random run; float64 [15625, 2].
+def one_draw(table: Table, objectives: Given, rng: np.random.Generator) -> FloatArray:
+    """The rewards of all architectures, each accuracy that of one random run; float64 [15625, m].
 
     What an environment with run="sample" gives to a search that asks for nothing twice.
     """
-    known = known_objectives(table, DEFAULT)
+    known = known_objectives(table, objectives)
     runs = table.runs(split="valid", epochs=table.epochs)
     chosen = np.where(np.isnan(runs), -1.0, rng.random(runs.shape)).argmax(axis=1)
     return rewards_of(known, runs[np.arange(len(runs)), chosen], objective_costs(table, known))
