@@ -91,9 +91,15 @@ class PredictorEvolution:
 
     def _choose(self, asked: list[int], rewards: list[float], times: IntArray, predict: Predictor) -> int:
         """The next class to ask for: a class is asked again only when all others were asked as often."""
-        mean, deviation = predict(np.array(asked), targets_of(np.array(rewards), self.floor))
+        mean, deviation = predict(np.array(asked), self._targets(np.array(rewards)))
         candidates = np.flatnonzero(times == times.min())
         return int(candidates[(mean + self.exploration * deviation)[candidates].argmax()])
+
+    def _targets(self, rewards: FloatArray) -> FloatArray:
+        """Rewards with a floor, mean 0 and deviation 1."""
+        median = float(np.median(rewards))
+        raised = np.maximum(rewards, median - self.floor * (float(rewards.max()) - median))
+        return np.asarray((raised - raised.mean()) / (raised.std() or 1.0))
 
     # -- predictors --------------------------------------------------------------------------
 
@@ -115,21 +121,6 @@ class PredictorEvolution:
             return model.predict_on_scale(features)
 
         return predict
-
-
-def targets_of(rewards: FloatArray, floor: float) -> FloatArray:
-    """Rewards as a predictor learns them: with a floor, mean 0 and deviation 1.
-
-    Args:
-        rewards: Of one objective; float64 [n].
-        floor: See `PredictorEvolution`.
-
-    Returns:
-        float64 [n]; all 0 where all rewards are alike.
-    """
-    median = float(np.median(rewards))
-    raised = np.maximum(rewards, median - floor * (float(rewards.max()) - median))
-    return np.asarray((raised - raised.mean()) / (raised.std() or 1.0))
 
 
 def class_features(encoding: str) -> FloatArray:

@@ -16,7 +16,6 @@ import numpy as np
 
 from nb201env.arrays import FloatArray
 
-
 AT_ONCE = 64
 """Boxes; with all candidates, some megabytes."""
 
@@ -54,9 +53,7 @@ def open_boxes(front: FloatArray, reference: FloatArray) -> tuple[FloatArray, Fl
     return lower, upper
 
 
-def improvement(
-    mean: FloatArray, deviation: FloatArray, lower: FloatArray, upper: FloatArray
-) -> FloatArray:
+def improvement(mean: FloatArray, deviation: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
     """The expected hypervolume improvement of independent normal outcomes; exact.
 
     Args:
@@ -74,7 +71,9 @@ def improvement(
     total = np.zeros(mean.shape[1])
     for start in range(0, len(lower), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        total += np.prod([gains[lows[some]] - gains[ups[some]] for gains, lows, ups in factors], axis=0).sum(0)
+        total += np.prod([gains[lows[some]] - gains[ups[some]] for gains, lows, ups in factors], axis=0).sum(
+            0
+        )
     return total
 
 
