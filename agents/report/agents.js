@@ -12,9 +12,9 @@ const number = (label) => label + 1;
 /** The dash of an agent's line as SVG writes it; "none" for one without gaps. */
 const dashes = (label, width) => DATA.dashes[label].map((part) => part * width).join(" ") || "none";
 
-/** A piece of an agent's line, or of that of no agent. */
-function lineSample(label) {
-  const look = label === undefined ? { stroke: "var(--muted)", "stroke-dasharray": EXPECTED.dash, "stroke-width": EXPECTED.width }
+/** A piece of an agent's line, or of that of no agent, which has a look of its own. */
+function lineSample(label, own) {
+  const look = label === undefined ? { stroke: own.colour, "stroke-dasharray": own.dash, "stroke-width": own.width }
     : { stroke: `var(${colour(label)})`, "stroke-dasharray": dashes(label, 2.5), "stroke-width": 2.5 };
   return element("svg", { viewBox: "0 0 26 8", width: 26, height: 8, "aria-hidden": true },
     element("line", { x1: 0, x2: 26, y1: 4, y2: 4, ...look }));
@@ -71,8 +71,12 @@ function actsFor(node, label) {
   node.addEventListener("click", () => choose(label));
 }
 
-function legend({ agents, random }) {
-  const labels = agents.map((agent) => agent.label);
+/** Entries of a legend for what is drawn besides the agents. */
+const others = ({ random, front }) => [...(random ? [EXPECTED] : []), ...(front ? [TRUE_FRONT] : [])].map((look) =>
+  element("span", { class: "entry" }, lineSample(undefined, look), look.name));
+
+function legend(panel) {
+  const labels = panel.agents.map((agent) => agent.label);
   const buttons = labels.map((label) => {
     const name = DATA.labels[label], full = shortened(name) === name ? {} : { "aria-label": `${number(label)} ${name}` };
     const button = element("button", { type: "button", class: "entry", "data-agent": label, title: name, ...full }, ...described(label));
@@ -81,14 +85,13 @@ function legend({ agents, random }) {
     button.addEventListener("blur", () => hover(null));
     return button;
   });
-  const expected = random ? [element("span", { class: "entry" }, lineSample(), EXPECTED.name)] : [];
   const all = element("button", { type: "button", id: "all" });
   all.addEventListener("click", () => {
     state.chosen = new Set(state.chosen.size ? [] : labels);
     chosenChanged();
   });
   const alone = check("alone", "only the chosen", state, () => { redraw(); emphasise(); });
-  document.getElementById("legend").replaceChildren(...buttons, ...expected, element("span", { class: "tools" }, alone, all));
+  document.getElementById("legend").replaceChildren(...buttons, ...others(panel), element("span", { class: "tools" }, alone, all));
   legendControls();
 }
 
@@ -98,9 +101,8 @@ function legendControls() {
 }
 
 /** The legend once more, for paper. */
-function printedKey({ agents, random }) {
-  const entries = agents.filter((agent) => shown(agent.label)).map(({ label }) =>
+function printedKey(panel) {
+  const entries = panel.agents.filter((agent) => shown(agent.label)).map(({ label }) =>
     element("span", { class: "entry" }, ...described(label)));
-  const expected = random ? [element("span", { class: "entry" }, lineSample(), EXPECTED.name)] : [];
-  return element("p", { class: "printed", "aria-hidden": true }, ...entries, ...expected);
+  return element("p", { class: "printed", "aria-hidden": true }, ...entries, ...others(panel));
 }

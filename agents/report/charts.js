@@ -1,17 +1,20 @@
 // The charts of an environment, and of all of them.
 
-function regretChart(host, setting) {
-  const settings = { axis: "queries", centre: "mean", xLog: true, yLog: true };
+const regretChart = (host, setting) => curvesChart(host, { ...setting, yLabel: "regret (percentage points)" });
+
+/** Curves over queries or time, one for each agent; with a floor, values may stand on a logarithmic axis. */
+function curvesChart(host, { agents, random, floor, yLabel, unit }) {
+  const settings = { axis: "queries", centre: "mean", xLog: true, yLog: floor !== undefined };
   const plot = element("div", { class: "chart" });
   const draw = () => {
     const [y, low, high] = settings.centre === "mean" ? ["mean", "low", "high"] : ["median", "q25", "q75"];
-    const series = setting.agents.filter((a) => shown(a.label)).map((a) => {
+    const series = agents.filter((a) => shown(a.label)).map((a) => {
       const c = a[settings.axis];
       return { label: a.label, name: DATA.labels[a.label], x: c.x, y: c[y], low: c[low], high: c[high] };
     });
-    if (setting.random && settings.axis === "queries" && settings.centre === "mean")
-      series.push({ name: EXPECTED.name, x: setting.random.x, y: setting.random.mean, low: [], high: [] });
-    lines(plot, series, { ...settings, floor: setting.floor, height: state.paper ? 330 : series.length > 9 ? 440 : 380, yLabel: "regret (percentage points)",
+    if (random && settings.axis === "queries" && settings.centre === "mean")
+      series.push({ name: EXPECTED.name, look: EXPECTED, x: random.x, y: random.mean, low: [], high: [] });
+    lines(plot, series, { ...settings, floor, unit, height: state.paper ? 330 : series.length > 9 ? 440 : 380, yLabel,
       xLabel: settings.axis === "queries" ? "queries" : "simulated GPU hours", counted: settings.axis === "queries",
       xName: (v) => (settings.axis === "queries" ? `${v.toLocaleString("en")} ${v === 1 ? "query" : "queries"}` : `${format(v, 3)} GPU hours`) });
     emphasise();
@@ -19,7 +22,7 @@ function regretChart(host, setting) {
   host.append(element("div", { class: "controls" },
     choice("axis", [["queries", "Queries"], ["hours", "Simulated GPU time"]], settings, draw),
     choice("centre", [["mean", "Mean and 95 % interval"], ["median", "Median and quartiles"]], settings, draw),
-    check("xLog", "log x", settings, draw), check("yLog", "log y", settings, draw)), plot, printedKey(setting));
+    check("xLog", "log x", settings, draw), ...(floor === undefined ? [] : [check("yLog", "log y", settings, draw)])), plot, printedKey({ agents, random }));
   return draw;
 }
 

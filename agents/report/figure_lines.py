@@ -1,8 +1,9 @@
-"""Drawn curves of regret, and performance profiles with the probability of improvement beside them."""
+"""Drawn curves over queries and time, and profiles with the probability of improvement beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,41 +40,87 @@ def regret_floor(means: Sequence[FloatArray]) -> float:
     return 100 * float(positive.min()) * 0.7 if len(positive) else 0.01
 
 
+@dataclass(frozen=True)
+class Curves:
+    """What a figure of curves shows; values are fractions, and drawn as per cent or percentage points.
+
+    Attributes:
+        heading: The title.
+        ylabel: What the values are.
+        queries, seconds: By agent.
+        random: What random search is expected to have, over queries; None if that is not known.
+        scores: By agent, what decides who the two best are; lower is better.
+        log: Whether the values stand on a logarithmic axis, at whose end 0 is drawn.
+    """
+
+    heading: str
+    ylabel: str
+    queries: Mapping[str, Curve]
+    seconds: Mapping[str, Curve]
+    random: Curve | None
+    scores: Mapping[str, float]
+    log: bool = True
+
+    @property
+    def floor(self) -> float:
+        """Where the axis of values begins, in per cent."""
+        means = [curve.mean for curves in (self.queries, self.seconds) for curve in curves.values()]
+        return regret_floor(means) if self.log else 0.0
+
+    @property
+    def timed(self) -> bool:
+        """Whether there is a clock."""
+        return any((curve.x > 0).any() for curve in self.seconds.values())
+
+
 def regret(pyplot: Any, one: SettingSummary, cast: Cast, medium: Medium) -> Any:
     """Mean regret against queries and, where there is a clock, against simulated GPU time."""
-    timed = any((agent.by_seconds.x > 0).any() for agent in one.agents)
-    height = 27 * medium.em
-    figure, axes = pyplot.subplots(
-        1, 1 + timed, figsize=(medium.width, height), sharey=True, layout="constrained", squeeze=False
-    )
-    means = [curve.mean for agent in one.agents for curve in (agent.by_queries, agent.by_seconds)]
-    floor = regret_floor(means)
-    with_band = banded(
-        [agent.entry.label for agent in one.agents],
+    shown = Curves(
+        f"{in_figure(one.setting.name)}: mean regret",
+        "regret of the incumbent (points)",
+        {agent.entry.label: agent.by_queries for agent in one.agents},
+        {agent.entry.label: agent.by_seconds for agent in one.agents},
+        one.random,
         {agent.entry.label: agent.iqm.value for agent in one.agents},
     )
+    return over_queries_and_time(pyplot, shown, cast, medium)
+
+
+def over_queries_and_time(pyplot: Any, shown: Curves, cast: Cast, medium: Medium) -> Any:
+    """Means of curves against queries and, where there is a clock, against simulated GPU time."""
+    height, floor, labels = 27 * medium.em, shown.floor, list(shown.queries)
+    figure, axes = pyplot.subplots(
+        1, 1 + shown.timed, figsize=(medium.width, height), sharey=True, layout="constrained", squeeze=False
+    )
+    with_band = banded(labels, shown.scores)
+    panels = list(zip(axes[0], (1, _DAY), (shown.queries, shown.seconds), strict=False))
+    for panel, unit, curves in panels:
+        _means(panel, curves, unit, floor, with_band, cast, medium)
     left = axes[0, 0]
-    _regrets(left, {a.entry.label: a.by_queries for a in one.agents}, 1, floor, with_band, cast, medium)
-    if one.random is not None:
-        left.plot(one.random.x, np.maximum(100 * one.random.mean, floor), **_expected(medium))
-    left.set(xscale="log", yscale="log", xlabel="queries", ylabel="regret of the incumbent (points)")
-    if timed:
-        by_seconds = {agent.entry.label: agent.by_seconds for agent in one.agents}
-        _regrets(axes[0, 1], by_seconds, _DAY, floor, with_band, cast, medium)
+    if shown.random is not None:
+        left.plot(shown.random.x, np.maximum(100 * shown.random.mean, floor), **_expected(medium))
+    left.set(xscale="log", yscale="log" if shown.log else "linear", xlabel="queries", ylabel=shown.ylabel)
+    if shown.timed:
         axes[0, 1].set(xscale="log", xlabel="simulated GPU days")
     left.set_ylim(bottom=floor)
-    if any(100 * mean.min() < floor for mean in means):  # it is drawn at the axis' end
-        left.annotate("0", (0, 0), (-0.7 * medium.font, 0), xycoords="axes fraction", color=MUTED, ha="right",
-                      va="center", textcoords="offset points")  # fmt: skip
-    log_axis(left.yaxis)
-    for panel, unit, curves in zip(axes[0], (1, _DAY), ("by_queries", "by_seconds"), strict=False):
+    if shown.log:
+        _zero(left, any(100 * curve.mean.min() < floor for _, _, c in panels for curve in c.values()), medium)
+    for panel, unit, curves in panels:
         log_axis(panel.xaxis)
         if cast.many:
-            ends = {str(cast.number(a.entry.label)): getattr(a, curves) for a in one.agents}
+            ends = {str(cast.number(label)): curve for label, curve in curves.items()}
             _number_ends(panel, ends, unit, floor, cast, medium, height - 6 * medium.em)
-    _keys(figure, [agent.entry.label for agent in one.agents], with_band, left, cast, medium)
-    title(figure, f"{in_figure(one.setting.name)}: mean regret", medium)
+    _keys(figure, labels, with_band, left, cast, medium)
+    title(figure, shown.heading, medium)
     return figure
+
+
+def _zero(axes: Any, reached: bool, medium: Medium) -> None:
+    """A logarithmic axis, at whose end 0 is drawn if it was reached."""
+    if reached:
+        axes.annotate("0", (0, 0), (-0.7 * medium.font, 0), xycoords="axes fraction", color=MUTED, ha="right",
+                      va="center", textcoords="offset points")  # fmt: skip
+    log_axis(axes.yaxis)
 
 
 def _expected(medium: Medium) -> dict[str, Any]:
@@ -81,8 +128,8 @@ def _expected(medium: Medium) -> dict[str, Any]:
             "label": "random search, expected"}  # fmt: skip
 
 
-def _regrets(axes: Any, curves: Mapping[str, Curve], unit: float, floor: float, with_band: Sequence[str],
-             cast: Cast, medium: Medium) -> None:  # fmt: skip
+def _means(axes: Any, curves: Mapping[str, Curve], unit: float, floor: float, with_band: Sequence[str],
+           cast: Cast, medium: Medium) -> None:  # fmt: skip
     for label, curve in curves.items():
         x = curve.x / unit
         low, mean, high = (np.maximum(100 * y, floor) for y in (curve.low, curve.mean, curve.high))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nb201env.agents.report.figure_fronts import attained, share, volume
 from nb201env.agents.report.figure_lines import compare, regret
 from nb201env.agents.report.figure_ranks import ranks
 from nb201env.agents.report.figure_space import space
@@ -17,7 +18,9 @@ from nb201env.agents.report.words import in_figure
 from nb201env.extras import require
 from nb201env.pictures import NOTHING
 
-FILES = re.compile(r"((regret|profiles|space)-\d+|overall|ranks)\.(png|svg|pdf)")
+FILES = re.compile(
+    r"((regret|profiles|space|front-(volume|share|attained))-\d+|overall|ranks)\.(png|svg|pdf)"
+)
 """The names of all files that `draw` may write."""
 
 Drawing = Callable[[Any, Cast, Medium], Any]
@@ -32,7 +35,8 @@ def draw(summary: Summary, folder: Path) -> dict[str, str]:
 
     Returns:
         The PNG's path relative to `folder`, by "regret-N", "profiles-N" and "space-N" for setting N,
-        "overall" and "ranks".
+        "overall" and "ranks"; for setting N of those with several objectives "front-volume-N",
+        "front-share-N" and, of two objectives, "front-attained-N".
 
     Raises:
         MissingExtra: If matplotlib is not installed.
@@ -69,6 +73,11 @@ def _drawings(summary: Summary) -> Iterator[tuple[str, Drawing]]:
         )
         if over.ranks is not None:
             yield "ranks", _of(ranks, over.ranks)
+    for number, several in enumerate(summary.fronts):
+        yield f"front-volume-{number}", _of(volume, several)
+        yield f"front-share-{number}", _of(share, several)
+        if len(several.landscape.all.objectives) == 2:
+            yield f"front-attained-{number}", _of(attained, several)
 
 
 def _of(figure: Callable[..., Any], numbers: Any) -> Drawing:

@@ -1,19 +1,21 @@
 // Line charts: SVG with one line per agent, its number beside it, and values under the pointer.
 
-const EXPECTED = { name: "random search, expected", dash: "2 3", width: 1.6 };
+const EXPECTED = { name: "random search, expected", dash: "2 3", width: 1.6, colour: "var(--muted)" };
 const NEAR = 14; // pixels within which a line is the one that is meant
 const TAG = { width: 20, height: 15 };
 const FEW = 4; // so many bands can be told apart at once
 
-const paint = (label) => (label === undefined ? "var(--muted)" : `var(${colour(label)})`);
+const paint = (label) => `var(${colour(label)})`;
+const paintOf = (s) => (s.label === undefined ? s.look.colour : paint(s.label));
 
 /**
  * Draw lines with bands.
- * series: {label, name, x, y, low, high, step}; null is missing; without a label it is no agent's.
+ * series: {label, name, x, y, low, high, step}; null is missing; without a label it is no agent's, and has a look
+ * and may have dots, [x, y] each. window: [left, right, bottom, top], if not all is shown.
  * marks: "ends" puts the numbers at the lines' right ends, "lines" on the lines themselves.
  * counted: x counts something; values are read where a line has a point, never between.
  */
-function lines(host, series, { xLog, yLog, floor = 0, yMax, xLabel, yLabel, xName, unit = "", height = 380, marks = "ends", counted = false }) {
+function lines(host, series, { xLog, yLog, floor = 0, yMax, window, xLabel, yLabel, xName, unit = "", height = 380, marks = "ends", counted = false }) {
   const width = roomOf(host), agents = series.filter((s) => s.label !== undefined);
   const columns = marks === "ends" ? Math.ceil((agents.length * TAG.height) / (height - MARGIN.bottom - MARGIN.top)) : 0;
   const bottom = height - MARGIN.bottom, right = width - (columns ? 20 + columns * (TAG.width + 2) : MARGIN.right);
@@ -23,8 +25,8 @@ function lines(host, series, { xLog, yLog, floor = 0, yMax, xLabel, yLabel, xNam
   if (!series.length) return svg.append(svgText(width / 2, height / 2, "no agent is shown", "middle"));
   const xs = series.flatMap((s) => s.x).filter((v) => !xLog || v > 0);
   const ys = series.flatMap((s) => [...s.y, ...s.high.filter((v) => v !== null)]);
-  const [xLow, xHigh] = [Math.min(...xs), Math.max(...xs)];
-  const yLow = yLog ? floor : 0, yHigh = yMax ?? Math.max(...ys, yLow * 10) * (yLog ? 1.15 : 1.03);
+  const [xLow, xHigh] = window ?? [Math.min(...xs), Math.max(...xs)];
+  const yLow = window?.[2] ?? (yLog ? floor : 0), yHigh = window?.[3] ?? yMax ?? Math.max(...ys, yLow * 10) * (yLog ? 1.15 : 1.03);
   const px = scale(xLow, xHigh, MARGIN.left, right, xLog), py = scale(yLow, yHigh, bottom, MARGIN.top, yLog);
   const X = (v) => px(xLog ? Math.max(v, xLow) : v);
   const Y = (v) => py(clamp(v, yLow, yHigh));
@@ -51,10 +53,11 @@ function agentLine(s, X, Y) {
     (s.step && k ? `V${Y(v).toFixed(1)}H${X(s.x[i]).toFixed(1)}` : `L${at(i, v)}`)).join("");
   const group = element("g", s.label === undefined ? {} : { class: "agent", "data-agent": s.label });
   if (s.low.length && s.low[0] !== null)
-    group.append(element("path", { class: "band", fill: paint(s.label), d: `${trace(s.high)}${back(s.low)}Z` }));
-  const look = s.label === undefined ? { "stroke-dasharray": EXPECTED.dash, "stroke-width": EXPECTED.width }
+    group.append(element("path", { class: "band", fill: paintOf(s), d: `${trace(s.high)}${back(s.low)}Z` }));
+  const look = s.label === undefined ? { "stroke-dasharray": s.look.dash, "stroke-width": s.look.width }
     : { "stroke-dasharray": dashes(s.label, 2) };
-  group.append(element("path", { class: "line", stroke: paint(s.label), d: trace(s.y), "data-name": s.name, ...look }));
+  group.append(element("path", { class: "line", stroke: paintOf(s), d: trace(s.y), "data-name": s.name, ...look }),
+    ...(s.dots ?? []).map(([x, y]) => element("circle", { cx: X(x).toFixed(1), cy: Y(y).toFixed(1), r: 3.2, fill: paintOf(s) })));
   return group;
 }
 
@@ -121,7 +124,7 @@ function readValues(svg, series, { X, Y, px, py, xLow, xHigh, right, bottom, wid
     const rows = series.map((s) => ({ s, y: valueAt(s, at, X, Y, py) })).filter((r) => r.y !== null);
     hover(pick(rows));
     cross.replaceChildren(element("line", { class: "cross", x1: X(at), x2: X(at), y1: MARGIN.top, y2: bottom }),
-      ...rows.map(({ s, y }) => element("circle", { cx: X(at), cy: Y(y), r: standsOut(s.label) ? 5 : 3, fill: paint(s.label) })));
+      ...rows.map(({ s, y }) => element("circle", { cx: X(at), cy: Y(y), r: standsOut(s.label) ? 5 : 3, fill: paintOf(s) })));
     cross.setAttribute("visibility", "visible");
     rows.sort((a, b) => b.y - a.y);
     order = rows.map(({ s }) => s.label).filter((label) => label !== undefined);

@@ -13,9 +13,11 @@ from html import escape
 from typing import Any
 
 from nb201env.agents.report import tables
+from nb201env.agents.report.attained import Attained, Steps, attained_fronts
 from nb201env.agents.report.curves import Curve, Profile
 from nb201env.agents.report.document import Commands, Figure, Pair, Part, Section, document
 from nb201env.agents.report.figure_lines import regret_floor
+from nb201env.agents.report.fronts.summary import FrontAgent, FrontSetting
 from nb201env.agents.report.grid import Cell, Grid
 from nb201env.agents.report.looks import look
 from nb201env.agents.report.summary import (
@@ -32,7 +34,7 @@ from nb201env.pages.space import STYLE, cells_data, space_script, tables_data
 from nb201env.table import Table
 
 HERE, PAGES = "nb201env.agents.report", "nb201env.pages"
-_CHARTS = ("agents.js", "lines.js", "charts.js", "ranks.js")
+_CHARTS = ("agents.js", "lines.js", "charts.js", "ranks.js", "fronts.js")
 _PAGE = ("tables.js", "report.js")
 _MANY = 6
 """From so many agents on a matrix has a card of its own, and its columns are headed by numbers alone."""
@@ -226,6 +228,9 @@ def _data(summary: Summary) -> Json:
     }
     if summary.overall is not None:
         panels["all"] = _overall_data(summary.overall, labels)
+    panels |= {f"front-{i}": _front_data(one, labels) for i, one in enumerate(summary.fronts)}
+    if summary.front_overall is not None:
+        panels["fronts"] = {"agents": [{"label": labels.index(one)} for one in summary.front_overall.labels]}
     searched = {one.setting.landscape.table.id for one in summary.settings}
     measures = tables_data(tables, [table.id in searched for _, table in tables])
     agents = {"labels": labels, "dashes": [look(number).dash for number in range(len(labels))]}
@@ -283,6 +288,55 @@ def _overall_data(over: Overall, labels: Sequence[str]) -> Json:
         "xLabel": "regret left, of the median architecture's (%)",
         "unit": "% of the median architecture's regret",
     }
+
+
+def _front_data(one: FrontSetting, labels: Sequence[str]) -> Json:
+    shown = attained_fronts(one)
+    curves = [curve for agent in one.agents for curve in (agent.gap_by_queries, agent.gap_by_seconds)]
+    floor = regret_floor([curve.mean for curve in curves])
+    gap, share = (
+        None if curve is None else _curve_data(thinned(curve, floor / 100), 1)
+        for curve in (one.random_gap, one.random_share)
+    )
+    return {
+        "agents": [_front_agent_data(agent, shown, labels, floor / 100) for agent in one.agents],
+        "random": gap is not None or share is not None,
+        "volume": {"random": gap, "floor": short(floor)},
+        "share": {"random": share},
+        "front": None if shown is None else _true_front_data(shown),
+    }
+
+
+def _front_agent_data(agent: FrontAgent, shown: Attained | None, labels: Sequence[str], floor: float) -> Json:
+    label = agent.entry.label
+    gap = (agent.gap_by_queries, agent.gap_by_seconds)
+    share = (agent.share_by_queries, agent.share_by_seconds)
+    curves = {
+        kind: {
+            axis: _curve_data(thinned(curve, floor), unit)
+            for axis, curve, unit in zip(("queries", "hours"), both, (1, 3600), strict=True)
+        }
+        for kind, both in (("volume", gap), ("share", share))
+    }
+    steps = shown.agents.get(label) if shown else None
+    return curves | {"label": labels.index(label), "steps": None if steps is None else _steps_data(steps)}
+
+
+def _true_front_data(shown: Attained) -> Json:
+    return _steps_data(shown.front) | {
+        "dots": [[short(value, 7) for value in point] for point in shown.points.tolist()],
+        "windows": [[short(end, 7) for end in window] for window in shown.windows],
+        "log": shown.log,
+        "first": shown.first,
+        "what": shown.second,
+        "across": shown.across,
+        "up": shown.up,
+        "units": shown.units,
+    }
+
+
+def _steps_data(steps: Steps) -> Json:
+    return {axis: [short(value, 7) for value in getattr(steps, axis)] for axis in ("x", "y")}
 
 
 def _ranks_data(ranks: Any, labels: Sequence[str]) -> Json:

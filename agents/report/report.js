@@ -1,6 +1,7 @@
 // The report's page: its tabs, and how it goes onto paper.
 
-const CHARTS = { regret: regretChart, profile: profileChart, ranks: ranksChart, space: spaceChart };
+const CHARTS = { regret: regretChart, profile: profileChart, ranks: ranksChart, space: spaceChart,
+  "front-volume": volumeChart, "front-share": shareChart, "front-attained": attainedChart };
 const SHEET = 700; // pixels of A4 between its margins
 const drawers = new Map();
 const panels = [...document.querySelectorAll("[role=tabpanel]")];
