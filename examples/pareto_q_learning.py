@@ -7,7 +7,7 @@ environment with this package and its extras `multi` and `agents`:
     pip install wandb
     python examples/pareto_q_learning.py
 
-What morl-baselines requires besides (pycddlib 2.1.6, built from source, and others) this agent does not import.
+What morl-baselines requires besides (pycddlib 2.1.6, built from source, and others) it does not import.
 It takes a minute. It printed:
 
     11 of the 13 points on the front of run 777

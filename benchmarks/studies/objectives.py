@@ -5,7 +5,7 @@
 
 Validation accuracy against the official GPU latency, the harder pair: its fronts have 21 to 29 points, those
 against parameters 13 to 15. The searches are those of ``nb201 bench`` with the same arguments, and its files
-are what a stopped study goes on from. The numbers are the report's (`nb201env.agents.report.fronts`).
+are what a stopped study goes on from. Numbers and figures are the report's (`nb201env.agents.report.fronts`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.studies.pages import DATA, DOCS, Pages, read_data, with_part, write_data
+from benchmarks.studies.pages import DATA, DOCS, FIGURES, Pages, read_data, with_part, write_data
+from nb201env import pictures
 from nb201env.agents.commands.search import execute, finish, read_agents
 from nb201env.agents.registry import EITHER, SEVERAL, display_name, make_agent
 from nb201env.agents.report.data import load_files
+from nb201env.agents.report.figure_fronts import attained
+from nb201env.agents.report.figure_style import SCREEN, Cast
 from nb201env.agents.report.fronts.summary import FrontAgent, FrontSetting, summarise_front
 from nb201env.agents.searches.plan import plan, unfinished
 from nb201env.agents.searches.runner import Search
@@ -52,11 +55,11 @@ def settings(agent: str) -> dict[str, Any]:
 # -- numbers ---------------------------------------------------------------------------------
 
 
-def summary(planned: list[Search]) -> dict[str, Any]:
-    """The data of finished searches, by environment."""
+def report(planned: list[Search]) -> dict[str, FrontSetting]:
+    """The report's numbers of finished searches, by environment."""
     bench = load_files([search.path for search in planned])
     found = {setting.name: summarise_front(setting) for setting in bench.settings}
-    return {env: of_setting(found[env]) for env in ENVS}
+    return {env: found[env] for env in ENVS}
 
 
 def of_setting(one: FrontSetting) -> dict[str, Any]:
@@ -102,7 +105,8 @@ def page() -> Pages:
     """The page of several objectives, with what the agents found."""
     data = read_data(RESULTS)
     parts = [
-        f"#### {env}: {one['front']} points on the front, {_count(one)} searches of each agent\n\n{table_text(one)}"
+        f"#### {env}: {one['front']} points on the front, {_count(one)} searches of each agent\n\n"
+        f"{table_text(one)}"
         for env, one in data.items()
     ]
     return {PAGE: with_part(PAGE, "objectives", "\n\n".join(parts))}
@@ -142,6 +146,22 @@ def _percent(values: Any) -> str:
     return f"{found.mean():.2f} ± {error:.2f}"
 
 
+# -- figures ---------------------------------------------------------------------------------
+
+
+def draw(found: dict[str, FrontSetting], folder: Path) -> None:
+    """The attained fronts as the report draws them, one figure per environment.
+
+    They need the searches, so they are drawn by `run`, not with the page.
+    """
+    plots = pictures.pyplot()
+    cast = Cast([agent.entry.label for agent in next(iter(found.values())).agents])
+    for one in found.values():
+        with plots.rc_context(SCREEN.settings):
+            figure = attained(plots, one, cast, SCREEN)
+            pictures.save(figure, folder / f"front-{one.landscape.table.dataset}.png", plots)
+
+
 # -- run -------------------------------------------------------------------------------------
 
 
@@ -158,8 +178,10 @@ def run(a: argparse.Namespace) -> None:
     """Run what is missing, write the data, and print the tables."""
     planned = searches(read_agents(a.agent or AGENTS), parse_seeds(a.seeds), a.out)
     finish(execute(unfinished(planned), a.jobs))
-    data = summary(planned)
+    found = report(planned)
+    data = {env: of_setting(one) for env, one in found.items()}
     if not a.log_only:
         write_data(RESULTS, data)
+        draw(found, FIGURES)
     for env, one in data.items():
         print(f"{env}\n{table_text(one)}\n", flush=True)

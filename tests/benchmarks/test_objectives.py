@@ -47,7 +47,7 @@ def test_a_search_is_counted_as_the_report_counts_it(tmp_path: Path) -> None:
     planned = objectives.searches(["random_search"], [0], tmp_path)
     for search in planned:
         search.run()
-    found = objectives.summary(planned)[objectives.ENVS[0]]["agents"]["random_search"]
+    found = objectives.of_setting(objectives.report(planned)[objectives.ENVS[0]])["agents"]["random_search"]
     every = points(open_table(CIFAR10), objectives.OBJECTIVES)
     asked = np.unique(objectives.load_files([planned[0].path]).settings[0].entries[0].searches[0].index)
     zero = np.zeros(2)
