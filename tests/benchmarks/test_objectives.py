@@ -10,9 +10,11 @@ import pytest
 from benchmarks.studies import objectives
 from benchmarks.studies.pages import read_data
 from nb201env import open_table
+from nb201env.agents.report.data import load_files
 from nb201env.comparison import costs
 from nb201env.fronts.front import points
 from nb201env.fronts.quality import hypervolume
+from nb201env.table import Run
 
 CIFAR10 = "cifar10-valid-200"
 
@@ -49,7 +51,7 @@ def test_a_search_is_counted_as_the_report_counts_it(tmp_path: Path) -> None:
         search.run()
     found = objectives.of_setting(objectives.report(planned)[objectives.ENVS[0]])["agents"]["random_search"]
     every = points(open_table(CIFAR10), objectives.OBJECTIVES)
-    asked = np.unique(objectives.load_files([planned[0].path]).settings[0].entries[0].searches[0].index)
+    asked = np.unique(load_files([planned[0].path]).settings[0].entries[0].searches[0].index)
     zero = np.zeros(2)
     volume = hypervolume(every.scaled(every.rewards[asked]), zero)
     whole = hypervolume(every.scaled(every.front().rewards), zero)
@@ -73,8 +75,9 @@ def test_lamoos_hypervolume_with_our_accuracies() -> None:
     """Standardised over the space; reference point: accuracy -1, FLOPs +4. LaMOO states 8.0699, of others."""
     table, reference = open_table(CIFAR10), np.array([-1.0, -4.0])
     macs = costs(table, "macs")
-    found = {}
-    for run in ("mean", *table.seeds):
+    found: dict[Run, float] = {}
+    runs: list[Run] = ["mean", *table.seeds]
+    for run in runs:
         accuracy = table.accuracy(split="valid", epochs=200, run=run)
         there = ~np.isnan(accuracy)
         score = (accuracy - accuracy[there].mean()) / accuracy[there].std()
