@@ -50,7 +50,7 @@ def page() -> Pages:
     named = {folder / f"{env_id}.md": environment_page(env_id, table) for env_id, table in NAMED.items()}
     return named | {
         folder / f"{SHOWN}.md": several_page(SHOWN, MULTI[SHOWN]),
-        tables: with_part(tables, "environments", tables_part())
+        tables: with_part(tables, "environments", tables_part()),
     }
 
 

@@ -52,9 +52,7 @@ def test_a_journal_is_embedded_with_what_it_says(tmp_path: Path) -> None:
     assert {*about} == {*of_dataset("cifar10")["cpu_latency_seconds"].measured}
 
 
-def test_a_journal_that_lacks_a_class_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_journal_that_lacks_a_class_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = journal(tmp_path / "a.journal")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(SystemExit):

@@ -263,6 +263,8 @@ def test_ids_with_one_reward_refuse_objectives(env_id: str, make: Any) -> None:
     ("kwargs", "error", "message"),
     [
         ({"objectives": ["accuracy"]}, ValueError, "^objectives: 2 to 8 of them"),
+        ({"objectives": []}, ValueError, "^objectives: 2 to 8 of them"),
+        ({"objectives": None}, ValueError, "^objectives are a list such as"),
         ({"objectives": ["accuracy", "pizza"]}, NotRecorded, "no objective 'pizza'; there are"),
         ({"reward": "rank"}, ValueError, "^objectives say what is rewarded: leave out reward and limit$"),
         ({"limit": {"on": "params", "max": 5e5}}, ValueError, "^objectives say what is rewarded"),

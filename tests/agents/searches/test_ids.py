@@ -29,9 +29,7 @@ def test_a_search_is_recorded_under_its_id_and_replays(env_id: str, tmp_path: Pa
 def test_the_ids_for_any_table_need_one(env_id: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"^{env_id} is for tables of your own: gym.make.'{env_id}', table="):
         gym.make(env_id)
-    record(
-        RandomSearch(), gym.make(env_id, table="digits-10", budget_queries=5), 0, tmp_path / "t.jsonl"
-    )
+    record(RandomSearch(), gym.make(env_id, table="digits-10", budget_queries=5), 0, tmp_path / "t.jsonl")
     trajectory = read(tmp_path / "t.jsonl")
     assert len(trajectory.queries) == 5
     assert replay(trajectory) == []
