@@ -19,6 +19,11 @@ written = {
 held = set(zipfile.ZipFile(sys.argv[1]).namelist())
 assert {name for name in held if name.endswith(".py")} == written, written ^ held
 assert {name.partition("/")[0].partition("-")[0] for name in held} == {"nb201env"}, "another top-level name"
-assert {"nb201env/py.typed", "nb201env/agents/report/charts.js", "nb201env/pages/base.js"} <= held
-assert sum(name.endswith(".safetensors") for name in held) == 6, "five tables and a surrogate's model"
+assert {
+    "nb201env/py.typed",
+    "nb201env/agents/report/charts.js",
+    "nb201env/pages/base.js",
+    "nb201env/devices/cifar10-cpu.safetensors",
+} <= held
+assert sum(name.endswith(".safetensors") for name in held) == 7, "five tables, a device, a surrogate"
 print(f"the wheel: {len(written)} modules and nothing else")

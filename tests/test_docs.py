@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = ("stable_baselines3", "xgboost", "sklearn", "pandas", "matplotlib", "pyarrow", "torch", "optuna",
-         "nevergrad", "ConfigSpace", "smac", "syne_tune", "minari")  # fmt: skip
+         "nevergrad", "ConfigSpace", "smac", "syne_tune", "minari", "mo_gymnasium", "moocore")  # fmt: skip
 MINUTES = "<!-- What follows takes minutes: run by pytest -m slow. -->"
 NOT_OURS = re.compile(r"^import onnxruntime", re.MULTILINE)
 """What the extras for users do not install; a block with it is a test of its own."""

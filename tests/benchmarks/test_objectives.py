@@ -10,6 +10,7 @@ import pytest
 from benchmarks.studies import objectives
 from benchmarks.studies.pages import read_data
 from nb201env import open_table
+from nb201env.agents.predictor_evolution import class_members
 from nb201env.agents.report.data import load_files
 from nb201env.comparison import costs
 from nb201env.fronts.front import points
@@ -42,6 +43,19 @@ def test_random_search_is_where_its_closed_form_is() -> None:
         error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
         if len(found) >= 10:  # of fewer, the error is too rough
             assert (np.abs(found.mean(axis=0) - one["random"]["hypervolume"]) < 4 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("table", "shares"),
+    [(CIFAR10, (98.1, 100.0)), ("cifar100-200", (96.5, 100.0)), ("ImageNet16-120-200", (95.4, 99.9))],
+)
+def test_the_ceiling_of_one_member_of_each_class(table: str, shares: tuple[float, float]) -> None:
+    first = np.array([members[0] for members in class_members()])
+    for cost, share in zip(("latency_seconds", "params"), shares, strict=True):
+        every = points(open_table(table), ["accuracy", cost])
+        zero = np.zeros(2)
+        whole = hypervolume(every.scaled(every.front().rewards), zero)
+        assert round(100 * hypervolume(every.scaled(every.rewards[first]), zero) / whole, 1) == share
 
 
 def test_a_search_is_counted_as_the_report_counts_it(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def _surface(searches: Sequence[Outcome], landscape: FrontLandscape) -> FloatArr
 def attained(sets: Sequence[FloatArray], least: int) -> FloatArray:
     """The boundary of what at least so many sets of points attain, two objectives, more being better.
 
-    A set attains a place if one of its points is at least as good in both objectives (Fonseca & Fonseca,
+    A set attains a place if one of its points is at least as good in both objectives (Fonseca & Fleming,
     On the Performance Assessment and Comparison of Stochastic Multiobjective Optimizers, PPSN 1996).
 
     Args:
