@@ -12,8 +12,8 @@ from gymnasium import spaces
 
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
+from nb201env.envs.multi import vectorized as native
 from nb201env.envs.states import State
-from nb201env.envs.vector import vectorized as native
 from nb201env.space import NUM_OPS, SIZE
 
 Env = gym.Env[Any, Any]

@@ -15,11 +15,12 @@ from nb201env.agents.contract import Agent, Env
 from nb201env.agents.searches.heading import OPTIONS, header, where, wrappers
 from nb201env.agents.searches.writing import Writer
 from nb201env.envs.answers import answers
+from nb201env.envs.multi import vectorized
 from nb201env.envs.options import Options
 from nb201env.envs.registration import OWN, OWN_MULTI, WITH_TABLE
 from nb201env.envs.single import NB201Env
 from nb201env.envs.states import State
-from nb201env.envs.vector import NB201VectorEnv, vectorized
+from nb201env.envs.vector import NB201VectorEnv
 from nb201env.fields import Fields, shown
 from nb201env.space import all_ops
 from nb201env.table import Table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Unpack
 
 import numpy as np
@@ -166,3 +167,9 @@ class NB201MOVectorEnv(_Several, NB201VectorEnv):
 
     def _no_reward(self) -> FloatArray:
         return np.zeros((self.num_envs, len(self.options.objectives)))
+
+
+def vectorized(env: NB201Env, num_envs: int) -> NB201VectorEnv:
+    """The native vector environment of an environment's table and options; its copies share one search."""
+    kind = NB201MOVectorEnv if env.options.objectives else NB201VectorEnv
+    return kind(num_envs, env.table, share_search=True, **asdict(env.options))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any, ClassVar, NamedTuple, Unpack, cast
 
 import numpy as np
@@ -297,14 +296,6 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
         if array.shape != shape:
             raise ValueError(f"{rule}; got an array of shape {array.shape}")
         return array
-
-
-def vectorized(env: NB201Env, num_envs: int) -> NB201VectorEnv:
-    """The native vector environment of an environment's table and options; its copies share one search."""
-    kind = NB201VectorEnv
-    if env.options.objectives:
-        from nb201env.envs.multi import NB201MOVectorEnv as kind
-    return kind(num_envs, env.table, share_search=True, **asdict(env.options))
 
 
 MOST_BYTES = 8 * 2**30

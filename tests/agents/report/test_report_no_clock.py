@@ -49,6 +49,7 @@ def test_searches_on_accuracies_alone_can_be_reported(dataset: str, tmp_path: Pa
     page = (tmp_path / "r" / "report.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
     searched = data["tables"][data["panels"]["environment-0"]["space"]["tables"][0]]
-    assert [cost["key"] for cost in searched["costs"]] == ([] if dataset == "toy" else ["params", "macs"])
+    known = [] if dataset == "toy" else ["params", "macs", "cpu_latency_seconds"]
+    assert [cost["key"] for cost in searched["costs"]] == known
     told = runner.invoke(cli.build(), ["table", "info", str(tmp_path / "bare.safetensors")])
     assert "clock: none, as the table records no seconds" in told.output

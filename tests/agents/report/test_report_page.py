@@ -186,7 +186,7 @@ def test_the_space_is_painted_and_highlights_agents(page: Any) -> None:
     assert page.evaluate(count, 1) == 0
     assert page.evaluate(count, 0) > 50
     across = page.locator("section:not([hidden]) [data-chart=space]").get_by_label("Across")
-    names = ["validation accuracy", "parameters", "MACs", "GPU seconds", "latency"]
+    names = ["validation accuracy", "parameters", "MACs", "GPU seconds", "latency", "CPU latency"]
     assert across.locator("option").all_inner_texts() == [
         *(f"{name}, cifar10-valid-200" for name in names),
         *(f"validation accuracy, {name}-200" for name in ("cifar100", "ImageNet16-120")), "official index",
@@ -220,7 +220,8 @@ def test_every_cost_of_a_table_is_an_axis(browser: Any, tmp_path: Path) -> None:
         names = tab.locator(chart).get_by_label("Across").locator("option").all_inner_texts()
         own_names = [name.removesuffix(", own") for name in names if name.endswith(", own")]
         assert own_names == [
-            "validation accuracy", "parameters", "MACs", "<img src=x>", "phone energy", "synflow"
+            "validation accuracy", "parameters", "MACs", "<img src=x>", "phone energy", "synflow",
+            "CPU latency",
         ]  # fmt: skip
         pictures = set()
         for name in names:
