@@ -23,7 +23,7 @@ from nb201env import pictures
 from nb201env.agents.commands.search import execute, finish, read_agents
 from nb201env.agents.registry import EITHER, SEVERAL, display_name, make_agent
 from nb201env.agents.report.data import load_files
-from nb201env.agents.report.figure_fronts import attained
+from nb201env.agents.report.figure_fronts import attained, volume
 from nb201env.agents.report.figure_style import SCREEN, Cast
 from nb201env.agents.report.fronts.summary import FrontAgent, FrontSetting, summarise_front
 from nb201env.agents.searches.plan import plan, unfinished
@@ -150,7 +150,7 @@ def _percent(values: Any) -> str:
 
 
 def draw(found: dict[str, FrontSetting], folder: Path) -> None:
-    """The attained fronts as the report draws them, one figure per environment.
+    """Attained fronts and gaps to the true one as the report draws them, two figures per environment.
 
     They need the searches, so they are drawn by `run`, not with the page.
     """
@@ -158,8 +158,9 @@ def draw(found: dict[str, FrontSetting], folder: Path) -> None:
     cast = Cast([agent.entry.label for agent in next(iter(found.values())).agents])
     for one in found.values():
         with plots.rc_context(SCREEN.settings):
-            figure = attained(plots, one, cast, SCREEN)
-            pictures.save(figure, folder / f"front-{one.landscape.table.dataset}.png", plots)
+            for name, figure in (("front", attained), ("gap", volume)):
+                drawn = figure(plots, one, cast, SCREEN)
+                pictures.save(drawn, folder / f"{name}-{one.landscape.table.dataset}.png", plots)
 
 
 # -- run -------------------------------------------------------------------------------------

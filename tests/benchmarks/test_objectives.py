@@ -37,6 +37,13 @@ def test_the_data_are_of_the_present_agents_tables_and_fronts() -> None:
             assert agent["hyperparameters"] == objectives.settings(name), f"run the study of {name} again"
 
 
+def test_after_50_queries_ehvi_is_ahead_on_all_three() -> None:
+    for one in read_data(objectives.RESULTS).values():
+        first = {name: np.mean(agent["hypervolume"], axis=0)[0] for name, agent in one["agents"].items()}
+        assert one["stops"][0] == 50
+        assert max(first, key=lambda name: first[name]) == "ehvi"
+
+
 def test_random_search_is_where_its_closed_form_is() -> None:
     for one in read_data(objectives.RESULTS).values():
         found = np.array(one["agents"]["random_search"]["hypervolume"])
