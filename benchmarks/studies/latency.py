@@ -288,16 +288,21 @@ def figures(folder: Path) -> None:
     figure, ((left, right),) = pictures.new(pyplot, 11, 4.6, columns=2)
     milliseconds, macs = 1e3 * device().values, yardsticks()[len(OFFICIAL)].values / 1e6
     pools = (live() == POOL).sum(axis=1)
-    for count, colour in enumerate((pictures.BLUE, pictures.GREEN, pictures.ORANGE, pictures.RED)):
+    for count, colour in enumerate((pictures.BLUE, pictures.MUTED, pictures.ORANGE, pictures.RED)):
         these = np.flatnonzero(pools == count if count < 3 else pools >= 3)
         label = f"{count} poolings" if count != 1 else "1 pooling"
         left.scatter(macs[these], milliseconds[these], s=3, color=colour, alpha=0.5, linewidths=0,
                      label=label if count < 3 else "3 or more", rasterized=True)  # fmt: skip
     left.set(xlabel="MACs (millions)", ylabel="CPU latency (ms)")
     pictures.finish(left, "What poolings cost, MACs do not show")
-    pictures.legend_below(figure, left, columns=4, markerscale=3)
     _draw_fronts(right, milliseconds)
+    # The left panel's dots are small, the right one's marks are not: so one legend under each.
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, markerscale=3, **KEY)
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, **KEY)
     pictures.save(figure, folder / "latency.png", pyplot)
+
+
+KEY = {"frameon": False, "labelcolor": pictures.INK, "columnspacing": 1.2, "handletextpad": 0.3}
 
 
 def _draw_fronts(axes: Any, milliseconds: FloatArray) -> None:
@@ -312,5 +317,4 @@ def _draw_fronts(axes: Any, milliseconds: FloatArray) -> None:
         at = milliseconds[found[words]], right[found[words]]
         axes.plot(*at, marker, color=colour, ms=5, mfc="none", label=f"front by {words}")
     axes.set(xlabel="CPU latency (ms)", ylabel="validation accuracy, mean over runs (%)", ylim=(low, 92.5))
-    axes.legend(loc="lower right", frameon=False)
     pictures.finish(axes, "Fronts by three costs, at their CPU latency")
