@@ -296,21 +296,31 @@ _SEEDS = re.compile(r"^((?:[^'\"\\]|'[^']*')*? --seeds )[0-9,-]+(?= |$)")
 
 def overall(over: Overall) -> Grid:
     """All environments together."""
+    return together(
+        over,
+        "All environments",
+        "regret left, interquartile mean (%)",
+        "The final regret as a share of the median architecture's regret, which makes environments "
+        "comparable: 100 % is as good as the median architecture, 0 % is the optimum.",
+    )
+
+
+def together(over: Overall, title: str, column: str, note: str) -> Grid:
+    """Several environments in one table; `column` is what `over.gap` is called, and `note` what it means."""
     columns: dict[str, Sequence[str]] = {
         "agent": over.labels,
-        "regret left, interquartile mean (%)": mark(
+        column: mark(
             [interval(over.gap[label]) for label in over.labels], [over.gaps[label] for label in over.labels]
         ),
     }
     if over.ranks is not None:
         columns["mean rank"] = ranked(over.labels, over.ranks)
     return Grid(
-        "All environments",
+        title,
         tuple(columns),
         rows_of(*columns.values()),
-        "The final regret as a share of the median architecture's regret, which makes environments "
-        "comparable: 100 % is as good as the median architecture, 0 % is the optimum. Stratified bootstrap "
-        "intervals, widened for few searches; agents that searched in every environment."
+        f"{note} Stratified bootstrap intervals, widened for few searches; agents that searched in every "
+        "environment."
         + marked(over.labels)
         + ("" if over.ranks is None else " Of mean ranks, all within the critical difference of the best."),
     )

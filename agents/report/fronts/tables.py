@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from nb201env.agents.report.fronts.summary import FRONT_TARGETS, FrontAgent, FrontSetting
@@ -17,9 +15,9 @@ from nb201env.agents.report.tables import (
     interval,
     marked,
     mean_text,
-    ranked,
     reach_of,
     rows_of,
+    together,
 )
 from nb201env.agents.searches.front import whole_queries
 from nb201env.arrays import FloatArray, IntArray
@@ -182,21 +180,9 @@ def mean_points(agent: FrontAgent, one: FrontSetting) -> float:
 
 def overall(over: Overall) -> Grid:
     """All settings with several objectives together."""
-    columns: dict[str, Sequence[str]] = {
-        "agent": over.labels,
-        "gap, interquartile mean (%)": mark(
-            [interval(over.gap[label]) for label in over.labels], [over.gaps[label] for label in over.labels]
-        ),
-    }
-    if over.ranks is not None:
-        columns["mean rank"] = ranked(over.labels, over.ranks)
-    return Grid(
+    return together(
+        over,
         "All fronts",
-        tuple(columns),
-        rows_of(*columns.values()),
-        "What is lacking of the true front's hypervolume at the end of the budget: 0 % is the true front. "
-        "Stratified bootstrap intervals, widened for few searches; agents that searched in every "
-        "environment."
-        + marked(over.labels)
-        + ("" if over.ranks is None else " Of mean ranks, all within the critical difference of the best."),
+        "gap, interquartile mean (%)",
+        "What is lacking of the true front's hypervolume at the end of the budget: 0 % is the true front.",
     )
