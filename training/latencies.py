@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import psutil
 import torch
 
 from nb201env.architecture import Architecture, all_strings
 from nb201env.arrays import FloatArray
 from nb201env.classes import canonical_classes, representatives
+from nb201env.extras import require
 from nb201env.files import alone, appearing
 from nb201env.training.latency import enough_memory, timed
 from nb201env.training.latency_journal import Measured, Setting, journal_path, resumed
@@ -233,6 +233,7 @@ class ThisMachine:
 
     def usage(self) -> Usage:
         """How much time has passed, and what of it other programs have kept cores busy."""
+        psutil = require("psutil", "train")
         everyone, mine = psutil.cpu_times(), psutil.Process().cpu_times()
         # A guest's time counts twice, also as its host's.
         idle = sum(getattr(everyone, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
