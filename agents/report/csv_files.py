@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nb201env.agents.report.csv_rows import BAND, Row, curve_rows, percent
+from nb201env.agents.report.csv_rows import BAND, Row, curve_rows, improvement_rows, overall_rows, percent
 from nb201env.agents.report.elsewhere import mean_of
 from nb201env.agents.report.fronts.csv_files import FRONT_FILES
 from nb201env.agents.report.summary import TARGETS, Summary
@@ -122,27 +122,6 @@ def _profiles(summary: Summary) -> Iterator[Row]:
                 yield one.setting.name, agent.entry.label, *(100 * float(value) for value in row)
 
 
-def _improvement(summary: Summary) -> Iterator[Row]:
-    groups = [(one.setting.name, one.improvement) for one in summary.settings]
-    if summary.overall is not None:
-        groups.append(("all", summary.overall.improvement))
-    for name, pairs in groups:
-        for (a, b), estimate in pairs.items():
-            yield name, a, b, *percent(estimate)
-
-
-def _overall(summary: Summary) -> Iterator[Row]:
-    if summary.overall is not None:
-        ranks = summary.overall.ranks
-        for label, estimate in summary.overall.gap.items():
-            placed = (
-                [np.nan] * 4
-                if ranks is None
-                else [ranks.mean[label], ranks.critical, ranks.blocks, ranks.p_value]
-            )
-            yield label, *percent(estimate), *placed
-
-
 _FILES: dict[str, tuple[str, Callable[[Summary], Iterable[Row]]]] = {
     "searches": (
         "environment agent seed queries gpu_seconds validation_percent test_percent regret_points rank "
@@ -171,9 +150,12 @@ _FILES: dict[str, tuple[str, Callable[[Summary], Iterable[Row]]]] = {
     ),
     "curves": (f"environment agent axis x {BAND}", _curves),
     "profiles": ("environment agent regret_points percent_of_searches low high", _profiles),
-    "improvement": ("environment agent better_than percent low high", _improvement),
+    "improvement": (
+        "environment agent better_than percent low high",
+        lambda summary: improvement_rows(summary.settings, summary.overall),
+    ),
     "overall": (
         "agent regret_left_percent_iqm low high mean_rank critical_difference blocks friedman_p",
-        _overall,
+        lambda summary: overall_rows(summary.overall),
     ),
 }

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from nb201env.agents.report.curves import Curve
+from nb201env.agents.report.fronts.summary import FrontSetting
 from nb201env.agents.report.statistics import Estimate
+from nb201env.agents.report.summary import Overall, SettingSummary
 
 Row = Sequence[object]
 BAND = "mean low high median q25 q75"
@@ -26,3 +28,26 @@ def curve_rows(*names: str, curve: Curve) -> Iterator[Row]:
 def percent(estimate: Estimate) -> list[float]:
     """A fraction and its interval, in per cent."""
     return [100 * value for value in estimate]
+
+
+def improvement_rows(
+    settings: Sequence[SettingSummary | FrontSetting], overall: Overall | None
+) -> Iterator[Row]:
+    """How likely each agent's search beats each other one's, per environment and over all."""
+    groups = [(one.setting.name, one.improvement) for one in settings]
+    if overall is not None:
+        groups.append(("all", overall.improvement))
+    for name, pairs in groups:
+        for (a, b), estimate in pairs.items():
+            yield name, a, b, *percent(estimate)
+
+
+def overall_rows(overall: Overall | None) -> Iterator[Row]:
+    """Each agent's gap over all environments, its mean rank and what tells ranks apart; none without."""
+    if overall is None:
+        return
+    for label, estimate in overall.gap.items():
+        placed = [np.nan] * 4
+        if (ranks := overall.ranks) is not None:
+            placed = [ranks.mean[label], ranks.critical, ranks.blocks, ranks.p_value]
+        yield label, *percent(estimate), *placed

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
-
-from nb201env.agents.report.csv_rows import BAND, Row, curve_rows, percent
+from nb201env.agents.report.csv_rows import BAND, Row, curve_rows, improvement_rows, overall_rows, percent
 from nb201env.agents.report.fronts.summary import FRONT_TARGETS, FrontAgent, FrontSetting
 from nb201env.agents.report.fronts.tables import asked_for
 from nb201env.agents.report.statistics import mean_estimate
@@ -98,27 +96,6 @@ def _attained(summary: Summary) -> Iterator[Row]:
                 )  # fmt: skip
 
 
-def _improvement(summary: Summary) -> Iterator[Row]:
-    groups = [(one.setting.name, one.improvement) for one in summary.fronts]
-    if summary.front_overall is not None:
-        groups.append(("all", summary.front_overall.improvement))
-    for name, pairs in groups:
-        for (a, b), estimate in pairs.items():
-            yield name, a, b, *percent(estimate)
-
-
-def _overall(summary: Summary) -> Iterator[Row]:
-    if summary.front_overall is not None:
-        ranks = summary.front_overall.ranks
-        for label, estimate in summary.front_overall.gap.items():
-            placed = (
-                [np.nan] * 4
-                if ranks is None
-                else [ranks.mean[label], ranks.critical, ranks.blocks, ranks.p_value]
-            )
-            yield label, *percent(estimate), *placed
-
-
 def _names(what: str) -> str:
     return " ".join(f"{what}{100 * (1 - within):.0f}" for _, within in FRONT_TARGETS)
 
@@ -150,10 +127,13 @@ FRONT_FILES: dict[str, tuple[str, Callable[[Summary], Iterable[Row]]]] = {
         _points,
     ),
     "front_attained": ("environment agent corner objective value unit", _attained),
-    "front_improvement": ("environment agent better_than percent low high", _improvement),
+    "front_improvement": (
+        "environment agent better_than percent low high",
+        lambda summary: improvement_rows(summary.fronts, summary.front_overall),
+    ),
     "front_overall": (
         "agent gap_percent_iqm low high mean_rank critical_difference blocks friedman_p",
-        _overall,
+        lambda summary: overall_rows(summary.front_overall),
     ),
 }
 """By name: the headings, and what gives the rows."""
