@@ -81,7 +81,7 @@ def attained_fronts(one: FrontSetting) -> Attained | None:
     if len(land.all.objectives) != 2:
         return None
     first, second = land.all.objectives
-    ends = _shown(one, land.all.worst[None] / [known.factor for known in land.all.objectives])[0]
+    ends = _shown(one, land.all.worst_values[None])[0]
     front = _shown(one, land.front.values)
     corners = {
         agent.entry.label: _shown(one, agent.surface)

@@ -184,12 +184,9 @@ def _front_setting(one: FrontSetting) -> Json:
 @encoded.register
 def _front_landscape(landscape: FrontLandscape) -> Json:
     every, front = landscape.all, landscape.front
-    factors = np.array([one.factor for one in every.objectives])
     objectives = [
         _fields(one) | {"worst": encoded(worst), "best": encoded(best)}
-        for one, worst, best in zip(
-            every.objectives, every.worst / factors, every.best / factors, strict=True
-        )
+        for one, worst, best in zip(every.objectives, every.worst_values, every.best_values, strict=True)
     ]
     points = [
         names(architecture) | {"values": encoded(values)}

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from nb201env.arrays import FloatArray
 from nb201env.commands.common import Group, Json
 from nb201env.comparison import readable
 from nb201env.extras import MissingExtra
@@ -75,7 +74,7 @@ def _as_json(everything: Points, found: Points) -> dict[str, Any]:
             for one in found.objectives
         ],
         "points": len(everything.index),
-        "reference": dict(zip(called, _worst(everything), strict=True)),
+        "reference": dict(zip(called, everything.worst_values, strict=True)),
         "front": [
             names(architecture) | {"values": dict(zip(called, values, strict=True))}
             for architecture, values in zip(found.architectures, found.values, strict=True)
@@ -83,18 +82,10 @@ def _as_json(everything: Points, found: Points) -> dict[str, Any]:
     }
 
 
-def _worst(everything: Points) -> FloatArray:
-    """The reference point in the objectives' units."""
-    return np.array([
-        values.min() if one.maximize else values.max()
-        for one, values in zip(everything.objectives, everything.values.T, strict=True)
-    ])  # fmt: skip
-
-
 def _print(everything: Points, found: Points) -> None:
     """The grid, and below it the reference point as a row of the same columns."""
     shown, headings = [], []
-    for one, column, worst in zip(found.objectives, found.values.T, _worst(everything), strict=True):
+    for one, column, worst in zip(found.objectives, found.values.T, everything.worst_values, strict=True):
         numbers, unit = readable(np.append(column, worst), one.unit)
         shown.append([f"{number:,.{2 if one.unit == 'fraction' else 4}f}" for number in numbers])
         headings.append(f"{plain(one.words)}, {_better(one)}" + (f"\n({plain(unit)})" if unit else ""))

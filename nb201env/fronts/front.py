@@ -52,6 +52,19 @@ class Points:
         """The best reward of each objective, which no single point may have; float64 [m]."""
         return np.asarray(self.rewards.max(axis=0))
 
+    @cached_property
+    def worst_values(self) -> FloatArray:
+        """`worst` in the units of the objectives; float64 [m]."""
+        return self._values_at(self.rewards.argmin(axis=0))
+
+    @cached_property
+    def best_values(self) -> FloatArray:
+        """`best` in the units of the objectives; float64 [m]."""
+        return self._values_at(self.rewards.argmax(axis=0))
+
+    def _values_at(self, rows: IntArray) -> FloatArray:
+        return np.asarray(self.values[rows, np.arange(len(self.objectives))])
+
     @property
     def architectures(self) -> list[Architecture]:
         """Whose points they are."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nb201env import Table, cost, open_table
 from nb201env.classes import canonical_classes
+from nb201env.comparison import costs
 from nb201env.fronts.front import Points, nondominated, points, true_front
 from nb201env.official import describe
 from nb201env.space import SIZE
@@ -204,3 +205,13 @@ def test_what_else_is_refused(table: Table, tmp_path: Path) -> None:
         points(without)
     found = points(without, ["params", "synflow:min"])  # which needs no accuracy
     check(found.front(), found)
+
+
+def test_the_ends_in_units_are_the_tables_own_numbers() -> None:
+    table = open_table("cifar10-valid-200")
+    every = points(table, ["accuracy", "latency_seconds", "params:max"])
+    accuracy = table.accuracy(split="valid", epochs=200, run="mean")
+    latency = table.values("latency_seconds")
+    params = costs(table, "params")
+    assert every.worst_values.tolist() == [accuracy.min(), latency.max(), params.min()]
+    assert every.best_values.tolist() == [accuracy.max(), latency.min(), params.max()]

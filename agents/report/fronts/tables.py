@@ -39,7 +39,8 @@ def about(one: FrontSetting) -> str:
         else " Its numbers are predictions of a surrogate, not results of trainings."
     )
     objectives = "; ".join(map(_direction, land.all.objectives))
-    worst, best = (_point(land.all.objectives, rewards) for rewards in (land.all.worst, land.all.best))
+    ends = land.all.worst_values, land.all.best_values
+    worst, best = (_point(land.all.objectives, values) for values in ends)
     return (
         f"Budget: {budget_text(one.setting)} per search. Table {named(table.name)}, id {table.id[:16]}."
         f"{predicted} Objectives: {objectives}. The true front, by means over runs, has {_points(one)}. "
@@ -63,11 +64,10 @@ def _direction(known: Known) -> str:
     return f"{named(known.words)} ({better} is better; a reward is {sign}the value{of}{scale})"
 
 
-def _point(objectives: tuple[Known, ...], rewards: FloatArray) -> str:
-    """Rewards in the objectives' units: "accuracy 9.77 %, params 1,531,546"."""
-    values = [reward / one.factor for one, reward in zip(objectives, rewards.tolist(), strict=True)]
-    told = [_value(one, value) for one, value in zip(objectives, values, strict=True)]
-    return ", ".join(f"{named(one.words)} {text}" for one, text in zip(objectives, told, strict=True))
+def _point(objectives: tuple[Known, ...], values: FloatArray) -> str:
+    """One value of each objective: "accuracy 9.77 %, params 1,531,546"."""
+    pairs = zip(objectives, values.tolist(), strict=True)
+    return ", ".join(f"{named(one.words)} {_value(one, value)}" for one, value in pairs)
 
 
 def _value(known: Known, value: float) -> str:
