@@ -71,9 +71,8 @@ def improvement(mean: FloatArray, deviation: FloatArray, lower: FloatArray, uppe
     total = np.zeros(mean.shape[1])
     for start in range(0, len(lower), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        total += np.prod([gains[lows[some]] - gains[ups[some]] for gains, lows, ups in factors], axis=0).sum(
-            0
-        )
+        parts = [gains[lows[some]] - gains[ups[some]] for gains, lows, ups in factors]
+        total += np.prod(parts, axis=0).sum(axis=0)
     return total
 
 

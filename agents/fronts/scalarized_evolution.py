@@ -8,7 +8,7 @@ expensive multiobjective optimization problems", IEEE Transactions on Evolutiona
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from nb201env.agents.contract import Env, SeveralProposals, follow
 from nb201env.agents.fronts.archive import Archive, offer
 from nb201env.agents.regularized_evolution import evolve
 from nb201env.arrays import FloatArray
+from nb201env.fronts.front import scale
 
 AUGMENTATION = 0.05
 """How much the weighted sum counts beside the largest regret; ParEGO's."""
@@ -73,24 +74,9 @@ class ScalarizedEvolution:
             child = evolution.send(reward)
 
     def _winner(self, rng: np.random.Generator, front: Archive, rewards: Sequence[FloatArray]) -> int:
-        scaled = scale(np.array(rewards), front.values())
+        scaled = scale(np.array(rewards), [*front.values()])
         weights = rng.dirichlet(np.ones(scaled.shape[1]))
         return int(SCALARIZATIONS[self.scalarization](scaled, weights).argmax())
-
-
-def scale(rewards: FloatArray, front: Iterable[FloatArray]) -> FloatArray:
-    """Rewards so that 0 is the worst and 1 the best on a front, in each objective.
-
-    Args:
-        rewards: float64 [n, m].
-        front: float64 [m] each.
-
-    Returns:
-        float64 [n, m]; 0 in an objective that has one value on the front.
-    """
-    points = np.array([*front])
-    worst, best = points.min(axis=0), points.max(axis=0)
-    return np.asarray((rewards - worst) / np.where(best > worst, best - worst, np.inf))
 
 
 def chebyshev(rewards: FloatArray, weights: FloatArray) -> FloatArray:

@@ -20,7 +20,7 @@ from nb201env.agents.contract import Env, objectives_of
 from nb201env.agents.rl.ppo import PPO, Goal
 from nb201env.arrays import FloatArray
 from nb201env.extras import require
-from nb201env.fronts.front import nondominated
+from nb201env.fronts.front import nondominated, scale
 from nb201env.wrappers import Shaping
 
 require("torch", "agents")
@@ -91,8 +91,7 @@ class WeightedSum(Goal):
         """
         self._seen = np.concatenate([self._seen, rewards])
         front = self._seen[nondominated(self._seen)]
-        worst, best = front.min(axis=0), front.max(axis=0)
-        scaled = (self._seen - worst) / np.where(best > worst, best - worst, 1.0)
+        scaled = scale(self._seen, front)
         self.shaping.best = float(scaled.mean(axis=1).max())
         sums = scaled @ self._weights.numpy().T.astype(np.float64)
         own = np.diagonal(sums[-len(rewards) :])

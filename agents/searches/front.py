@@ -18,7 +18,7 @@ from nb201env.agents.searches.outcome import Outcome
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.fronts.expected import expected_hypervolume, expected_share
 from nb201env.fronts.front import Points, points
-from nb201env.fronts.quality import hypervolume, hypervolumes
+from nb201env.fronts.quality import hypervolume, hypervolumes, met
 from nb201env.space import SIZE
 from nb201env.table import Table
 
@@ -73,8 +73,8 @@ class FrontLandscape:
 
     def shares(self, asked: IntArray) -> FloatArray:
         """The share of the true front's points found after each query; float64 [queries], in [0, 1]."""
-        met = (self.scaled[asked][:, None] == self.scaled_front).all(axis=2)
-        return np.asarray(np.logical_or.accumulate(met, axis=0).mean(axis=1))
+        found = met(self.scaled[asked], self.scaled_front)
+        return np.asarray(np.logical_or.accumulate(found, axis=0).mean(axis=1))
 
     def expected_volumes(self, queries: IntArray) -> FloatArray:
         """What random search's `volumes` are on average, in closed form.

@@ -11,7 +11,7 @@ from nb201env.commands.common import Group, Json
 from nb201env.comparison import readable
 from nb201env.extras import MissingExtra
 from nb201env.fronts.front import Points, points
-from nb201env.fronts.objectives import DEFAULT, Known
+from nb201env.fronts.objectives import DEFAULT
 from nb201env.fronts.quality import hypervolume
 from nb201env.output import names, plain, print_grid, print_json
 from nb201env.reading import read_run
@@ -70,8 +70,7 @@ def _as_json(everything: Points, found: Points) -> dict[str, Any]:
     called = [one.name for one in found.objectives]
     return {
         "objectives": [
-            {"name": one.name, "direction": "max" if one.maximize else "min", "unit": one.unit}
-            for one in found.objectives
+            {"name": one.name, "direction": one.direction, "unit": one.unit} for one in found.objectives
         ],
         "points": len(everything.index),
         "reference": dict(zip(called, everything.worst_values, strict=True)),
@@ -88,11 +87,7 @@ def _print(everything: Points, found: Points) -> None:
     for one, column, worst in zip(found.objectives, found.values.T, everything.worst_values, strict=True):
         numbers, unit = readable(np.append(column, worst), one.unit)
         shown.append([f"{number:,.{2 if one.unit == 'fraction' else 4}f}" for number in numbers])
-        headings.append(f"{plain(one.words)}, {_better(one)}" + (f"\n({plain(unit)})" if unit else ""))
+        headings.append(f"{plain(one.words)}, {one.direction}" + (f"\n({plain(unit)})" if unit else ""))
     labels = [str(architecture) for architecture in found.architectures] + ["(the worst: reference point)"]
     print_grid([*headings, "architecture"], zip(*shown, labels, strict=True))
     print(f"{len(found.index):,} of {len(everything.index):,} points are on the front")
-
-
-def _better(one: Known) -> str:
-    return "max" if one.maximize else "min"

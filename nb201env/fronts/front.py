@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from nb201env.architecture import Architecture
 from nb201env.arrays import BoolArray, FloatArray, IntArray
@@ -78,12 +79,8 @@ class Points:
         return Points(self.objectives, self.index[order], self.values[order])
 
     def scaled(self, rewards: FloatArray) -> FloatArray:
-        """Rewards so that `worst` is 0 and `best` is 1; float64 of the same shape [..., m].
-
-        An objective in which all points are alike is 0 everywhere.
-        """
-        span = self.best - self.worst
-        return np.asarray((rewards - self.worst) / np.where(span > 0, span, 1.0))
+        """Rewards so that `worst` is 0 and `best` is 1; see `scale`."""
+        return scale(rewards, np.stack([self.worst, self.best]))
 
 
 def points(
@@ -139,6 +136,20 @@ def _by_class(known: tuple[Known, ...], values: FloatArray, held: BoolArray) -> 
     there = counts > 0
     means = np.stack(sums, axis=1)[there] / counts[there, None]
     return Points(known, representatives()[there], means)
+
+
+def scale(rewards: FloatArray, among: npt.ArrayLike) -> FloatArray:
+    """Rewards so that 0 is the worst and 1 the best that points have, in each objective.
+
+    Args:
+        rewards: float64 [..., m].
+        among: The points; float64 [k, m].
+
+    Returns:
+        float64 [..., m]; 0 in an objective in which these points are alike.
+    """
+    worst, best = np.min(among, axis=0), np.max(among, axis=0)
+    return np.asarray((rewards - worst) / np.where(best > worst, best - worst, np.inf))
 
 
 def nondominated(rewards: FloatArray) -> BoolArray:

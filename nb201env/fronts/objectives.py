@@ -104,6 +104,11 @@ class Known:
         return self.scale if self.maximize else -self.scale
 
     @property
+    def direction(self) -> str:
+        """ "max" or "min"."""
+        return "max" if self.maximize else "min"
+
+    @property
     def words(self) -> str:
         """The name for people: "accuracy", "params", "pixel3 latency"."""
         return in_words(self.name)

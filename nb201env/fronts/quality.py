@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nb201env.arrays import FloatArray
+from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.extras import require
-from nb201env.fronts.front import nondominated
 
 
 def hypervolume(rewards: FloatArray, reference: FloatArray) -> float:
@@ -77,13 +76,12 @@ def expected_utility(rewards: FloatArray, weights: FloatArray) -> float:
 
 def share_found(rewards: FloatArray, front: FloatArray) -> float:
     """Which share of the true front's points is in a set; 1 is best."""
-    there = {point.tobytes() for point in np.ascontiguousarray(rewards) + 0.0}
-    return sum(point.tobytes() in there for point in np.ascontiguousarray(front) + 0.0) / len(front)
+    return float(met(rewards, front).any(axis=0).mean())
 
 
-@cache
-def _moocore() -> Any:
-    return require("moocore", "multi")
+def met(rewards: FloatArray, front: FloatArray) -> BoolArray:
+    """Which points are which of the front's: bool [n, k] of rewards [n, m] and a front [k, m]."""
+    return np.asarray((rewards[:, None] == front).all(axis=2))
 
 
 def simplex(m: int, divisions: int) -> FloatArray:
@@ -98,12 +96,11 @@ def simplex(m: int, divisions: int) -> FloatArray:
     return np.asarray((np.diff(edges, axis=1) - 1) / divisions)
 
 
-def best_for(rewards: FloatArray, weights: FloatArray) -> FloatArray:
+def best_for(rewards: FloatArray, weights: FloatArray) -> IntArray:
     """The position of the point that each user would take; int64 [k]."""
     return np.asarray((rewards @ weights.T).argmax(axis=0))
 
 
-__all__ = [
-    "best_for", "epsilon", "expected_utility", "hypervolume", "hypervolumes", "igd_plus", "nondominated",
-    "share_found", "simplex",
-]  # fmt: skip
+@cache
+def _moocore() -> Any:
+    return require("moocore", "multi")

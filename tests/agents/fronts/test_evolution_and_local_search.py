@@ -16,13 +16,13 @@ from hypothesis.extra import numpy as arrays
 
 from nb201env.agents import make_agent
 from nb201env.agents.fronts.archive import Archive, offer
-from nb201env.agents.fronts.scalarized_evolution import chebyshev, linear, scale
+from nb201env.agents.fronts.scalarized_evolution import chebyshev, linear
 from nb201env.agents.searches.front import FrontLandscape
 from nb201env.agents.searches.recorder import record
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray
 from nb201env.extras import MissingExtra
-from nb201env.fronts.front import nondominated
+from nb201env.fronts.front import nondominated, scale
 from nb201env.space import SIZE, all_ops, neighbours
 from nb201env.tables import open_table
 from tests.agents.fronts.drive import one_draw, searched
