@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nb201env.agents.report import tables
+from nb201env.agents.report import provenance, tables
 from nb201env.agents.report.fronts import tables as front_tables
 from nb201env.agents.report.fronts import verdict as front_verdict
 from nb201env.agents.report.fronts.summary import FrontSetting
@@ -216,13 +216,13 @@ def _front(number: int, one: FrontSetting) -> Section:
 def _sources(summary: Summary, command: str) -> Section:
     commands = Commands(
         tuple(
-            (setting.name, tuple(tables.command(entry) for entry in setting.entries))
+            (setting.name, tuple(provenance.command(entry) for entry in setting.entries))
             for setting in summary.bench.settings
         )
     )
     return Section(
         "sources",
         "Where the numbers come from",
-        tuple(tables.provenance(summary, command)),
-        (tables.sources(summary), commands),
+        tuple(provenance.sentences(summary, command)),
+        (provenance.sources(summary), commands),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nb201env.agents.report.attained import Attained, Steps, Window, attained_fronts
-from nb201env.agents.report.figure_lines import Curves, over_queries_and_time
+from nb201env.agents.report.figure_lines import Curves, Means, over_queries_and_time
 from nb201env.agents.report.figure_style import Cast, Medium, beside, legend_below, log_axis, title
 from nb201env.agents.report.fronts.summary import FrontSetting
 from nb201env.agents.report.words import in_figure
@@ -20,10 +20,8 @@ def volume(pyplot: Any, one: FrontSetting, cast: Cast, medium: Medium) -> Any:
     shown = Curves(
         f"{in_figure(one.setting.name)}: mean gap to the true front",
         "hypervolume lacking (%)",
-        {agent.entry.label: agent.gap_by_queries for agent in one.agents},
-        {agent.entry.label: agent.gap_by_seconds for agent in one.agents},
+        {a.entry.label: Means(a.gap_by_queries, a.gap_by_seconds, a.iqm.value) for a in one.agents},
         one.random_gap,
-        {agent.entry.label: agent.iqm.value for agent in one.agents},
     )
     return over_queries_and_time(pyplot, shown, cast, medium)
 
@@ -33,12 +31,11 @@ def share(pyplot: Any, one: FrontSetting, cast: Cast, medium: Medium) -> Any:
     shown = Curves(
         f"{in_figure(one.setting.name)}: mean share of the true front",
         "points of the true front asked for (%)",
-        {agent.entry.label: agent.share_by_queries for agent in one.agents},
-        {agent.entry.label: agent.share_by_seconds for agent in one.agents},
+        {a.entry.label: Means(a.share_by_queries, a.share_by_seconds, 1 - float(a.shares.mean()))
+         for a in one.agents},
         one.random_share,
-        {agent.entry.label: 1 - float(agent.shares.mean()) for agent in one.agents},
         log=False,
-    )
+    )  # fmt: skip
     return over_queries_and_time(pyplot, shown, cast, medium)
 
 

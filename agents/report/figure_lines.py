@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,14 @@ def regret_floor(means: Sequence[FloatArray]) -> float:
     return 100 * float(positive.min()) * 0.7 if len(positive) else 0.01
 
 
+class Means(NamedTuple):
+    """An agent's mean curves over queries and seconds, and by what the two best are told; lower is better."""
+
+    queries: Curve
+    seconds: Curve
+    score: float
+
+
 @dataclass(frozen=True)
 class Curves:
     """What a figure of curves shows; values are fractions, and drawn as per cent or percentage points.
@@ -47,30 +55,31 @@ class Curves:
     Attributes:
         heading: The title.
         ylabel: What the values are.
-        queries, seconds: By agent.
+        agents: By label.
         random: What random search is expected to have, over queries; None if that is not known.
-        scores: By agent, what decides who the two best are; lower is better.
         log: Whether the values stand on a logarithmic axis, at whose end 0 is drawn.
     """
 
     heading: str
     ylabel: str
-    queries: Mapping[str, Curve]
-    seconds: Mapping[str, Curve]
+    agents: Mapping[str, Means]
     random: Curve | None
-    scores: Mapping[str, float]
     log: bool = True
 
     @property
     def floor(self) -> float:
         """Where the axis of values begins, in per cent."""
-        means = [curve.mean for curves in (self.queries, self.seconds) for curve in curves.values()]
+        means = [curve.mean for axis in (0, 1) for curve in self.over(axis).values()]
         return regret_floor(means) if self.log else 0.0
 
     @property
     def timed(self) -> bool:
         """Whether there is a clock."""
-        return any((curve.x > 0).any() for curve in self.seconds.values())
+        return any((one.seconds.x > 0).any() for one in self.agents.values())
+
+    def over(self, axis: int) -> dict[str, Curve]:
+        """Every agent's curve over queries (0) or seconds (1)."""
+        return {label: (one.queries, one.seconds)[axis] for label, one in self.agents.items()}
 
 
 def regret(pyplot: Any, one: SettingSummary, cast: Cast, medium: Medium) -> Any:
@@ -78,22 +87,20 @@ def regret(pyplot: Any, one: SettingSummary, cast: Cast, medium: Medium) -> Any:
     shown = Curves(
         f"{in_figure(one.setting.name)}: mean regret",
         "regret of the incumbent (points)",
-        {agent.entry.label: agent.by_queries for agent in one.agents},
-        {agent.entry.label: agent.by_seconds for agent in one.agents},
+        {a.entry.label: Means(a.by_queries, a.by_seconds, a.iqm.value) for a in one.agents},
         one.random,
-        {agent.entry.label: agent.iqm.value for agent in one.agents},
     )
     return over_queries_and_time(pyplot, shown, cast, medium)
 
 
 def over_queries_and_time(pyplot: Any, shown: Curves, cast: Cast, medium: Medium) -> Any:
     """Means of curves against queries and, where there is a clock, against simulated GPU time."""
-    height, floor, labels = 27 * medium.em, shown.floor, list(shown.queries)
+    height, floor, labels = 27 * medium.em, shown.floor, list(shown.agents)
     figure, axes = pyplot.subplots(
         1, 1 + shown.timed, figsize=(medium.width, height), sharey=True, layout="constrained", squeeze=False
     )
-    with_band = banded(labels, shown.scores)
-    panels = list(zip(axes[0], (1, _DAY), (shown.queries, shown.seconds), strict=False))
+    with_band = banded(labels, {label: one.score for label, one in shown.agents.items()})
+    panels = [(panel, (1, _DAY)[axis], shown.over(axis)) for axis, panel in enumerate(axes[0])]
     for panel, unit, curves in panels:
         _means(panel, curves, unit, floor, with_band, cast, medium)
     left = axes[0, 0]

@@ -16,7 +16,7 @@ import numpy as np
 
 from nb201env.agents.papers.protocols import find_sources, spread
 from nb201env.agents.papers.published import SPLITS, published
-from nb201env.agents.report import tables
+from nb201env.agents.report import provenance
 from nb201env.agents.report.data import Setting
 from nb201env.agents.report.elsewhere import Place
 from nb201env.agents.report.fronts.summary import FrontAgent, FrontSetting
@@ -56,7 +56,7 @@ def json_text(summary: Summary, command: str) -> str:
         "digest": bench.digest,
         "replayed": bench.replayed,
         "unfinished": encoded(bench.unfinished),
-        "versions": tables.versions(summary),
+        "versions": provenance.versions(summary),
         "agents": encoded(bench.labels),
         "environments": encoded(summary.settings),
         "overall": encoded(summary.overall),
@@ -157,7 +157,7 @@ def _agent(agent: AgentSummary) -> Json:
     return _fields(agent) | {
         "valid_spread": encoded(Spread.of(agent.valid)),
         "test_spread": encoded(test),
-        "command": tables.command(agent.entry),
+        "command": provenance.command(agent.entry),
     }
 
 
@@ -171,7 +171,7 @@ def _setting(one: SettingSummary) -> Json:
 
 @encoded.register
 def _front_agent(agent: FrontAgent) -> Json:
-    return _fields(agent) | {"command": tables.command(agent.entry)}
+    return _fields(agent) | {"command": provenance.command(agent.entry)}
 
 
 @encoded.register

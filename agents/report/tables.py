@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nb201env.agents.report.data import Entry, Setting
+from nb201env.agents.report.data import Setting
 from nb201env.agents.report.elsewhere import mean_of
 from nb201env.agents.report.fronts.summary import FrontAgent
 from nb201env.agents.report.grid import Cell, Grid
@@ -16,13 +14,14 @@ from nb201env.agents.report.marks import Scores, mark
 from nb201env.agents.report.ranks import Ranks
 from nb201env.agents.report.statistics import FEWEST, Estimate, Reach
 from nb201env.agents.report.summary import TARGETS, AgentSummary, Overall, SettingSummary, Summary
-from nb201env.agents.report.words import NOT_RECORDED, NOT_SHOWN, own_command
+from nb201env.agents.report.words import NOT_RECORDED
 from nb201env.agents.searches.outcome import spread_text
 from nb201env.arrays import FloatArray
 from nb201env.envs.answers import keeps_time
 from nb201env.missing import not_recorded
-from nb201env.output import named, plain
+from nb201env.output import named
 from nb201env.reading import format_seeds
+from nb201env.table import Table
 
 NONE = "–"
 _MARKED = (
@@ -77,17 +76,19 @@ def budget_text(setting: Setting) -> str:
 
 def about(summary: SettingSummary) -> str:
     """What was searched, in a sentence or two."""
-    setting, table = summary.setting, summary.setting.landscape.table
-    name = named(table.name)
-    kind = table.manifest.get("kind", "measured")
+    table = summary.setting.landscape.table
     best, _ = table.optimum(split="valid", epochs=table.epochs)
-    predicted = (
-        "" if kind == "measured" else " Its numbers are predictions of a surrogate, not results of trainings."
-    )
     return (
-        f"Budget: {budget_text(setting)} per search. Table {name}, id {table.id[:16]}.{predicted} "
-        f"The optimum is {100 * setting.landscape.optimum:.2f} % mean validation accuracy over runs "
-        f"(official index {best.official_index})."
+        f"{searched(summary.setting, table)} The optimum is {100 * summary.setting.landscape.optimum:.2f} % "
+        f"mean validation accuracy over runs (official index {best.official_index})."
+    )
+
+
+def searched(setting: Setting, table: Table) -> str:
+    """How far a search went, over which table, and whether its numbers are measured."""
+    measured = table.manifest.get("kind", "measured") == "measured"
+    return f"Budget: {budget_text(setting)} per search. Table {named(table.name)}, id {table.id[:16]}." + (
+        "" if measured else " Its numbers are predictions of a surrogate, not results of trainings."
     )
 
 
@@ -99,14 +100,10 @@ def final(summary: SettingSummary) -> Grid:
     agents = summary.agents
     return Grid(
         "Final results",
-        ("agent", "searches", "seeds", "queries", "simulated GPU hours", "validation accuracy (%)",
-         "test accuracy (%)", "regret, interquartile mean (points)", "median rank"),
+        (*EFFORT, "validation accuracy (%)", "test accuracy (%)", "regret, interquartile mean (points)",
+         "median rank"),
         rows_of(
-            [agent.entry.label for agent in agents],
-            [cell(len(agent.entry.searches)) for agent in agents],
-            [format_seeds(agent.entry.seeds) for agent in agents],
-            [cell(agent.queries) for agent in agents],
-            [cell(agent.seconds / 3600, 1) for agent in agents],
+            *effort(agents),
             mark([Cell(spread_text(agent.valid), 100 * float(agent.valid.mean())) for agent in agents],
                  [[agent.valid] for agent in agents], higher=True),
             _accuracies([agent.test for agent in agents]),
@@ -122,6 +119,20 @@ def final(summary: SettingSummary) -> Grid:
         + marked(agents)
         + _untested(summary),
     )  # fmt: skip
+
+
+EFFORT = ("agent", "searches", "seeds", "queries", "simulated GPU hours")
+
+
+def effort(agents: Sequence[AgentSummary] | Sequence[FrontAgent]) -> tuple[Sequence[str], ...]:
+    """The columns `EFFORT`: who searched, how often and how much."""
+    return (
+        [agent.entry.label for agent in agents],
+        [cell(len(agent.entry.searches)) for agent in agents],
+        [format_seeds(agent.entry.seeds) for agent in agents],
+        [cell(agent.queries) for agent in agents],
+        [cell(agent.seconds / 3600, 1) for agent in agents],
+    )
 
 
 def rows_of(*columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -267,30 +278,6 @@ def improvement(
     )
 
 
-def command(entry: Entry) -> str:
-    """One command for all searches of an entry, if their own commands differ in the seed alone."""
-    seeds, recorded = format_seeds(entry.seeds), [search.header["command"] for search in entry.searches]
-    merged = list(dict.fromkeys(_for_seeds(one, seeds) for one in recorded))
-    if remarks := {NOT_RECORDED, NOT_SHOWN}.intersection(map(own_command, merged)):
-        return min(remarks)
-    return merged[0] if len(merged) == 1 else "; ".join(recorded)
-
-
-def _for_seeds(command: str, seeds: str) -> str:
-    """The command with other seeds, if it is one of ours and names any."""
-    # Few commands are quoted otherwise than this, and to take one apart takes a hundred times as long.
-    changed, found = _SEEDS.subn(rf"\g<1>{seeds}", command, count=1)
-    if found or own_command(command) != command:
-        return changed
-    words = shlex.split(command)
-    if "--seeds" in words[:-1]:
-        words[words.index("--seeds") + 1] = seeds
-    return shlex.join(words)
-
-
-_SEEDS = re.compile(r"^((?:[^'\"\\]|'[^']*')*? --seeds )[0-9,-]+(?= |$)")
-
-
 # -- everything ------------------------------------------------------------------------------
 
 
@@ -332,58 +319,6 @@ def ranked(labels: Sequence[str], ranks: Ranks) -> list[Cell]:
     return [
         Cell(f"{ranks.mean[name]:.2f}", ranks.mean[name], best=ranks.mean[name] < least) for name in labels
     ]
-
-
-def sources(summary: Summary) -> Grid:
-    """The tables behind the numbers."""
-    rows = []
-    for setting in summary.bench.settings:
-        table = setting.landscape.table
-        searches = sum(len(entry.searches) for entry in setting.entries)
-        recorded = NOT_RECORDED if setting.landscape.test is None else "recorded"
-        rows.append((setting.name, budget_text(setting), cell(searches), named(table.name),
-                     named(table.manifest.get("kind", "measured")), recorded, table.id))  # fmt: skip
-    return Grid(
-        "",
-        ("environment", "budget", "searches", "table", "kind", "test accuracy", "id (sha256)"),
-        tuple(rows),
-    )
-
-
-def versions(summary: Summary) -> str:
-    """The software that the searches ran with."""
-    recorded = {pair for search in summary.bench.searches for pair in search.header["versions"].items()}
-    found: dict[str, set[str]] = {}
-    for name, version in recorded:
-        found.setdefault(named(name), set()).add(named(version))
-    return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in sorted(found.items()))
-
-
-def provenance(summary: Summary, command: str) -> list[str]:
-    """Where every number comes from, in sentences."""
-    bench = summary.bench
-    lines = [
-        f"Computed from {len(bench.searches):,} trajectories alone (sha256 over their files: {bench.digest}) "
-        "and the tables they name.",
-        "Every trajectory was replayed against its table without a difference."
-        if bench.replayed
-        else "The trajectories were not replayed for this report (`nb201 report --replay` does it).",
-        f"The searches ran with {versions(summary)}.",
-        f"The report: {_code(command)}.",
-    ]
-    if used := {one.place.name: one.place.table for s in summary.settings for one in s.elsewhere}:
-        tables = ", ".join(f"{name} (id {table.id[:16]})" for name, table in used.items())
-        lines.insert(2, f"What was chosen was looked up in {tables}.")
-    if bench.unfinished:
-        lines.insert(
-            1, f"Searches cut short, not part of any number: {', '.join(map(named, bench.unfinished))}."
-        )
-    return lines
-
-
-def _code(command: str) -> str:
-    """A command as code, if it holds no mark of code itself."""
-    return plain(command) if "`" in command else f"`{plain(command)}`"
 
 
 def title(summary: Summary) -> str:

@@ -25,6 +25,11 @@ from nb201env.table import Run, Table
 VectorResult = tuple[Observation, FloatArray, bool, bool, dict[str, Any]]
 
 
+def _with_objectives(arguments: Mapping[str, Any]) -> Options:
+    objectives = read_objectives(arguments.get("objectives", DEFAULT))
+    return Options.of({**arguments, "objectives": objectives})
+
+
 class _Several:
     """What the single and the vector form know of their objectives.
 
@@ -40,10 +45,7 @@ class _Several:
     reward_space: spaces.Box
     reward_dim: int
 
-    @classmethod
-    def _read(cls, options: Mapping[str, Any]) -> Options:
-        objectives = read_objectives(options.get("objectives", DEFAULT))
-        return Options.of({**options, "objectives": objectives})
+    _read = staticmethod(_with_objectives)
 
     def _know(self) -> None:
         self.objectives = known_objectives(self.table, self.options.objectives)

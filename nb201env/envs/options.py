@@ -154,6 +154,13 @@ class Options:
         return cls(**{**arguments, "limit": limit})
 
 
+def one_reward(arguments: Mapping[str, Any]) -> Options:
+    """`Options.of` for environments whose reward is one number: they take no objectives."""
+    if not given_none(arguments.get("objectives")):
+        raise ValueError(ONE_REWARD)
+    return Options.of(arguments)
+
+
 def given_none(objectives: Any) -> bool:
     """Whether an environment's `objectives` are none at all."""
     return objectives is None or (isinstance(objectives, list | tuple) and not objectives)

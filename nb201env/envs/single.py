@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, ClassVar, SupportsFloat, Unpack
 
 import gymnasium as gym
@@ -17,7 +16,7 @@ from nb201env.envs.answers import epochs_answered
 from nb201env.envs.arguments import checked_seed, one_number, reset_options, six_ops
 from nb201env.envs.infos import Info
 from nb201env.envs.ledger import Ledger, keep, put_back
-from nb201env.envs.options import ONE_REWARD, RENDER_MODES, EnvOptions, Options, given_none
+from nb201env.envs.options import RENDER_MODES, EnvOptions, one_reward
 from nb201env.envs.registration import table_for
 from nb201env.envs.rendering import checked_render_mode, drawn, renders
 from nb201env.envs.spaces import (
@@ -174,6 +173,7 @@ class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
     * v0: first version.
     """
 
+    _read = staticmethod(one_reward)
     _shared = frozenset(("table", "_spec", "_act"))
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         "render_modes": list(RENDER_MODES),
@@ -201,12 +201,6 @@ class NB201Env(CopiedEnv, PlainSpec, gym.Env[Observation, Any]):
         self._steps = -1  # steps taken in this episode; -1: a reset is needed
         self._index = 0  # the finished cell, or what is built of it so far
         self._score: Any = 0.0
-
-    @classmethod
-    def _read(cls, options: Mapping[str, Any]) -> Options:
-        if not given_none(options.get("objectives")):
-            raise ValueError(ONE_REWARD)
-        return Options.of(options)
 
     # -- the environment's contract ----------------------------------------------------------
 

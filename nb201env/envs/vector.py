@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple, Unpack, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from nb201env.arrays import BoolArray, FloatArray, IntArray
 from nb201env.envs import draws
 from nb201env.envs.answers import epochs_answered
 from nb201env.envs.arguments import checked_seed, reset_options
-from nb201env.envs.options import ONE_REWARD, EnvOptions, Options, given_none
+from nb201env.envs.options import EnvOptions, Options, one_reward
 from nb201env.envs.registration import table_for
 from nb201env.envs.rendering import checked_render_mode, drawn, renders
 from nb201env.envs.search import EVERYONE, Reply, SearchBatch, Who
@@ -65,6 +65,7 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
         ValueError, TypeError: If an argument is wrong; the message names the mend.
     """
 
+    _read = staticmethod(one_reward)
     _shared = frozenset(("table", "_spec", "_advance"))
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         **NB201Env.metadata,
@@ -107,12 +108,6 @@ class NB201VectorEnv(CopiedEnv, PlainSpec, VectorEnv[Observation, Any, Any]):
         self._index: IntArray = np.zeros(num_envs, dtype=np.int64)
         self._score: FloatArray = self._no_reward()
         self._search = (SharedSearch if share_search else SearchBatch)(num_envs, self.table, self.options)
-
-    @classmethod
-    def _read(cls, options: Mapping[str, Any]) -> Options:
-        if not given_none(options.get("objectives")):
-            raise ValueError(ONE_REWARD)
-        return Options.of(options)
 
     # -- the vector environment's contract ---------------------------------------------------
 

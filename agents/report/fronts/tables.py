@@ -10,21 +10,22 @@ from nb201env.agents.report.marks import mark
 from nb201env.agents.report.statistics import FEWEST
 from nb201env.agents.report.summary import Overall
 from nb201env.agents.report.tables import (
-    budget_text,
-    cell,
+    EFFORT,
+    effort,
     interval,
     marked,
     mean_text,
     reach_of,
     rows_of,
+    searched,
     together,
 )
 from nb201env.agents.searches.front import whole_queries
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.comparison import readable
 from nb201env.fronts.objectives import Known
+from nb201env.fronts.quality import met
 from nb201env.output import named
-from nb201env.reading import format_seeds
 
 MOST_POINTS = 40
 """Rows of the table of the true front; a larger one is in front_points.csv."""
@@ -33,17 +34,12 @@ MOST_POINTS = 40
 def about(one: FrontSetting) -> str:
     """What was searched, and by what it is judged, in sentences."""
     land, table = one.landscape, one.landscape.table
-    predicted = (
-        ""
-        if table.manifest.get("kind", "measured") == "measured"
-        else " Its numbers are predictions of a surrogate, not results of trainings."
-    )
     objectives = "; ".join(map(_direction, land.all.objectives))
     ends = land.all.worst_values, land.all.best_values
     worst, best = (_point(land.all.objectives, values) for values in ends)
     return (
-        f"Budget: {budget_text(one.setting)} per search. Table {named(table.name)}, id {table.id[:16]}."
-        f"{predicted} Objectives: {objectives}. The true front, by means over runs, has {_points(one)}. "
+        f"{searched(one.setting, table)} Objectives: {objectives}. The true front, by means "
+        f"over runs, has {_points(one)}. "
         f"Hypervolumes are taken with each objective's worst value, {worst}, as the reference point, and so "
         f"that it is 0 and the best, {best}, is 1. The true front's is then {land.volume:.4f}; it is "
         "100 % in what follows."
@@ -85,14 +81,10 @@ def final(one: FrontSetting) -> Grid:
     agents = one.agents
     return Grid(
         "Final results",
-        ("agent", "searches", "seeds", "queries", "simulated GPU hours", "hypervolume (%)",
-         "gap, interquartile mean (%)", "answer's hypervolume (%)", "share of the front (%)"),
+        (*EFFORT, "hypervolume (%)", "gap, interquartile mean (%)", "answer's hypervolume (%)",
+         "share of the front (%)"),
         rows_of(
-            [agent.entry.label for agent in agents],
-            [cell(len(agent.entry.searches)) for agent in agents],
-            [format_seeds(agent.entry.seeds) for agent in agents],
-            [cell(agent.queries) for agent in agents],
-            [cell(agent.seconds / 3600, 1) for agent in agents],
+            *effort(agents),
             _fractions([agent.volumes for agent in agents]),
             mark([interval(agent.iqm) for agent in agents], [[1 - agent.volumes] for agent in agents]),
             _fractions([agent.answer_volumes for agent in agents]),
@@ -165,8 +157,7 @@ def asked_for(one: FrontSetting) -> IntArray:
     counts = np.zeros(len(land.front.index), dtype=np.int64)
     for agent in one.agents:
         for search in agent.entry.searches:
-            asked = land.scaled[np.unique(whole_queries(search))]
-            counts += (asked[:, None] == land.scaled_front).all(axis=2).any(axis=0)
+            counts += met(land.scaled[np.unique(whole_queries(search))], land.scaled_front).any(axis=0)
     return counts
 
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from nb201env import Architecture, cli, open_table
 from nb201env.agents import make_agent
-from nb201env.agents.report import tables
+from nb201env.agents.report import provenance
 from nb201env.agents.report.curves import by_seconds
 from nb201env.agents.report.data import Bench, load
 from nb201env.agents.report.summary import hits, summarise
@@ -258,20 +258,20 @@ def test_the_report_names_where_its_numbers_are_from(bench: Bench, written: Path
 
 def test_commands_are_merged_only_if_they_differ_in_the_seed_alone(bench: Bench) -> None:
     entry = bench.settings[0].entries[0]
-    assert tables.command(entry) == (
+    assert provenance.command(entry) == (
         "nb201 search --agent random_search --env NB201-cifar10-v0 --seeds 0-5 --budget 80"
     )
     entry.searches[0].header["command"], kept = "python mine.py", entry.searches[0].header["command"]
-    assert tables.command(entry) == "not shown (the trajectory names no single nb201 command)"
+    assert provenance.command(entry) == "not shown (the trajectory names no single nb201 command)"
     entry.searches[0].header["command"] = ""
-    assert tables.command(entry) == "not recorded"
+    assert provenance.command(entry) == "not recorded"
     entry.searches[0].header["command"] = kept
 
 
 def test_replaying_is_said(bench_folder: Path) -> None:
     checked = load([bench_folder], check=True)
     assert checked.replayed
-    assert "Every trajectory was replayed" in tables.provenance(summarise(checked), "")[1]
+    assert "Every trajectory was replayed" in provenance.sentences(summarise(checked), "")[1]
 
 
 def test_one_search_alone_can_be_reported(tmp_path: Path) -> None:

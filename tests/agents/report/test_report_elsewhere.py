@@ -15,8 +15,9 @@ from nb201env.agents.report.document import document
 from nb201env.agents.report.elsewhere import at_hand, look_up
 from nb201env.agents.report.grid import Grid
 from nb201env.agents.report.page import page
+from nb201env.agents.report.provenance import sentences
 from nb201env.agents.report.summary import Summary, summarise
-from nb201env.agents.report.tables import elsewhere, provenance
+from nb201env.agents.report.tables import elsewhere
 from nb201env.agents.report.write import write
 from nb201env.agents.searches.plan import plan
 from nb201env.agents.searches.runner import run_all
@@ -89,7 +90,7 @@ def test_it_names_split_and_table_and_what_was_searched(summary: Summary) -> Non
     )  # fmt: skip
     assert one.note.startswith("Of the architectures chosen on cifar10-valid-200: ")
     assert other.note.startswith("Of the architectures chosen on cifar100-200: ")
-    (line,) = [line for line in provenance(summary, "x") if "looked up" in line]
+    (line,) = [line for line in sentences(summary, "x") if "looked up" in line]
     assert [f"{name} (id {open_table(name).id[:16]})" in line for name in EMBEDDED] == [True] * 3
 
 
