@@ -13,10 +13,21 @@ Tools that take only an id import it by themselves from ``"nb201env:NB201-cifar1
 from nb201env.architecture import Architecture
 from nb201env.container import DamagedTable
 from nb201env.envs.registration import register_all
+from nb201env.proxies import Proxies, open_proxies
 from nb201env.table import NotRecorded, Result, Table
 from nb201env.tables import open_table
 
 __version__ = "0.1.0"
-__all__ = ["Architecture", "DamagedTable", "NotRecorded", "Result", "Table", "__version__", "open_table"]
+__all__ = [
+    "Architecture",
+    "DamagedTable",
+    "NotRecorded",
+    "Proxies",
+    "Result",
+    "Table",
+    "__version__",
+    "open_proxies",
+    "open_table",
+]
 
 register_all()
