@@ -128,14 +128,33 @@ def objectives_of(env: Env) -> int:
 
 
 def follow(env: Env, proposals: Proposals | SeveralProposals) -> None:
-    """Ask for what a search proposes, until the budget is spent."""
+    """Ask for what a search proposes, until the budget is spent; it is sent the last answer too."""
     architecture = next(proposals)
     while True:
-        reward, _, over = query(env, architecture)
+        reward, answered, over = query(env, architecture)
+        if answered:
+            architecture = proposals.send(reward)
         if over:
             proposals.close()
             return
-        architecture = proposals.send(reward)
+
+
+def choose(env: Env, architecture: Architecture) -> None:
+    """Say which architecture the search should answer with, were its budget spent now.
+
+    An agent that says nothing answers with the one whose accuracy was the best so far, which was a lucky run
+    more often than not. A choice stands until the next query is answered; outside of a recorded search it is
+    for nothing.
+
+    Args:
+        env: The environment of the search.
+        architecture: One that the search has asked for.
+
+    Raises:
+        AgentError: If the search has not asked for it.
+    """
+    if env.has_wrapper_attr("choose"):
+        env.get_wrapper_attr("choose")(architecture)
 
 
 def never_asked(known: dict[int, Any], rng: np.random.Generator) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from nb201env.agents.contract import Agent, AgentError, Env, get_state, set_state
+from nb201env.agents.contract import Agent, AgentError, Env, choose, get_state, set_state
+from nb201env.architecture import Architecture
 from nb201env.envs.states import State
 
 IDLE = 1000
@@ -68,7 +69,8 @@ class _Watch:
         """An agent reads an attribute that is not for agents."""
         raise Forbidden(
             f"{self.name} reads the environment's {attribute!r}, which is not for agents: use what reset() "
-            "and step() return, the spaces, action_masks(), recorded_epochs, get_state() and set_state()"
+            "and step() return, the spaces, action_masks(), recorded_epochs, get_state(), set_state() and "
+            "choose()"
         )
 
 
@@ -107,6 +109,9 @@ class _Guard(gym.Env[Any, Any]):
             )
         set_state(self.__env, state)
         self.__playing = state.steps >= 0
+
+    def choose(self, architecture: Architecture) -> None:
+        choose(self.__env, architecture)
 
     def vectorized(self, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
         return _VectorGuard(self.__env.get_wrapper_attr("vectorized")(num_envs), self.__agent.watch())

@@ -5,12 +5,13 @@ the table's id, the agent and its hyper-parameters, the seed, versions, and the 
 writes the same file again; of an agent that is none of ours also its class, version and a digest of its
 code ("source"), and what is wrapped around the environment ("wrappers"). Then comes one line per answered
 query, and a last line that says how the search ended; without it the file is of a search that was cut short.
+An agent may say which architecture it takes for the best: its choice before a query stands in that query's
+line, its last one in the last line, as "incumbent".
 
 Files come from anywhere: `read` checks every field and takes memory in proportion to the file's size, at
 most 40 times as much. What a header says is text and numbers; nothing of it is looked up or run here.
 
-What the agent itself cost, in measured seconds, differs from run to run. So it stands in a file
-of its own, ``<path>.cost.json``, and a trajectory of the same seed has the same bytes.
+What the agent itself cost stands in a file of its own (`nb201env.trajectory_cost`).
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from functools import cache
 from itertools import chain
 from operator import itemgetter, le
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nb201env.architecture import all_strings, index_of
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.fields import Fields, parse_json, parse_json_lines, shown
-from nb201env.files import appearing, open_regular, read_limited
+from nb201env.files import open_regular
 from nb201env.fronts.objectives import LEAST, MOST
 from nb201env.table import Table
 from nb201env.tables import open_by_id, open_table
@@ -58,10 +59,11 @@ class Trajectory:
         header: The first line.
         queries: One dict per answered query: architecture, run, accuracy, seconds, clock, reward (a list of
             numbers where there are several objectives); and epochs, where the agent asked for those of a
-            shorter training.
+            shorter training; and incumbent, where the agent had made a choice before.
         complete: Whether the search ran to its end.
         stopped: Whether that was the agent's decision, before the budget was spent.
         sha256: Of the file that was read; else empty.
+        choice: The architecture that the agent chose at the end; empty if it made no choice.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class Trajectory:
     complete: bool
     stopped: bool = False
     sha256: str = ""
+    choice: str = ""
 
     @property
     def index(self) -> IntArray:
@@ -78,11 +81,13 @@ class Trajectory:
         Raises:
             BadTrajectory: If a query names no architecture.
         """
+        return self._index_of([q["architecture"] for q in self.queries])
+
+    def _index_of(self, names: Sequence[str]) -> IntArray:
         known = _indices()
-        asked = [q["architecture"] for q in self.queries]
         try:
             # A name that is not known is parsed for the sake of the error's message.
-            return np.array([known[a] if a in known else index_of(a) for a in asked], dtype=np.int64)
+            return np.array([known[a] if a in known else index_of(a) for a in names], dtype=np.int64)
         except ValueError as error:
             raise BadTrajectory(f"{self.path}: {error}") from None
 
@@ -131,11 +136,30 @@ class Trajectory:
             )
 
     def incumbents(self) -> IntArray:
-        """After every query, the index of the architecture whose accuracy was the best so far."""
-        accuracy = self.accuracy
+        """After every query, the index of what the search takes for the best; int64 [queries].
+
+        That is the agent's choice where it made one, and else the one whose accuracy was the best so far.
+
+        Raises:
+            BadTrajectory: If the agent chose what it had not asked for.
+        """
+        accuracy, index = self.accuracy, self.index
         new_best = accuracy > np.concatenate([[-np.inf], np.maximum.accumulate(accuracy)[:-1]])
-        latest = np.maximum.accumulate(np.where(new_best, np.arange(len(accuracy)), 0))
-        return self.index[latest]
+        best = index[np.maximum.accumulate(np.where(new_best, np.arange(len(accuracy)), 0))]
+        told = [*(q.get("incumbent", "") for q in self.queries[1:]), self.choice]
+        if not any(told):
+            return best
+        made = np.flatnonzero(told)
+        chosen = self._index_of([told[place] for place in made])
+        asked, first = np.unique(index, return_index=True)
+        known = dict(zip(asked.tolist(), first.tolist(), strict=True))
+        for place, one in zip(made.tolist(), chosen.tolist(), strict=True):
+            if known.get(one, len(index)) > place:
+                raise BadTrajectory(
+                    f"{self.path}: after query {place + 1} it chose what it never asked for"
+                )
+        best[made] = chosen
+        return best
 
 
 def _plain(text: str) -> str:
@@ -146,44 +170,6 @@ def _plain(text: str) -> str:
 @cache
 def _indices() -> dict[str, int]:
     return {name: index for index, name in enumerate(all_strings())}
-
-
-# -- what a search cost ----------------------------------------------------------------------
-
-
-class Cost(NamedTuple):
-    """What one search cost on the machine that ran it, the environment's lookups included.
-
-    Attributes:
-        wall_seconds: By the clock on the wall.
-        cpu_seconds: Of the processor, all threads together; other programs disturb it less.
-    """
-
-    wall_seconds: float
-    cpu_seconds: float
-
-
-def write_cost(path: str | os.PathLike[str], cost: Cost) -> None:
-    """Write a search's cost beside its trajectory `path`."""
-    rounded = {name: round(seconds, 3) for name, seconds in cost._asdict().items()}
-    with appearing(_cost_file(path)) as partial:
-        partial.write_text(json.dumps(rounded) + "\n", encoding="utf-8")
-
-
-def read_cost(path: str | os.PathLike[str]) -> Cost:
-    """The cost of the search whose trajectory is `path`.
-
-    Raises:
-        FileNotFoundError: If it was not recorded.
-        ValueError: If the file holds something else.
-    """
-    file = _cost_file(path)
-    found = Fields.parse(read_limited(file, 10_000), str(file))
-    return Cost(*(found.number(name, least=0) for name in Cost._fields))
-
-
-def _cost_file(path: str | os.PathLike[str]) -> Path:
-    return Path(f"{os.fspath(path)}.cost.json")
 
 
 # -- reading ---------------------------------------------------------------------------------
@@ -207,8 +193,9 @@ def read(path: str | os.PathLike[str]) -> Trajectory:
         queries.add(block[:cut])
         queries.add(block[cut:])
     return Trajectory(
-        Path(path), header, queries.found, queries.end != "", queries.end == STOPPED, digest.hexdigest()
-    )
+        Path(path), header, queries.found, queries.end != "", queries.end == STOPPED, digest.hexdigest(),
+        queries.choice,
+    )  # fmt: skip
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -257,7 +244,7 @@ class _Queries:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path, self.number = path, 2
         self.found: list[dict[str, Any]] = []
-        self.clock, self.end = 0.0, ""
+        self.clock, self.end, self.choice = 0.0, "", ""
 
     def add(self, lines: bytes) -> None:
         """Read whole lines."""
@@ -277,8 +264,9 @@ class _Queries:
             raise BadTrajectory(f"{where}: something after the end of the search")
         query = parse_json(line, where, BadTrajectory)
         if not _are_plain([query], self.clock):
-            self.end = _end(Fields(query, where, BadTrajectory))
+            self.end = _end(last := Fields(query, where, BadTrajectory))
             if self.end:
+                self.choice = _choice(last)
                 return
             _check_query(Fields(query, f"{where}: not a query", BadTrajectory), self.clock)
         self.clock = query["clock"]
@@ -329,14 +317,26 @@ def _end(fields: Fields) -> str:
     return end
 
 
-def _check_query(query: Fields, clock: float) -> None:
-    """Refuse what is no answered query; `clock` is that of the query before."""
-    name = query.text("architecture")
+def _choice(fields: Fields) -> str:
+    """What the agent chose, if this line says so; else an empty text."""
+    return _architecture(fields, "incumbent") if "incumbent" in fields.value else ""
+
+
+def _architecture(fields: Fields, key: str) -> str:
+    """An official string."""
+    name = fields.text(key)
     try:
         index_of(name)
     except ValueError as error:
         why = str(error) if len(name) < 200 else f"{shown(name)} is no official string"
-        raise query.refuse("architecture", why) from None
+        raise fields.refuse(key, why) from None
+    return name
+
+
+def _check_query(query: Fields, clock: float) -> None:
+    """Refuse what is no answered query; `clock` is that of the query before."""
+    _architecture(query, "architecture")
+    _choice(query)
     query.text("run")
     query.number("accuracy", least=0, most=1)
     query.number("seconds", least=0)
@@ -364,8 +364,9 @@ def _are_plain(queries: Sequence[Any], clock: float) -> bool:
                 return False
             rewards = [*chain.from_iterable(rewards)]
         epochs = [query.get("epochs", 1) for query in queries]
+        chosen = {query["incumbent"] for query in queries if "incumbent" in query}
         return (
-            _indices().keys() >= set(architectures)
+            _indices().keys() >= {*architectures, *chosen}
             and set(map(type, runs)) == {str}
             and set(map(type, chain(accuracies, seconds, clocks, rewards))) == {float}
             and set(map(type, epochs)) == {int}

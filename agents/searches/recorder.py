@@ -11,9 +11,10 @@ import gymnasium as gym
 import numpy as np
 
 import nb201env  # noqa: F401  (registers the ids)
-from nb201env.agents.contract import Agent, Env
+from nb201env.agents.contract import Agent, AgentError, Env
 from nb201env.agents.searches.heading import OPTIONS, header, where, wrappers
 from nb201env.agents.searches.writing import Writer
+from nb201env.architecture import Architecture
 from nb201env.envs.answers import answers
 from nb201env.envs.multi import vectorized
 from nb201env.envs.options import Options
@@ -24,7 +25,8 @@ from nb201env.envs.vector import NB201VectorEnv
 from nb201env.fields import Fields, shown
 from nb201env.space import all_ops
 from nb201env.table import Table
-from nb201env.trajectory import BadTrajectory, Cost, Trajectory, write_cost
+from nb201env.trajectory import BadTrajectory, Trajectory
+from nb201env.trajectory_cost import Cost, write_cost
 
 if TYPE_CHECKING:
     _VectorWrapper = gym.vector.VectorWrapper[Any, Any, Any]
@@ -45,6 +47,9 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         env: The environment, with a budget.
         seed: The search's seed.
         on_query: Called with each answered query.
+
+    Attributes:
+        choice: What the agent has chosen since the last answer; empty if nothing.
     """
 
     def __init__(self, env: Env, seed: int, on_query: OnQuery) -> None:
@@ -62,6 +67,8 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self._started = False
         self._extra: dict[str, int] = {}
         self._on_query = on_query
+        self._asked: set[str] = set()
+        self.choice = ""
 
     @property
     def over(self) -> bool:
@@ -90,6 +97,14 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         result = self.env.step(action)
         self._report(result[4], result[1])
         return result
+
+    def choose(self, architecture: Architecture) -> None:
+        """Take note of the agent's choice; see `nb201env.agents.contract.choose`."""
+        if str(architecture) not in self._asked:
+            raise AgentError(
+                f"the agent chooses {architecture}, which it has not asked for; ask for it first"
+            )
+        self.choice = str(architecture)
 
     def get_state(self) -> State:
         """Where the episode stands; see `NB201Env.get_state`."""
@@ -140,7 +155,10 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
                 f"a wrapper of the environment hides info[{hidden}], which a recorder needs"
             ) from None
         if query:
-            self._on_query(query | {"reward": _plain(reward)} | self._extra)
+            chosen = {"incumbent": self.choice} if self.choice else {}
+            self._on_query(query | {"reward": _plain(reward)} | self._extra | chosen)
+            self._asked.add(query["architecture"])
+            self.choice = ""
 
     def _check_order(self, info: dict[str, Any]) -> None:
         """Refuse what would not replay: queries that a wrapper asked unseen, a search that it began anew."""
@@ -251,7 +269,7 @@ def record(
         cost = Cost(time.perf_counter() - wall, time.process_time() - cpu)
         complete, stopped = True, not recorder.over
     finally:
-        writer.close(complete=complete, stopped=stopped)
+        writer.close(complete=complete, stopped=stopped, choice=recorder.choice)
     write_cost(path, cost)
 
 

@@ -41,18 +41,19 @@ class Writer:
         self._line(query)
         self._asked = True
 
-    def close(self, *, complete: bool, stopped: bool = False) -> None:
+    def close(self, *, complete: bool, stopped: bool = False, choice: str = "") -> None:
         """Finish: a complete file gets its name, an incomplete one stays partial if it holds a query.
 
         Args:
             complete: Whether the search ran to its end.
             stopped: Whether the agent ended it before its budget was spent.
+            choice: The architecture that the agent chose at its end, if any.
 
         Raises:
             FileExistsError: If the name was taken meanwhile; see `publish`.
         """
         if complete:
-            self._line({"end": STOPPED if stopped else OVER})
+            self._line({"end": STOPPED if stopped else OVER} | ({"incumbent": choice} if choice else {}))
         if os.name == "nt":  # where an open file cannot get another name
             self._file.close()
         try:

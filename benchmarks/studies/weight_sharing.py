@@ -36,7 +36,8 @@ from nb201env.tables import open_table
 from nb201env.training.images.tasks import load_task
 from nb201env.training.recipe import find_recipe
 from nb201env.training.trainers import find_trainer
-from nb201env.trajectory import read, read_cost
+from nb201env.trajectory import read
+from nb201env.trajectory_cost import read_cost
 
 DATA, PAGE = pages.DATA / "weight-sharing.json", pages.DOCS / "weight-sharing.md"
 EVALUATING = ("rsps", "setn", "enas")

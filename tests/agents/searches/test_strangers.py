@@ -22,14 +22,12 @@ from nb201env.table import Table
 from nb201env.trajectory import (
     LONGEST_LINE,
     BadTrajectory,
-    Cost,
     _are_plain,
     _check_query,
     read,
-    read_cost,
     read_header,
-    write_cost,
 )
+from nb201env.trajectory_cost import Cost, read_cost, write_cost
 
 ENV = "NB201-cifar10-v0"
 runner = CliRunner()

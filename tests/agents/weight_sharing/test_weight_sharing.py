@@ -27,7 +27,8 @@ from nb201env.architecture import Architecture  # noqa: E402
 from nb201env.space import EDGES, NONE  # noqa: E402
 from nb201env.training.images.tasks import load_task  # noqa: E402
 from nb201env.training.threads import one_thread  # noqa: E402
-from nb201env.trajectory import read, read_cost  # noqa: E402
+from nb201env.trajectory import read  # noqa: E402
+from nb201env.trajectory_cost import read_cost  # noqa: E402
 
 torch.set_num_threads(1)
 NAMES = ("rsps", "darts_v1", "darts_v2", "gdas", "setn", "enas")
