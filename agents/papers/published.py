@@ -127,9 +127,9 @@ def unlike(protocol: str, agent: str, epochs: Sequence[int]) -> str:
     if (protocol, agent) != ("nats", "bohb") or len(epochs) > 1:
         return ""
     return (
-        "not the search of the paper. That one asks for accuracies after 1, 4 and 12 epochs; this table knows "
+        "not the search of the paper. That one asks for accuracies after 1, 4 and 12 epochs; this table has "
         f"those after {epochs[0]} alone, so every rung is a whole training here, and an architecture that is "
-        "promoted twice is paid for three times. A round of Hyperband's brackets, 15 architectures, costs 240 "
-        "epochs here and 93 there: the same seconds bought the paper 2.6 times as many architectures, and a "
-        "difference between the two rows would compare budgets, not programs"
+        "promoted twice is paid for three times. A round of Hyperband's brackets, 15 architectures, costs "
+        "240 epochs here and 93 there: the same seconds bought the paper 2.6 times as many architectures, "
+        "and a difference between the two rows would compare budgets, not programs"
     )

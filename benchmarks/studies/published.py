@@ -56,7 +56,8 @@ def measure(protocol: str, seeds: list[int], jobs: int, sources: Sources) -> dic
             "wall_seconds": round(time.perf_counter() - started, 1),
             "cpu_seconds": round(cpu_seconds() - cpu, 1),
         }
-        print(line(protocol, agent, rows[agent]), flush=True)
+        alike = not unlike(protocol, agent, recorded_epochs(sources))
+        print(line(protocol, agent, rows[agent], alike=alike), flush=True)
     return rows
 
 
@@ -88,15 +89,20 @@ def row(protocol: str, agent: str, outcomes: list[Outcome], sources: Sources) ->
     }
 
 
-def line(protocol: str, agent: str, result: dict[str, Any]) -> str:
-    """The test accuracy on CIFAR-10, ours beside theirs."""
+def recorded_epochs(sources: Sources) -> tuple[int, ...]:
+    """The epochs after which the table that is searched knows accuracies."""
+    return open_table(sources.search["cifar10"]).recorded_epochs("valid_accuracy")
+
+
+def line(protocol: str, agent: str, result: dict[str, Any], *, alike: bool) -> str:
+    """The test accuracy on CIFAR-10, ours beside theirs, and whether they are results of the same search."""
     cell = result["cells"]["cifar10 test"]
     ours, theirs = cell["ours"], cell["published"]
     difference = 100 * (ours[0] - theirs[0])
-    verdict = "within" if abs(difference) <= GOAL else "NOT within"
+    verdict = f"{'within' if abs(difference) <= GOAL else 'NOT within'} {GOAL}" if alike else "not comparable"
     return (
         f"{protocol:6} {display_name(agent):22} {100 * ours[0]:.2f} ± {100 * ours[1]:.2f} %, published "
-        f"{100 * theirs[0]:.2f} ± {100 * theirs[1]:.2f}: {difference:+.2f}, {verdict} {GOAL}; "
+        f"{100 * theirs[0]:.2f} ± {100 * theirs[1]:.2f}: {difference:+.2f}, {verdict}; "
         f"{result['queries']:.0f} queries, {result['searches']} searches in {result['wall_seconds']:.0f} s "
         f"({result['cpu_seconds']:.0f} CPU s)"
     )
@@ -114,9 +120,9 @@ def page() -> Pages:
     parts = [protocol_part(name, rows, results["epochs"]) for name, rows in results["protocols"].items()]
     parts.append(rates_part(results["learning_rates"]))
     parts.append(
-        f"Searches of each agent and protocol: seeds {results['seeds']}. "
-        f"{results['wall_seconds']} seconds in all with {results['jobs']} processes on two shared cores, "
-        f"{results['cpu_seconds']} seconds of processor time."
+        f"Searches of each agent, protocol and learning rate: seeds {results['seeds']}; "
+        f"{results['cpu_seconds']} seconds of processor time in all, {results['wall_seconds']} seconds with "
+        f"--jobs {results['jobs']} on two cores that others used too."
     )
     return {PAGE: with_part(PAGE, "published", "\n\n".join(parts))}
 
@@ -134,9 +140,10 @@ def protocol_part(name: str, results: dict[str, Any], epochs: list[int]) -> str:
         theirs, why = published(name, agent), unlike(name, agent, epochs)
         cells = [result["cells"][column] for column in columns]
         shown, mark, queries = display_name(agent), theirs.mark if theirs else "", f"{result['queries']:.0f}"
+        ours = [_spread(cell["ours"]) for cell in cells]
         differences = [NOT_COMPARABLE if why else _difference(cell) for cell in cells]
         lines += [
-            [f"{shown} \\*" if why else shown, queries, "ours", *(_spread(cell["ours"]) for cell in cells), ""],
+            [f"{shown} \\*" if why else shown, queries, "ours", *ours, ""],
             ["", "", "published", *(_spread(cell["published"]) for cell in cells), mark],
             ["", "", "difference", *differences, ""],
         ]
@@ -167,7 +174,7 @@ def _columns(protocol: str) -> list[str]:
 def _largest(result: dict[str, Any]) -> float:
     """How far at most a mean lies from the published one, in percentage points."""
     cells = [cell for cell in result["cells"].values() if cell["ours"]]
-    return max(100 * abs(cell["ours"][0] - cell["published"][0]) for cell in cells)
+    return max(100.0 * abs(float(cell["ours"][0]) - float(cell["published"][0])) for cell in cells)
 
 
 def _spread(cell: list[float] | None) -> str:
@@ -199,7 +206,7 @@ def run(a: argparse.Namespace) -> None:
         seeds = parse_seeds(a.seeds)
         found = {p: measure(p, seeds, a.jobs, sources) for p in a.protocol or PROTOCOLS}
         rates = measure_rates(seeds, a.jobs, sources)
-        epochs = open_table(sources.search["cifar10"]).recorded_epochs("valid_accuracy")
+        epochs = recorded_epochs(sources)
     wall, cpu = time.perf_counter() - started, cpu_seconds() - cpu
     print(f"{wall:.0f} seconds with {a.jobs} processes, {cpu:.0f} CPU seconds")
     result = {"seeds": a.seeds, "jobs": a.jobs, "wall_seconds": round(wall),
