@@ -34,7 +34,7 @@ def known() -> Proxies:
     return replace(proxies, values={**proxies.values, **costs})
 
 
-def check_proxies(proxies: Sequence[str], combine: str) -> None:
+def check_proxies(proxies: Sequence[str], combine: str = "log") -> None:
     """Check the hyper-parameters that `class_scores` takes.
 
     Raises:
@@ -65,6 +65,6 @@ def class_scores(proxies: Sequence[str], combine: str = "log") -> FloatArray:
 
 
 def best_first(scores: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Positions from the highest score to the lowest, equal ones in random order; int64 [n] of float64 [n]."""
+    """Positions from the highest score to the lowest, equal ones in random order; int64 [n] for n scores."""
     order = rng.permutation(len(scores))
     return np.asarray(order[np.argsort(-scores[order], kind="stable")])

@@ -1,8 +1,9 @@
 """Warm evolution: regularized evolution whose first population is what zero-cost proxies promise most of.
 
 The warm-up of Abdelfattah, Mehrotra, Dudziak & Lane, "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021),
-with their pool of 3,000 and their proxy, synflow; and, with `moves`, their move proposal: of several mutations
-of a parent the one that promises most is asked. Otherwise it is `nb201env.agents.regularized_evolution`.
+with their pool of 3,000 and their proxy, synflow; and, with `moves`, their move proposal: of several
+mutations of a parent the one that promises most is asked. Otherwise it is
+`nb201env.agents.regularized_evolution`.
 """
 
 from __future__ import annotations
