@@ -22,6 +22,8 @@ from nb201env.agents.training_free.scores import check_proxies, class_scores
 class BestProxy:
     """Ask for the classes' first members, best first; again only when all were asked.
 
+    The seed draws at which initialisation each network is scored, and the order of equal scores.
+
     Attributes:
         proxy: A name of `nb201env.open_proxies`, or "params" or "macs".
     """
@@ -37,4 +39,4 @@ class BestProxy:
 
     def proposals(self, rng: np.random.Generator) -> Proposals:
         """The search itself."""
-        return in_order(class_scores([self.proxy]), rng)
+        return in_order(class_scores([self.proxy], rng), rng)

@@ -22,6 +22,8 @@ from nb201env.classes import representatives
 class ProxyRanks:
     """Ask for the classes' first members, best first; again only when all were asked.
 
+    The seed draws at which initialisation each network is scored, and the order of equal scores.
+
     Attributes:
         proxies: Names of `nb201env.open_proxies`, or "params" or "macs".
         combine: What of a class's ranks is added: "log", their logarithms, or "mean", the ranks themselves.
@@ -39,7 +41,7 @@ class ProxyRanks:
 
     def proposals(self, rng: np.random.Generator) -> Proposals:
         """The search itself."""
-        return in_order(class_scores(self.proxies, self.combine), rng)
+        return in_order(class_scores(self.proxies, rng, self.combine), rng)
 
 
 def in_order(scores: FloatArray, rng: np.random.Generator) -> Proposals:

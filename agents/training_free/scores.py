@@ -26,9 +26,9 @@ def known() -> Proxies:
 
     Costs are those of a class's first member, in which no operation is dead.
     """
-    proxies = open_proxies()
+    proxies, members = open_proxies(), representatives()
     costs = {
-        name: form(representatives(), "cifar10").astype(np.float64)[None]
+        name: np.tile(form(members, "cifar10").astype(np.float64), (proxies.initialisations, 1))
         for name, form in cost.CLOSED_FORMS.items()
     }
     return replace(proxies, values={**proxies.values, **costs})
@@ -50,14 +50,21 @@ def check_proxies(proxies: Sequence[str], combine: str = "log") -> None:
         raise ValueError(f"combine must be 'log' or 'mean'; got {combine!r}")
 
 
-def class_scores(proxies: Sequence[str], combine: str = "log") -> FloatArray:
+def class_scores(proxies: Sequence[str], rng: np.random.Generator, combine: str = "log") -> FloatArray:
     """What proxies promise together; float64 [5485], by canonical class, more being better.
+
+    Each network is seen at one initialisation, as by a search that scores networks itself: by all proxies
+    at the same one, which is drawn for each class.
 
     Args:
         proxies: Names of `known`.
+        rng: What draws the initialisations.
         combine: One of `COMBINE`.
     """
-    ranks = known().ranks(*proxies)  # from 0, the worst, to 1
+    all_of = known()
+    drawn = rng.integers(all_of.initialisations, size=len(representatives()))
+    once = {name: all_of.values[name][drawn, np.arange(len(drawn))][None] for name in proxies}
+    ranks = replace(all_of, values=once).ranks(*proxies)  # from 0, the worst, to 1
     if combine == "mean":
         return np.asarray(ranks.mean(axis=0))
     classes = ranks.shape[1]

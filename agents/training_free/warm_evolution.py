@@ -53,7 +53,7 @@ class WarmEvolution(RegularizedEvolution):
 
     def proposals(self, rng: np.random.Generator) -> Proposals:
         """The search itself."""
-        scores = class_scores(self.proxies, self.combine)
+        scores = class_scores(self.proxies, rng, self.combine)
 
         def child(parent: Architecture) -> Architecture:
             children = mutate(np.full(self.moves, parent.index), rng, self.edges)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from math import log
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from nb201env.proxies import Proxies
 from nb201env.space import EDGE_PROBABILITIES, SIZE, neighbours
 
 CLASSES = 5485
+INITIALISATIONS = 2
 ASKED_IN_ORDER: list[tuple[str, dict[str, Any]]] = [
     ("best_proxy", {"proxy": "fine"}),
     ("best_proxy", {"proxy": "coarse"}),
@@ -34,8 +36,10 @@ ASKED_IN_ORDER: list[tuple[str, dict[str, Any]]] = [
 def made_up(monkeypatch: pytest.MonkeyPatch) -> Proxies:
     """Two proxies at two initialisations: one that tells all classes apart, and one that knows ten levels."""
     rng = np.random.default_rng(0)
-    coarse: FloatArray = rng.integers(10, size=(1, CLASSES)).repeat(2, axis=0).astype(np.float64)
-    values = {"coarse": coarse, "fine": rng.standard_normal((2, CLASSES))}
+    coarse: FloatArray = (
+        rng.integers(10, size=(1, CLASSES)).repeat(INITIALISATIONS, axis=0).astype(np.float64)
+    )
+    values = {"coarse": coarse, "fine": rng.standard_normal((INITIALISATIONS, CLASSES))}
     proxies = Proxies(MappingProxyType(values), dict.fromkeys(values, "made up"), {}, "none")
     monkeypatch.setattr(scores, "open_proxies", lambda: proxies)
     return proxies
@@ -45,6 +49,12 @@ def proposals(name: str, seed: int = 0, **kwargs: Any) -> Proposals:
     agent: Any = make_agent(name, **kwargs)
     found: Proposals = agent.proposals(np.random.default_rng(seed))
     return found
+
+
+def seen(values: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Each class's score at the initialisation at which a search sees it, its generator's first draw."""
+    drawn = rng.integers(INITIALISATIONS, size=CLASSES).tolist()
+    return np.array([values[one][number] for number, one in enumerate(drawn)])
 
 
 def asked(search: Proposals, queries: int, rewards: Any = None) -> list[int]:
@@ -70,17 +80,17 @@ def ranks(values: Any) -> list[float]:
 
 
 def test_best_proxy_is_brute_force(made_up: Proxies) -> None:
-    """By the mean over initialisations, each class by the member with the lowest index."""
-    mean = made_up.values["fine"].mean(axis=0)
+    """Each class by the member with the lowest index."""
+    score = seen(made_up.values["fine"], np.random.default_rng(0))
     first = {number: index for index, number in reversed([*enumerate(canonical_classes().tolist())])}
-    expected = [first[number] for number in sorted(range(CLASSES), key=lambda number: -mean[number])]
+    expected = [first[number] for number in sorted(range(CLASSES), key=lambda number: -score[number])]
     assert asked(proposals("best_proxy", proxy="fine"), CLASSES) == expected
 
 
 @pytest.mark.parametrize("combine", ["log", "mean"])
 def test_proxy_ranks_are_brute_force(combine: str, made_up: Proxies) -> None:
     params = cost.params(representatives(), "cifar10")
-    columns = [ranks(made_up.values["fine"].mean(axis=0)), ranks(params)]
+    columns = [ranks(seen(made_up.values["fine"], np.random.default_rng(0))), ranks(params)]
     worth = log if combine == "log" else float
     promise = [sum(worth(rank / CLASSES) for rank in own) for own in zip(*columns, strict=True)]
     found = asked(proposals("proxy_ranks", proxies=["fine", "params"], combine=combine), CLASSES)
@@ -94,7 +104,8 @@ def test_a_poor_rank_counts_more_by_its_logarithm(monkeypatch: pytest.MonkeyPatc
     level = np.arange(CLASSES, dtype=np.float64)
     values = {"up": level[None], "down": level[::-1][None]}
     monkeypatch.setattr(scores, "open_proxies", lambda: Proxies(values, {}, {}, "none"))
-    mean, logarithm = (scores.class_scores(("up", "down"), combine) for combine in ("mean", "log"))
+    rng = np.random.default_rng(0)
+    mean, logarithm = (scores.class_scores(("up", "down"), rng, combine) for combine in ("mean", "log"))
     assert mean == pytest.approx(np.full(CLASSES, 0.5))
     assert logarithm.argmax() == CLASSES // 2
     assert logarithm[0] == logarithm.min() == pytest.approx(0.5 * log(1 / CLASSES))
@@ -120,6 +131,18 @@ def test_every_class_is_asked_before_any_is_asked_again(name: str, kwargs: dict[
 def test_answers_teach_them_nothing(name: str, kwargs: dict[str, Any]) -> None:
     one, other = (asked(proposals(name, **kwargs), 100, np.full(SIZE, reward)) for reward in (0.0, 1.0))
     assert one == other
+
+
+def test_each_network_is_seen_once(made_up: Proxies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By all proxies at one initialisation: what they say is of one and the same network."""
+    values = made_up.values["fine"]
+    opposed = replace(made_up, values={"up": values, "down": -values})
+    monkeypatch.setattr(scores, "open_proxies", lambda: opposed)
+    both = scores.class_scores(("up", "down"), np.random.default_rng(5), "mean")
+    assert both == pytest.approx(np.full(CLASSES, 0.5))
+    alone = scores.class_scores(("up",), np.random.default_rng(5), "mean")
+    order = np.argsort(np.argsort(seen(values, np.random.default_rng(5))))
+    assert alone == pytest.approx(order / (CLASSES - 1))
 
 
 def test_ties_are_broken_by_the_seed(made_up: Proxies) -> None:
@@ -152,11 +175,12 @@ def test_a_budget_of_one_query_asks_for_the_best(name: str, kwargs: dict[str, An
 
 @pytest.mark.parametrize("pool", [100, 3000, SIZE])
 def test_the_first_population_is_the_best_of_the_pool(pool: int, made_up: Proxies) -> None:
-    """By brute force over the first draw of the generator; no two of them are one network."""
-    mean = made_up.values["fine"].mean(axis=0)
+    """By brute force over what the generator draws; no two of them are one network."""
     for seed in range(3):
-        drawn = np.random.default_rng(seed).choice(SIZE, pool, replace=False)
-        numbers = sorted(set(canonical_classes()[drawn].tolist()), key=lambda number: -mean[number])
+        rng = np.random.default_rng(seed)
+        score = seen(made_up.values["fine"], rng)
+        drawn = set(canonical_classes()[rng.choice(SIZE, pool, replace=False)].tolist())
+        numbers = [number for number in np.argsort(-score).tolist() if number in drawn]
         found = asked(proposals("warm_evolution", seed, proxies=["fine"], pool=pool), 10)
         assert found == representatives()[numbers[:10]].tolist()
 
@@ -173,7 +197,7 @@ def test_then_it_evolves() -> None:
 
 def test_of_many_moves_the_best_by_proxy_is_made(made_up: Proxies) -> None:
     """With 400 mutations all 24 neighbours are among them; with one alive, it is the parent."""
-    promise = made_up.values["fine"].mean(axis=0)[canonical_classes()]
+    promise = seen(made_up.values["fine"], np.random.default_rng(0))[canonical_classes()]
     found = asked(proposals("warm_evolution", proxies=["fine"], population=1, sample=1, moves=400), 30)
     for parent, child in pairwise(found):
         assert child in neighbours(parent)
