@@ -130,7 +130,8 @@ def page() -> Pages:
 def protocol_part(name: str, results: dict[str, Any], epochs: list[int]) -> str:
     """One protocol: three rows per agent, ours, the published one and their difference.
 
-    Where ours is not the search of the paper there is a note in place of a difference.
+    Where ours is not the search of the paper there is a note in place of a difference, and one where it has
+    hyper-parameters that were chosen by the published row.
     """
     protocol = PROTOCOLS[name]
     columns = _columns(name)
@@ -141,13 +142,15 @@ def protocol_part(name: str, results: dict[str, Any], epochs: list[int]) -> str:
         cells = [result["cells"][column] for column in columns]
         shown, mark, queries = display_name(agent), theirs.mark if theirs else "", f"{result['queries']:.0f}"
         ours = [_spread(cell["ours"]) for cell in cells]
+        fitted = ", ".join(f"{key} {value}" for key, value in protocol.settings(agent, {}).items())
         differences = [NOT_COMPARABLE if why else _difference(cell) for cell in cells]
         lines += [
-            [f"{shown} \\*" if why else shown, queries, "ours", *ours, ""],
+            [shown + " \\*" * bool(why) + " †" * bool(fitted), queries, "ours", *ours, ""],
             ["", "", "published", *(_spread(cell["published"]) for cell in cells), mark],
             ["", "", "difference", *differences, ""],
         ]
         notes += [f"\\* {shown}: {why}."] if why else []
+        notes += [f"† {shown}: {fitted}, chosen because it agrees with this row; see below."] if fitted else []
     table = markdown_table(["agent", "queries", "whose", *columns, "mark"], lines)
     title = f"### `{name}`: {protocol.paper}, {protocol.seconds['cifar10']:,.0f} s on CIFAR-10"
     return "\n\n".join([title, table, *notes])

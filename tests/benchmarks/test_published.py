@@ -42,6 +42,9 @@ def test_the_learning_rate_of_the_protocol_is_in_the_table(results: Any) -> None
     """Its row there is that of the protocol, and in no column further from the paper than the goal."""
     (rate,) = PROTOCOLS["nb201"].hyperparameters["reinforce"].values()
     by_rate = results["learning_rates"]
+    part = published.protocol_part("nb201", results["protocols"]["nb201"], results["epochs"])
+    assert rows(part, "REINFORCE")[0][0] == "REINFORCE †"
+    assert f"† REINFORCE: learning_rate {rate}, chosen because it agrees with this row; see below." in part
     assert by_rate[str(rate)]["cells"] == results["protocols"]["nb201"]["reinforce"]["cells"]
     within = [float(one) for one, row in by_rate.items() if published._largest(row) <= published.GOAL]
     assert within == [0.03, 0.05]
