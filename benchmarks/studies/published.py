@@ -149,8 +149,10 @@ def protocol_part(name: str, results: dict[str, Any], epochs: list[int]) -> str:
             ["", "", "published", *(_spread(cell["published"]) for cell in cells), mark],
             ["", "", "difference", *differences, ""],
         ]
-        notes += [f"\\* {shown}: {why}."] if why else []
-        notes += [f"† {shown}: {fitted}, chosen because it agrees with this row; see below."] if fitted else []
+        if why:
+            notes.append(f"\\* {shown}: {why}.")
+        if fitted:
+            notes.append(f"† {shown}: {fitted}, chosen because it agrees with this row; see below.")
     table = markdown_table(["agent", "queries", "whose", *columns, "mark"], lines)
     title = f"### `{name}`: {protocol.paper}, {protocol.seconds['cifar10']:,.0f} s on CIFAR-10"
     return "\n\n".join([title, table, *notes])
