@@ -9,7 +9,7 @@ import typer
 
 from nb201env.agents.commands.search import ENVS, OwnTable, read_envs
 from nb201env.agents.searches import asking
-from nb201env.commands.common import ARCHITECTURE, Json
+from nb201env.commands.common import Json
 from nb201env.envs.registration import OWN
 from nb201env.output import percent, print_grid, print_json
 from nb201env.reading import parse_budget, parse_seeds, read_architectures, read_object
@@ -55,19 +55,20 @@ def ask(
         print_json(found)
         return
     _show_standing(found, f"{found['env']['id']}, seed {found['seed']}")
-    _show_answers(
-        found["queries"][-SHOWN:], f"the last {SHOWN} answers" if len(found["queries"]) > SHOWN else ""
-    )
+    title = f"the last {SHOWN} answers" if len(found["queries"]) > SHOWN else ""
+    _show_answers(found["queries"][-SHOWN:], title)
     if not found["over"]:
-        typer.echo(
-            f"an architecture: {asking.SPACE['architecture']}, each op one of {', '.join(asking.SPACE['ops'])}"
-        )
+        ops = ", ".join(asking.SPACE["ops"])
+        typer.echo(f"an architecture: {asking.SPACE['architecture']}, each op one of {ops}")
 
 
 def tell(
     state: State,
     architectures: Annotated[
-        list[str] | None, typer.Argument(help=f"What the searcher has chosen. {ARCHITECTURE}")
+        list[str] | None,
+        typer.Argument(
+            help="What the searcher has chosen: official strings, or in other forms (docs/notation.md)."
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs completed, of those that ask lists; all if left out.")
@@ -82,7 +83,7 @@ def tell(
 
     Each is a query, and is paid for. Exit code 1 says that the budget did not cover all of them.
 
-    Example: nb201 tell runs/mine-0.jsonl official:6111
+    Example: nb201 tell runs/mine-0.jsonl index:4711
     """
     wanted = read_architectures(architectures or [])
     if stop == bool(wanted):

@@ -6,9 +6,9 @@ environment answers for them, and the queries are paid for.
 
 In the ask-and-tell of optimisers the optimiser is asked for a point and told its value. Here the optimiser is
 outside and the environment is ours, so these calls are the other side of that loop: what an optimiser's own
-``ask`` proposes goes into `tell`, and what `tell` answers goes into the optimiser's own ``tell``. The opposite,
-an agent of ours that proposes what someone else trains, is left out on purpose: with no table behind the
-answers there is no budget to keep and nothing to replay. Who has such answers writes them into a table.
+``ask`` proposes goes into `tell`, and what `tell` answers goes into the optimiser's own ``tell``. The
+opposite, an agent of ours that proposes what someone else trains, is left out on purpose: with no table
+behind the answers there is no budget to keep and nothing to replay.
 
 The state file is the search's trajectory (`nb201env.trajectory`), line by line the one that the same searcher
 would have written through Gymnasium, so ``nb201 replay`` and ``nb201 report`` take it like any other. A call
@@ -25,6 +25,7 @@ A searcher that is not to be trusted gets the two calls alone, from a process th
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -124,7 +125,7 @@ def ask(path: str | Path, tables: Paths = ()) -> dict[str, Any]:
         ValueError: If it is of a search that `begin` has not begun.
         FileNotFoundError: If there is no such file, or its table is not at hand.
     """
-    search = _Search(Path(path), tables)
+    search = _Search(_there(path), tables)
     head = search.trajectory.header
     return {
         "env": head["env"], "table": head["table"]["name"], "seed": head["seed"], "name": head["agent"],
@@ -159,8 +160,9 @@ def tell(
         AtWork: If another call is at work.
     """
     wanted = [Architecture.of(one) for one in architectures]
-    with _alone(Path(path)):
-        search = _Search(Path(path), tables)
+    path = _there(path)
+    with _alone(path):
+        search = _Search(path, tables)
         before = len(search.queries)
         for architecture in wanted:
             if not search.over:
@@ -175,8 +177,9 @@ def stop(path: str | Path, tables: Paths = ()) -> dict[str, Any]:
     Raises:
         ValueError: If it has asked nothing. Else as `tell`.
     """
-    with _alone(Path(path)):
-        search = _Search(Path(path), tables)
+    path = _there(path)
+    with _alone(path):
+        search = _Search(path, tables)
         if not search.queries:
             raise ValueError(f"{path}: this search has asked nothing yet; remove the file instead")
         search.write(len(search.queries), OVER if search.over else STOPPED)
@@ -200,6 +203,14 @@ def _header(env_id: str, budget: Budget, seed: int, name: str, env_kwargs: dict[
     return dict(json.loads(json.dumps(head)))
 
 
+def _there(path: str | Path) -> Path:
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"{path}: there is no such search; begin it: nb201 ask {path} --budget 30 (begin() in Python)"
+        )
+    return Path(path)
+
+
 class _Outside:
     """Stands for a searcher that is no object here."""
 
@@ -219,12 +230,7 @@ class _Search:
     """
 
     def __init__(self, path: Path, tables: Paths) -> None:
-        try:
-            self.trajectory = read(path)
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{path}: there is no such search; begin one: nb201 ask {path} --budget 30 (begin() in Python)"
-            ) from None
+        self.trajectory = read(path)
         head = self.trajectory.header
         if head["source"].get("class") != OUTSIDE:
             raise ValueError(f"{path}: no search that nb201 ask has begun; it is one of {head['agent']!r}")
