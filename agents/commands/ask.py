@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nb201env.agents.commands.search import ENVS, OwnTable, read_envs
+from nb201env.agents.commands.search import ENVS, read_envs
 from nb201env.agents.searches import asking
 from nb201env.commands.common import Json
 from nb201env.envs.registration import OWN
@@ -15,7 +15,14 @@ from nb201env.output import percent, print_grid, print_json
 from nb201env.reading import parse_budget, parse_seeds, read_architectures, read_object
 
 State = Annotated[Path, typer.Argument(help="The search's state, its trajectory: a file ….jsonl.")]
+Table = Annotated[
+    str | None,
+    typer.Option(
+        "--table", help="A table of your own, by name or path; in every call, unless in NB201_HOME."
+    ),
+]
 SHOWN = 10
+"""So many answers are shown to people."""
 
 
 def ask(
@@ -35,7 +42,7 @@ def ask(
     env_kwargs: Annotated[
         str | None, typer.Option(help="With --budget: further arguments of the environment, JSON.")
     ] = None,
-    table: OwnTable = None,
+    table: Table = None,
     json: Json = False,
 ) -> None:
     """Print where a search of another program stands, which costs nothing; with --budget, begin it first.
@@ -76,7 +83,7 @@ def tell(
     stop: Annotated[
         bool, typer.Option("--stop", help="End the search before its budget is spent, with no architecture.")
     ] = False,
-    table: OwnTable = None,
+    table: Table = None,
     json: Json = False,
 ) -> None:
     """Hand over architectures that another program has chosen, and print what the environment answers.

@@ -217,6 +217,10 @@ def test_other_commands_take_the_file(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.exception
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| mine |" in text
+    other = begun(folder / "other-0.jsonl", 12, name="other")
+    unfinished = runner.invoke(cli.build(), [*words[:-2], "--no-figures"])
+    assert "other-0.jsonl: cut short; its search has not ended" in str(unfinished.exception)
+    other.unlink()
     pytest.importorskip("minari")
     assert len([*collect(load([folder])).episodes]) == 48
 
