@@ -187,7 +187,9 @@ class _Reader:
         trajectory = read(path)
         head = trajectory.header
         if not trajectory.complete:
-            raise BadTrajectory(f"{path}: cut short; run its search again: {own_command(head['command'])}")
+            again = f"run its search again: {own_command(head['command'])}"
+            mend = again if head["command"] else "its search has not ended, or was stopped in the middle"
+            raise BadTrajectory(f"{path}: cut short; {mend}")
         environment_of(trajectory)  # raises if its environment is none of ours
         table_id = head["table"]["id"]
         if table_id not in self._opened:

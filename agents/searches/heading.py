@@ -129,7 +129,8 @@ def as_json(value: Any) -> Any:
         return value
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
-    return where(value if hasattr(value, "__qualname__") else type(value))
+    named = hasattr(value, "__qualname__") and hasattr(value, "__module__")  # a generator has one of the two
+    return where(value if named else type(value))
 
 
 def _versions() -> dict[str, str]:

@@ -62,23 +62,38 @@ def unfinished(searches: Sequence[Search]) -> list[Search]:
     for (_, folder), head in heads.items():
         for path in sorted(folder.glob("*.jsonl")):
             if path not in planned:
-                _compare(path, trajectory.read_header(path), head, ("env", "table"))
+                compare(path, trajectory.read_header(path), head, ("env", "table"))
     return todo
 
 
 def _finished(path: Path, expected: Mapping[str, Any]) -> bool:
     found = trajectory.read(path)
-    _compare(path, found.header, expected, IDENTITY)
+    compare(path, found.header, expected, IDENTITY)
     return found.complete
 
 
-def _compare(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], keys: Sequence[str]) -> None:
+def compare(
+    path: Path, found: Mapping[str, Any], expected: Mapping[str, Any], keys: Sequence[str],
+    mend: str = "choose another --out, or delete it",
+) -> None:  # fmt: skip
+    """Refuse a trajectory's header if it does not agree with what is expected.
+
+    Args:
+        path: The trajectory.
+        found: Its header.
+        expected: The other header.
+        keys: In what they have to agree, of `IDENTITY`.
+        mend: What to do, for the message.
+
+    Raises:
+        ValueError: If they do not.
+    """
     for key in keys:
         if _identity(found, key) != _identity(expected, key):
             here, wanted = _shown(found, expected, key)
             raise ValueError(
                 f"{path} is a search of another configuration: its {key} is {here}, this one's is "
-                f"{wanted}; choose another --out, or delete it"
+                f"{wanted}; {mend}"
             )
 
 

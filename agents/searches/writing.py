@@ -6,7 +6,7 @@ import filecmp
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,7 +34,7 @@ class Writer:
         self._keep = keep
         self.partial, self._file = _open_partial(self.path)
         self._asked = False
-        self._line({"format": FORMAT, "version": VERSION, **header})
+        self._file.write(first_line(header, self.path))
 
     def query(self, query: dict[str, Any]) -> None:
         """Write one answered query."""
@@ -67,10 +67,7 @@ class Writer:
             self._file.close()
 
     def _line(self, value: dict[str, Any]) -> None:
-        line = _encode(value)
-        if len(line) >= LONGEST_LINE:
-            raise ValueError(f"{self.path}: a line of {len(line):,} bytes; at most {LONGEST_LINE:,} are read")
-        self._file.write(line + "\n")
+        self._file.write(_line(value, self.path))
 
 
 def _open_partial(path: Path) -> tuple[Path, IO[str]]:
@@ -86,6 +83,33 @@ def _open_partial(path: Path) -> tuple[Path, IO[str]]:
         file.close()
         partial.unlink(missing_ok=True)
     return partial, file
+
+
+def first_line(header: Mapping[str, Any], path: Path) -> str:
+    """The first line of a trajectory that goes to `path`."""
+    return _line({"format": FORMAT, "version": VERSION, **header}, path)
+
+
+def extend(path: Path, values: Iterable[dict[str, Any]]) -> None:
+    """Write lines to the end of a trajectory that grows under its own name, and see them onto the disk.
+
+    A last line that was cut in two is removed first: `nb201env.trajectory.read` leaves it out, too.
+    """
+    lines = "".join(_line(value, path) for value in values).encode()
+    with open(path, "r+b") as file:
+        whole = file.read().rfind(b"\n") + 1
+        file.seek(whole)
+        file.truncate()
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _line(value: dict[str, Any], path: Path) -> str:
+    line = _encode(value)
+    if len(line) >= LONGEST_LINE:
+        raise ValueError(f"{path}: a line of {len(line):,} bytes; at most {LONGEST_LINE:,} are read")
+    return line + "\n"
 
 
 _encode = json.JSONEncoder(allow_nan=False).encode

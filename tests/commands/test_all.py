@@ -72,6 +72,7 @@ TAKING = [
     ["latency", "{}", "--task", "digits"],
     ["build", "--task", "digits", "--recipe", "smoke-2", "--seeds", "0", "--out", "x", "--only", "{}"],
     ["surrogate", "predict", "model", "{}"],
+    ["tell", "x.jsonl", "{}"],
     ["surrogate", "fit", "--table", "cifar100-200", "--split", "valid", "--epochs", "200", "--out", "x",
      "--architectures", "{}.txt"],
 ]  # fmt: skip

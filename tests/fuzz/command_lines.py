@@ -14,6 +14,7 @@ from unittest import mock
 import numpy as np
 
 from nb201env import Architecture, cli
+from nb201env.agents.searches import asking
 from nb201env.agents.searches.runner import Search
 from nb201env.container import write
 from tests.fuzz.errors import Undocumented
@@ -39,6 +40,11 @@ PATTERNS = [
     "table explore TABLE TABLE --out new.html --json",
     "search --agent AGENT --env ENV --budget B --seeds SEEDS --out DIR --env-kwargs JSON --agent-kwargs JSON",
     "bench --agent AGENT --env ENV --budget B --seeds SEEDS --out DIR --env-kwargs JSON",
+    "ask STATE --budget B --env ENV --seed SEEDS --env-kwargs JSON --name WORD --json",
+    "ask STATE",
+    "tell STATE ARCH ARCH --json",
+    "tell STATE ARCH --epochs N",
+    "tell STATE --stop",
     "replay FILE",
     "replay DIR",
     "report DIR --out NEW --no-figures",
@@ -170,6 +176,18 @@ WORDS: dict[str, list[str]] = {
         "page.pth",
         "[/x]",
     ],
+    "STATE": [
+        "s.jsonl",
+        "s.jsonl",
+        "t.jsonl",
+        "r.csv",
+        "nowhere/x.jsonl",
+        "nowhere.jsonl",
+        ".",
+        "pipe",
+        "empty",
+        "",
+    ],
     "DIR": ["d", "runs", "r.csv", "nowhere/x", ""],
     "NEW": ["new", "new.csv", "new.parquet", "r.csv/x", ""],
 }
@@ -231,3 +249,4 @@ def _make_files(folder: Path) -> None:
         os.mkfifo(folder / "pipe")
     search = Search("random_search", "NB201-digits-v0", 0, {"budget_queries": 3}, folder / "runs" / "e")
     (folder / "t.jsonl").write_bytes(search.run().read_bytes())
+    asking.begin(folder / "s.jsonl", "NB201-digits-v0", {"budget_queries": 20})

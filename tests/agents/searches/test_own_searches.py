@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -21,6 +22,7 @@ from nb201env.agents.papers.protocols import Protocol, Sources, run_protocol
 from nb201env.agents.report.data import load
 from nb201env.agents.searches import runner
 from nb201env.agents.searches.fidelity import SearchPlan, compare
+from nb201env.agents.searches.heading import as_json, hyperparameters
 from nb201env.agents.searches.runner import Search
 from nb201env.extras import MissingExtra
 from nb201env.trajectory import read
@@ -92,6 +94,18 @@ def test_own_agents_beside_ours_wherever_they_run(folder: Path) -> None:
     assert head["command"].startswith("nb201 search --agent mine:Plain --env")
     (setting,) = load([Path("one")], check=True).settings
     assert [entry.label for entry in setting.entries] == ["random search", "MyAgent", "Plain"]
+
+
+def test_what_has_no_form_in_json_is_called_by_its_name_or_its_class() -> None:
+    class Holds:
+        def __init__(self, walk: Any = None) -> None:
+            self.walk = walk
+
+    for value, name in (
+        ((one for one in range(3)), "builtins:generator"),
+        (gym.make, "gymnasium.envs.registration:make"),
+    ):
+        assert as_json(hyperparameters(Holds(value), {}))["walk"] == name  # type: ignore[arg-type]
 
 
 def test_the_recorded_command_writes_the_same_file(folder: Path) -> None:
