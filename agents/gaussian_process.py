@@ -12,6 +12,7 @@ row of L is the new candidate's column of V = L⁻¹ K, and the next row of V fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -32,21 +33,18 @@ class GaussianProcess:
     """See the module's docstring.
 
     Args:
-        features: What describes the candidates; float64 [m, features].
+        views: Descriptions of the candidates, each float64 [m, features]. Each has a process of its own; what
+            they believe is mixed evenly, so that where they disagree the deviation is large.
         capacity: How many observations there may be.
     """
 
-    def __init__(self, features: FloatArray, capacity: int) -> None:
-        self._features = standardise(features)
-        self._grid = [_Point(*pair, len(features), capacity) for pair in product(LENGTHS, NOISES)]
+    def __init__(self, views: Sequence[FloatArray], capacity: int) -> None:
+        self._views = [_View(standardise(features), capacity) for features in views]
 
     def observe(self, candidate: int) -> None:
         """Take note that a candidate was observed; again, if it was before."""
-        squares = ((self._features - self._features[candidate]) ** 2).sum(axis=1)
-        squares /= 2.0 * self._features.shape[1]  # the mean over all pairs is 1
-        correlations = {length: matern(squares, length) for length in LENGTHS}
-        for point in self._grid:
-            point.observe(candidate, correlations[point.length])
+        for view in self._views:
+            view.observe(candidate)
 
     def posterior(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The mean and standard deviation of the signal at every candidate; float64 [m] each.
@@ -54,17 +52,38 @@ class GaussianProcess:
         Args:
             values: What was observed, around 0, in the order of `observe`; float64 [n].
         """
+        means, squares = zip(*(view.moments(values) for view in self._views), strict=True)
+        mean, square = np.mean(means, axis=0), np.mean(squares, axis=0)
+        return mean, np.sqrt(np.maximum(square - mean**2, np.finfo(float).tiny))
+
+
+class _View:
+    """The process of one description: a grid of length scales and noises."""
+
+    def __init__(self, features: FloatArray, capacity: int) -> None:
+        self._features = features
+        self._grid = [_Point(*pair, len(features), capacity) for pair in product(LENGTHS, NOISES)]
+
+    def observe(self, candidate: int) -> None:
+        squares = ((self._features - self._features[candidate]) ** 2).sum(axis=1)
+        squares /= 2.0 * self._features.shape[1]  # the mean over all pairs is 1
+        correlations = {length: matern(squares, length) for length in LENGTHS}
+        for point in self._grid:
+            point.observe(candidate, correlations[point.length])
+
+    def moments(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The signal's first and second moment at every candidate; float64 [m] each."""
         fits = [point.fit(values) for point in self._grid]
         best = max(likelihood for likelihood, _, _ in fits)
         chances = np.exp([likelihood - best for likelihood, _, _ in fits])
         chances = np.where(chances < NEGLIGIBLE, 0.0, chances) / chances[chances >= NEGLIGIBLE].sum()
-        mean, square = 0.0, 0.0
+        mean, square = np.zeros((2, len(self._features)))
         for point, (_, white, signal), chance in zip(self._grid, fits, chances.tolist(), strict=True):
             if chance:
                 center, variance = point.predict(white, signal)
-                mean = mean + chance * center
-                square = square + chance * (variance + center**2)
-        return np.asarray(mean), np.sqrt(np.maximum(square - np.square(mean), np.finfo(float).tiny))
+                mean += chance * center
+                square += chance * (variance + center**2)
+        return mean, square
 
 
 class _Point:

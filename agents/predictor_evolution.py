@@ -5,27 +5,37 @@ described by their live graph (the surrogate's encodings), so all members of a c
 alike and only one of them is asked; and since there are 5,485 classes, the acquisition function,
 mean + exploration · deviation, is evaluated on all of them, where BANANAS mutates the best.
 
-After every query a predictor is fitted to all answers so far. By default it is a Gaussian process
-over the surrogate's encodings, which takes milliseconds; the boosted trees of
-`nb201env.surrogate.SurrogateRegressor` are the other, which take a tenth of a second and learn more slowly.
+After every query a predictor is fitted to all answers so far. By default it is two Gaussian processes, which
+take milliseconds: one over the surrogate's encodings, one over the ranks of zero-cost proxies
+(`nb201env.proxies`), whose beliefs count evenly. The boosted trees of `nb201env.surrogate.SurrogateRegressor`
+are the other predictor; they take a tenth of a second and learn more slowly.
+
+What was asked for and has the highest predicted mean is the incumbent, not the best answer: that is one run,
+and a lucky one more often than not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from nb201env.agents.contract import Env, Proposals, follow
+from nb201env.agents.contract import Env, Proposals, choose, follow
+from nb201env.agents.training_free.scores import check_proxies, known
 from nb201env.architecture import Architecture
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
+from nb201env.proxies import open_proxies
 from nb201env.space import all_ops
 from nb201env.surrogate import check_extra
 
 Predictor = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
 """From the classes asked for and their rewards to the mean and standard deviation of all classes."""
+
+Choose = Callable[[Architecture], None]
+"""Is told which architecture the search takes for the best."""
 
 PREDICTORS = ("gp", "xgboost")
 
@@ -40,6 +50,8 @@ class PredictorEvolution:
     Attributes:
         predictor: "gp", a Gaussian process; "xgboost", `nb201env.surrogate.SurrogateRegressor`.
         encoding: How architectures are described to it; see `nb201env.surrogate.encodings`.
+        proxies: What the second process of "gp" learns from: names of `nb201env.open_proxies`, "params" or
+            "macs", joined by "+"; "all" are the former; "" means no second process.
         startup: Random classes asked before the first fit.
         exploration: The weight of the predicted deviation beside the predicted mean.
         floor: Rewards further below the median than this many times the distance from the median
@@ -51,6 +63,7 @@ class PredictorEvolution:
 
     predictor: str = "gp"
     encoding: str = "graph+canonical+livecost"
+    proxies: str = "all"
     startup: int = 5
     exploration: float = 1.0
     floor: float = 2.0
@@ -66,14 +79,21 @@ class PredictorEvolution:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)!r}")
         if not (self.exploration >= 0 and self.floor >= 0):
             raise ValueError("exploration and floor must not be negative")
+        if self.proxies not in ("", "all"):
+            check_proxies(self.proxies.split("+"))
         check_extra()
 
     def search(self, env: Env, seed: int) -> None:
         """See `nb201env.agents.contract.Agent`."""
-        follow(env, self.proposals(np.random.default_rng(seed)))
+        follow(env, self.proposals(np.random.default_rng(seed), partial(choose, env)))
 
-    def proposals(self, rng: np.random.Generator) -> Proposals:
-        """The search itself."""
+    def proposals(self, rng: np.random.Generator, choose: Choose = lambda _: None) -> Proposals:
+        """The search itself.
+
+        Args:
+            rng: The source of randomness.
+            choose: Told the incumbent before every proposal, once something is predicted.
+        """
         members = class_members()
         predict = self._predictor(rng)
         asked: list[int] = []
@@ -81,7 +101,12 @@ class PredictorEvolution:
         times = np.zeros(len(members), dtype=np.int64)
         start = rng.permutation(len(members))[: self.startup].tolist()
         while True:
-            chosen = start.pop() if start else self._choose(asked, rewards, times, predict)
+            if start:
+                chosen = start.pop()
+            else:
+                mean, deviation = predict(np.array(asked), self._targets(np.array(rewards)))
+                choose(Architecture.from_index(int(members[asked[int(mean[asked].argmax())]][0])))
+                chosen = self._next(mean, deviation, times)
             own = members[chosen]
             asked.append(chosen)
             rewards.append((yield Architecture.from_index(int(own[times[chosen] % len(own)]))))
@@ -89,9 +114,8 @@ class PredictorEvolution:
 
     # -- one decision ------------------------------------------------------------------------
 
-    def _choose(self, asked: list[int], rewards: list[float], times: IntArray, predict: Predictor) -> int:
+    def _next(self, mean: FloatArray, deviation: FloatArray, times: IntArray) -> int:
         """The next class to ask for: a class is asked again only when all others were asked as often."""
-        mean, deviation = predict(np.array(asked), self._targets(np.array(rewards)))
         candidates = np.flatnonzero(times == times.min())
         return int(candidates[(mean + self.exploration * deviation)[candidates].argmax()])
 
@@ -105,9 +129,10 @@ class PredictorEvolution:
 
     def _predictor(self, rng: np.random.Generator) -> Predictor:
         features = class_features(self.encoding)
-        if self.predictor == "gp":
-            return _gaussian_process(features, self.memory)
-        return self._boosted(features, rng)
+        if self.predictor == "xgboost":
+            return self._boosted(features, rng)
+        views = [features, proxy_features(self.proxies)] if self.proxies else [features]
+        return _gaussian_process(views, self.memory)
 
     def _boosted(self, features: FloatArray, rng: np.random.Generator) -> Predictor:
         from nb201env.surrogate.regressor import SurrogateRegressor
@@ -137,6 +162,15 @@ def class_features(encoding: str) -> FloatArray:
     return np.asarray(make(encoding).transform(all_ops()[representatives()]))
 
 
+def proxy_features(proxies: str) -> FloatArray:
+    """The ranks of each canonical class by zero-cost proxies, from 0 to 1; float64 [5485, proxies].
+
+    Args:
+        proxies: See `PredictorEvolution`; not empty.
+    """
+    return open_proxies().ranks().T if proxies == "all" else known().ranks(*proxies.split("+")).T
+
+
 def class_members() -> list[IntArray]:
     """The architectures of every canonical class, by index; the first has the fewest dead ops."""
     classes = canonical_classes()
@@ -144,10 +178,10 @@ def class_members() -> list[IntArray]:
     return np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
 
 
-def _gaussian_process(features: FloatArray, memory: int) -> Predictor:
+def _gaussian_process(views: Sequence[FloatArray], memory: int) -> Predictor:
     from nb201env.agents.gaussian_process import GaussianProcess
 
-    process, learnt = GaussianProcess(features, memory), list[int]()  # positions in `seen`
+    process, learnt = GaussianProcess(views, memory), list[int]()  # positions in `seen`
     known = 0
 
     def predict(seen: IntArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -155,7 +189,7 @@ def _gaussian_process(features: FloatArray, memory: int) -> Predictor:
         fresh = list(range(known, len(seen)))
         if len(learnt) + len(fresh) > memory:
             best = np.argsort(-targets, kind="stable")[: max(memory // 2, 1)]
-            process, learnt, fresh = GaussianProcess(features, memory), [], np.sort(best).tolist()
+            process, learnt, fresh = GaussianProcess(views, memory), [], np.sort(best).tolist()
         for position in fresh:
             process.observe(int(seen[position]))
         learnt += fresh

@@ -108,7 +108,7 @@ class _Predictor:
     def _fresh(self) -> GaussianProcess:
         from nb201env.agents.gaussian_process import GaussianProcess
 
-        return GaussianProcess(self._features, self._memory)
+        return GaussianProcess([self._features], self._memory)
 
     def predict(self, asked: list[int], targets: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The mean and standard deviation of every objective and candidate; float64 [m, candidates] each."""

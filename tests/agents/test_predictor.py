@@ -63,7 +63,7 @@ def test_it_is_scikit_learns(length: float, noise: float, monkeypatch: pytest.Mo
     features = rng.normal(size=(60, 7)) * rng.uniform(1, 9, size=7)
     seen = rng.integers(60, size=25)  # some of them twice
     values = np.sin(features[seen, 0]) + rng.normal(size=25)
-    ours = GaussianProcess(features, capacity=25)
+    ours = GaussianProcess([features], capacity=25)
     for one in seen.tolist():
         ours.observe(one)
     mean, deviation = ours.posterior(values)
@@ -89,12 +89,12 @@ def test_the_grid_is_averaged_by_likelihood() -> None:
     rng = np.random.default_rng(1)
     features = rng.normal(size=(40, 3))
     seen, values = rng.integers(40, size=9), rng.normal(size=9)
-    whole = GaussianProcess(features, 9)
+    whole = GaussianProcess([features], 9)
     for one in seen.tolist():
         whole.observe(one)
     mean, deviation = whole.posterior(values)
     points: list[Any] = []
-    for point in whole._grid:
+    for point in whole._views[0]._grid:
         likelihood, white, signal = point.fit(values)
         points.append((likelihood, *point.predict(white, signal)))
     weights = np.exp(np.array([p[0] for p in points]) - max(p[0] for p in points))
@@ -107,8 +107,29 @@ def test_the_grid_is_averaged_by_likelihood() -> None:
     np.testing.assert_allclose(deviation, np.sqrt(square - expected**2), rtol=1e-6)
 
 
+def test_several_views_are_mixed_evenly() -> None:
+    """The mixture's moments are the means of those of a process for each view."""
+    rng = np.random.default_rng(2)
+    views = [rng.normal(size=(40, size)) for size in (3, 8)]
+    seen, values = rng.integers(40, size=9), rng.normal(size=9)
+
+    def posterior(views: list[Any]) -> tuple[Any, Any]:
+        process = GaussianProcess(views, 9)
+        for one in seen.tolist():
+            process.observe(one)
+        return process.posterior(values)
+
+    (first, one), (second, two) = (posterior([view]) for view in views)
+    mean, deviation = posterior(views)
+    np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-9, atol=1e-12)
+    # The variance of a mixture: the mean variance, and the variance of the means.
+    np.testing.assert_allclose(
+        deviation**2, (one**2 + two**2) / 2 + ((first - second) / 2) ** 2, rtol=1e-6
+    )
+
+
 def test_constant_values_have_no_deviation() -> None:
-    process = GaussianProcess(np.eye(5), 3)
+    process = GaussianProcess([np.eye(5)], 3)
     for one in range(3):
         process.observe(one)
     mean, deviation = process.posterior(np.zeros(3))
@@ -117,6 +138,38 @@ def test_constant_values_have_no_deviation() -> None:
 
 
 # -- the search ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kwargs", QUICK)
+def test_its_choice_is_what_it_predicts_to_be_the_best_that_it_asked_for(kwargs: dict[str, Any]) -> None:
+    """By a second predictor that is told the same; before every proposal after the random ones."""
+    agent: Any = make_agent("predictor_evolution", **kwargs)
+    chosen: list[int] = []
+    search = agent.proposals(np.random.default_rng(0), lambda one: chosen.append(one.index))
+    asked = drive(search, accuracies(), 14)
+    assert len(chosen) == 14 - agent.startup
+    if agent.predictor == "gp":
+        classes = canonical_classes()[asked[:-1]]
+        mean, _ = agent._predictor(np.random.default_rng(0))(classes, agent._targets(accuracies()[asked[:-1]]))
+        assert chosen[-1] == asked[int(mean[classes].argmax())]
+    assert all(one in asked[: agent.startup + n] for n, one in enumerate(chosen))
+
+
+def test_its_choice_is_recorded(tmp_path: Path) -> None:
+    env = gym.make("NB201-cifar10-v0", budget_queries=12)
+    record(make_agent("predictor_evolution"), env, 0, tmp_path / "x.jsonl")
+    trajectory = read(tmp_path / "x.jsonl")
+    assert ["incumbent" in query for query in trajectory.queries] == [False] * 5 + [True] * 7
+    assert trajectory.choice  # with the last answer known
+    assert replay(trajectory) == []
+
+
+def test_it_learns_nothing_from_proxies_unless_it_is_told() -> None:
+    with_, without = (drive(proposals(proxies=names), accuracies(), 12) for names in ("all", ""))
+    some = drive(proposals(proxies="nwot+macs"), accuracies(), 12)
+    assert with_[:5] == without[:5] == some[:5]  # the random ones
+    assert with_ != without
+    assert some not in (with_, without)
 
 
 @pytest.mark.parametrize("kwargs", QUICK)
@@ -221,6 +274,7 @@ def test_a_missing_extra_is_named(module: str, monkeypatch: pytest.MonkeyPatch) 
         ({"exploration": -1.0}, "exploration and floor must not be negative"),
         ({"floor": float("nan")}, "exploration and floor must not be negative"),
         ({"encoding": "smell"}, "unknown encoding 'smell'"),
+        ({"proxies": "nwot+smell"}, "no proxy 'smell'; there are "),
     ],
 )
 def test_hyperparameters_are_checked(kwargs: dict[str, Any], message: str) -> None:

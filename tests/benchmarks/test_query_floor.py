@@ -41,7 +41,7 @@ def test_the_closed_form_is_what_each_left_out_gets(
 def test_the_likeliest_settings_are_those_of_the_agents_process(some: tuple[np.ndarray, np.ndarray]) -> None:
     """Likelihoods differ from the agent's process by one constant; so does what they choose."""
     features, values = some
-    process = GaussianProcess(features, capacity=60)
+    process = GaussianProcess([features], capacity=60)
     for candidate in range(60):
         process.observe(candidate)
     squares = ((features[:, None] - features[None]) ** 2).mean(axis=2) / 2
