@@ -134,9 +134,9 @@ def test_a_tables_numbers() -> None:
     data = {"test": {"cifar10": {"optimum": 0.9437, "accuracy": known}},
             "searches": [*made("poor", poor, 12.345), *made("good", good, 0.05)]}  # fmt: skip
     text = study.table_text(data)
-    rows = {row.split(" | ")[0].strip("| "): row.strip("| ").split(" | ") for row in text.splitlines()[2:]}
-    names = list(rows)
-    assert names[2:] == ["the best there is", "good", "random search, closed form", "poor"], "best first"
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines()[4:]]
+    rows = {row[0]: row for row in cells}
+    assert list(rows) == ["the best there is", "good", "random search, closed form", "poor"], "best first"
     values = 100 * means["cifar10"][good["cifar10"]]
     error, regret = abs(values[0] - values[1]) / 2, values.max() - values.mean()
     assert rows["good"][1] == f"{values.mean():.2f} ± {error:.2f} ({regret:.2f})"
