@@ -120,11 +120,14 @@ class _TimedEnv(gym.Wrapper[Any, Any, Any, Any]):
 
     def action_masks(self) -> Any:
         """The environment's masks, where MaskablePPO looks for them."""
-        return self.env.get_wrapper_attr("action_masks")()
+        with self._watch.stopped():
+            return self.env.get_wrapper_attr("action_masks")()
 
     def vectorized(self, num_envs: int) -> _TimedVectorEnv:
         """See `nb201env.agents.contract.vectorized`."""
-        return _TimedVectorEnv(self.env.get_wrapper_attr("vectorized")(num_envs), self._watch)
+        with self._watch.stopped():
+            copies = self.env.get_wrapper_attr("vectorized")(num_envs)
+        return _TimedVectorEnv(copies, self._watch)
 
 
 class _TimedVectorEnv(_VectorWrapper):

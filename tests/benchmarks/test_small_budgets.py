@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.studies import pages
 from benchmarks.studies import small_budgets as study
 from benchmarks.studies.queries import Contender
 from nb201env import Architecture, open_table
@@ -91,7 +92,7 @@ def test_the_command_adds_to_the_data(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(study, "CONTENDERS", (ONE, second))
     for only in ("evolution", "random_search"):
         study.run(Namespace(only=[only], again=False, out=tmp_path / f"{only}.jsonl"))
-    data = study.pages.read_data(study.DATA)
+    data = pages.read_data(study.DATA)
     assert list(dict.fromkeys(entry["label"] for entry in data["searches"])) == ["evolution", "walk"]
     assert data["test"] == {}, "what no table holds is not invented"
     assert " test" not in study.table_text(data)
@@ -160,7 +161,10 @@ def test_random_search_in_closed_form_is_what_searches_reach() -> None:
 
 
 def test_milliseconds_are_medians_over_all_searches() -> None:
-    some = [{"cpu_seconds": [[0.001, 0.5], [0.002, None]]}, {"cpu_seconds": [[9.0, 0.7]]}]
+    some: list[dict[str, Any]] = [
+        {"cpu_seconds": [[0.001, 0.5], [0.002, None]]},
+        {"cpu_seconds": [[9.0, 0.7]]},
+    ]
     assert study._milliseconds(some, 0) == "2"
     assert study._milliseconds(some, 1) == "600"
     assert study._milliseconds([{"cpu_seconds": [[0.123456]]}], 0) == "120"
