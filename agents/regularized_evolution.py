@@ -7,7 +7,7 @@ NAS-Bench-201 experiments (AutoDL-Projects ``exps/NATS-algos/regularized_ea.py``
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -47,11 +47,29 @@ class RegularizedEvolution:
 
     def proposals(self, rng: np.random.Generator) -> Proposals:
         """The search itself."""
-        return evolve(rng, self.population, self.sample, self.edges, np.argmax)
+        return evolve(
+            rng,
+            self.population,
+            self.sample,
+            np.argmax,
+            at_random(rng),
+            lambda parent: parent.mutate(rng, self.edges),
+        )
+
+
+def at_random(rng: np.random.Generator) -> Iterator[Architecture]:
+    """Uniformly random architectures, without end."""
+    while True:
+        yield Architecture.from_index(int(sample(rng)))
 
 
 def evolve(
-    rng: np.random.Generator, population: int, rivals: int, edges: str, winner: Callable[[Sequence[R]], Any]
+    rng: np.random.Generator,
+    population: int,
+    rivals: int,
+    winner: Callable[[Sequence[R]], Any],
+    first: Iterator[Architecture],
+    mutate: Callable[[Architecture], Architecture],
 ) -> Generator[Architecture, R, None]:
     """Evolution with aging, whatever is rewarded.
 
@@ -59,16 +77,17 @@ def evolve(
         rng: The source of randomness.
         population: How many architectures are alive.
         rivals: How many of them, drawn with replacement, compete to be the parent.
-        edges: See `nb201env.space.mutate`.
         winner: The position of the best of these rewards.
+        first: Where the first population is from; no shorter than that.
+        mutate: A child of a parent.
     """
     alive: deque[tuple[R, Architecture]] = deque(maxlen=population)
     while True:
         if len(alive) < population:
-            child = Architecture.from_index(int(sample(rng)))
+            child = next(first)
         else:
             drawn = [alive[i] for i in rng.integers(len(alive), size=rivals)]
             parent = drawn[winner([reward for reward, _ in drawn])][1]
-            child = parent.mutate(rng, edges)
+            child = mutate(parent)
         reward = yield child
         alive.append((reward, child))  # a full deque drops its oldest

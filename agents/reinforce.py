@@ -23,7 +23,8 @@ class Reinforce:
 
     Attributes:
         learning_rate: Adam's step size. NATS-Bench's 0.01; the 0.5 in NAS-Bench-201's instructions
-            freezes the policy early and does not reproduce its published row, 0.01 to 0.1 does.
+            freezes the policy early and does not give its published row, 0.03 does (docs/published.md), and
+            the protocol ``nb201`` takes that.
         momentum: Of the reward's moving average, the baseline.
         initial_scale: Standard deviation of the initial logits.
         reward_scale: What the reward is multiplied with; 100 makes accuracies per cent.

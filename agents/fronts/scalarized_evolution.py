@@ -16,7 +16,7 @@ import numpy as np
 
 from nb201env.agents.contract import Env, SeveralProposals, follow
 from nb201env.agents.fronts.archive import Archive, offer
-from nb201env.agents.regularized_evolution import evolve
+from nb201env.agents.regularized_evolution import at_random, evolve
 from nb201env.arrays import FloatArray
 from nb201env.fronts.front import scale
 
@@ -65,8 +65,14 @@ class ScalarizedEvolution:
     def proposals(self, rng: np.random.Generator) -> SeveralProposals:
         """The search itself."""
         front: Archive = {}
-        winner = partial(self._winner, rng, front)
-        evolution = evolve(rng, self.population, self.sample, self.edges, winner)
+        evolution = evolve(
+            rng,
+            self.population,
+            self.sample,
+            partial(self._winner, rng, front),
+            at_random(rng),
+            lambda parent: parent.mutate(rng, self.edges),
+        )
         child = next(evolution)
         while True:
             reward = yield child

@@ -12,6 +12,7 @@ its mark:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nb201env import official
@@ -113,3 +114,22 @@ def published(protocol: str, agent: str) -> Row | None:
     if protocol not in PUBLISHED:
         raise ValueError(f"unknown protocol {protocol!r}; the protocols are {', '.join(PUBLISHED)}")
     return PUBLISHED[protocol].get(agent)
+
+
+def unlike(protocol: str, agent: str, epochs: Sequence[int]) -> str:
+    """Why an agent's searches are not those that its published row is of, in a sentence; "" where they are.
+
+    Args:
+        protocol: "nb201" or "nats".
+        agent: Its name in `nb201env.agents.registry.AGENTS`.
+        epochs: Those after which the table that is searched knows accuracies.
+    """
+    if (protocol, agent) != ("nats", "bohb") or len(epochs) > 1:
+        return ""
+    return (
+        "not the search of the paper. That one asks for accuracies after 1, 4 and 12 epochs; this table has "
+        f"those after {epochs[0]} alone, so every rung is a whole training here, and an architecture that is "
+        "promoted twice is paid for three times. A round of Hyperband's brackets, 15 architectures, costs "
+        "240 epochs here and 93 there: the same seconds bought the paper 2.6 times as many architectures, "
+        "and a difference between the two rows would compare budgets, not programs"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nb201env.agents.papers.protocols import PROTOCOLS, Protocol, Sources, find_sources, found_accuracy
-from nb201env.agents.papers.published import SPLITS, published
+from nb201env.agents.papers.published import SPLITS, published, unlike
 from nb201env.agents.report.data import Entry, Setting
 from nb201env.agents.report.grid import Cell, Grid
 from nb201env.agents.report.words import NOT_RECORDED
@@ -29,21 +29,25 @@ def beside(setting: Setting) -> Grid | None:
     sources = find_sources()
     datasets = protocol.looked_up(setting.landscape.table.dataset)
     places = [(dataset, split) for dataset in datasets for split in SPLITS]
-    rows = []
+    epochs = setting.landscape.table.recorded_epochs("valid_accuracy")
+    rows, notes = [], ""
     for entry in setting.entries:
         rows.append((entry.label, "ours", *(_ours(entry, sources, *place) for place in places), ""))
         theirs = published(protocol.name, entry.agent)
-        if theirs is not None:
-            rows.append(
-                (entry.label, "published", *(_theirs(theirs.cells[place]) for place in places), theirs.mark)
-            )
+        if theirs is None:
+            continue
+        why = unlike(protocol.name, entry.agent, epochs)
+        whose = "published *" if why else "published"
+        rows.append((entry.label, whose, *(_theirs(theirs.cells[place]) for place in places), theirs.mark))
+        notes += f" * {entry.label}: {why}." if why else ""
     return Grid(
         f"Beside the paper: {protocol.paper}",
         ("agent", "whose", *(f"{dataset} {split} (%)" for dataset, split in places), "mark"),
         tuple(rows),
         "What the searches chose, looked up in the results of 200-epoch trainings: mean ± standard deviation "
         f"over searches. Looked up in {_named(sources, datasets)}. Marks say how well a published row is "
-        "established: V read in a source or recomputed; S from memory, a simulation agrees; M from memory.",
+        "established: V read in a source or recomputed; S from memory, a simulation agrees; M from memory."
+        + notes,
     )
 
 

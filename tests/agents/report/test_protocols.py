@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from nb201env import Architecture, open_table
 from nb201env.agents import AGENTS
+from nb201env.agents.bohb import BOHB, after
 from nb201env.agents.papers.protocols import (
     PROTOCOLS,
     Protocol,
@@ -21,7 +23,7 @@ from nb201env.agents.papers.protocols import (
     searches,
     spread,
 )
-from nb201env.agents.papers.published import DATASETS, PUBLISHED, SPLITS, published
+from nb201env.agents.papers.published import DATASETS, PUBLISHED, SPLITS, published, unlike
 from nb201env.trajectory import read
 from tests.conftest import reference
 
@@ -70,6 +72,23 @@ def test_the_papers_darts_is_the_all_skip_cell() -> None:
     for dataset, name in embedded().items():
         accuracy = open_table(name).query(ALL_SKIP, split="valid", epochs=200, run="mean").accuracy
         assert accuracy == pytest.approx(row.cells[dataset, "valid"].mean, abs=5.1e-5)
+
+
+def test_bohb_of_whole_trainings_is_not_the_papers() -> None:
+    """What the reason says of Hyperband's rounds is what the agent does."""
+    curves = tuple(range(1, 13))
+    for protocol in PROTOCOLS:
+        for agent in PUBLISHED[protocol]:
+            assert bool(unlike(protocol, agent, [12])) == ((protocol, agent) == ("nats", "bohb"))
+            assert unlike(protocol, agent, curves) == ""
+    brackets = [*islice(BOHB().brackets(), 3)]
+    rungs = [rung for bracket in brackets for rung in bracket]
+    here, there = (sum(size * after(share, known) for size, share in rungs) for known in ((12,), curves))
+    met = sum(bracket[0][0] for bracket in brackets)
+    text = unlike("nats", "bohb", [12])
+    assert f"brackets, {met} architectures, costs {here} epochs here and {there} there" in text
+    assert f"{here / there:.1f} times as many" in text
+    assert {after(share, curves) for _, share in rungs} == {1, 4, 12}
 
 
 def test_lookup() -> None:
@@ -125,6 +144,18 @@ def test_hyperparameters_reach_the_agent(toy: Sources, tmp_path: Path) -> None:
     assert plan[0].agent_kwargs == {"learning_rate": 0.5}
     assert plan[0].budget == {"budget_seconds": 12_000.0}
     assert plan[0].env_kwargs["overshoot"] == "drop"
+
+
+def test_a_protocol_has_hyperparameters(toy: Sources, tmp_path: Path) -> None:
+    """Beside those that are given, which count more."""
+    for protocol, given, expected in (
+        ("nb201", {}, {"learning_rate": 0.03}),
+        ("nb201", {"momentum": 0.5}, {"learning_rate": 0.03, "momentum": 0.5}),
+        ("nats", {}, {}),
+    ):
+        plan = searches(protocol, "reinforce", [3], toy, tmp_path, agent_kwargs=given)
+        assert plan[0].agent_kwargs == expected
+    assert searches("nb201", "random_search", [3], toy, tmp_path)[0].agent_kwargs == {}
 
 
 def test_spread(toy: Sources) -> None:

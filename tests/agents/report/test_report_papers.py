@@ -80,6 +80,30 @@ def test_published_rows_stand_beside_ours(official_home: Path, tmp_path: Path) -
     assert not any(cell.best for cell in numbers), "published searches are not at hand to compare with"
 
 
+def test_what_is_not_the_papers_search_has_a_note(official_home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("statsmodels")
+    runs = str(tmp_path / "runs")
+    words = ["bench", "--protocol", "nats", "--agent", "bohb,reinforce", "--seeds", "0", "--out", runs]
+    assert runner.invoke(cli.build(), words).exit_code == 0
+    grid = beside(load([Path(runs)]).settings[0])
+    assert grid is not None
+    assert {row[:2] for row in grid.rows} == {
+        ("BOHB", "ours"), ("BOHB", "published *"), ("REINFORCE", "ours"), ("REINFORCE", "published")
+    }  # fmt: skip
+    assert "* BOHB: not the search of the paper" in grid.note
+
+
+def test_a_protocols_hyperparameters_are_recorded(official_home: Path, tmp_path: Path) -> None:
+    for protocol, given, rate in (("nb201", "{}", 0.03), ("nats", "{}", 0.01),
+                                  ("nb201", '{"reinforce": {"learning_rate": 0.1}}', 0.1)):  # fmt: skip
+        out = tmp_path / str(rate)
+        words = ["bench", "--protocol", protocol, "--agent", "reinforce,random_search", "--seeds", "0"]
+        result = runner.invoke(cli.build(), [*words, "--agent-kwargs", given, "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        header = read(out / ENVS[0] / "reinforce-0.jsonl").header
+        assert header["hyperparameters"]["learning_rate"] == rate
+
+
 def test_other_budgets_are_no_papers(official_home: Path, bench_folder: Path, tmp_path: Path) -> None:
     settings = {"table": "official-cifar10-valid-12", "overshoot": "allow"}
     searches = plan(

@@ -30,7 +30,8 @@ from nb201env.tables import open_table
 from nb201env.trajectory import BadTrajectory, Trajectory, read
 
 LIGHT = ("random_search", "regularized_evolution", "reinforce", "local_search")
-NO_EXTRA = (*LIGHT, "scalarized_evolution", "pareto_local_search")
+FREE = ("best_proxy", "proxy_ranks", "warm_evolution")
+NO_EXTRA = (*LIGHT, *FREE, "scalarized_evolution", "pareto_local_search")
 NEEDS = {"cma_es": "cma", "tpe": "optuna", "predictor_evolution": "xgboost", "nsga2": "pymoo"}
 FRONT = {"where": "NB201-cifar10-mo-v0"}
 # Those that train a supernet have tests of their own (test_weight_sharing.py).
