@@ -20,9 +20,9 @@ from nb201env.agents.commands.search import (
     read_setting,
     show,
 )
-from nb201env.agents.papers.protocols import plan_protocol
+from nb201env.agents.papers.protocols import Sources, find_protocol, find_sources, plan_protocol
 from nb201env.agents.searches.plan import plan, unfinished
-from nb201env.commands.common import Address, Engine, Jobs, Json, Seeds, cluster_address
+from nb201env.commands.common import Address, Engine, Jobs, Json, cluster_address
 from nb201env.output import resumable
 from nb201env.reading import parse_budget, parse_seeds, read_object
 
@@ -31,10 +31,13 @@ def bench(
     agent: Agents,
     env: Envs = None,
     table: OwnTable = None,
-    seeds: Seeds = "0-9",
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds: 4, 0-9 or 0,3,7-9. Left out: 0-9, and 0-29 of k30.")
+    ] = None,
     budget: Annotated[str | None, typer.Option(help="Queries (500) or simulated seconds (12000s).")] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="A paper's: nb201 or nats; sets environments and budgets.")
+        str | None,
+        typer.Option(help="A paper's, nb201 or nats, or k30, 30 queries; sets environments and budgets."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the trajectories, OUT/ENV/AGENT-SEED.jsonl.")] = Path(
         "runs/bench"
@@ -54,8 +57,9 @@ def bench(
     cluster = cluster_address(engine, address)
     settings = read_object(agent_kwargs, "--agent-kwargs")
     envs, further = read_setting(env, table, env_kwargs)
-    agents, numbers = read_agents(agent), parse_seeds(seeds)
-    if protocol is None:
+    agents, followed = read_agents(agent), None if protocol is None else find_protocol(protocol)
+    numbers = parse_seeds(seeds or (followed.seeds if followed else "0-9"))
+    if followed is None:
         rules = parse_budget(budget or "500")
         searches = plan(agents, envs, numbers, rules, out, settings, further)
     elif env or budget or further:
@@ -63,7 +67,7 @@ def bench(
             "--protocol sets environments and budgets: leave out --env, --table, --budget, --env-kwargs"
         )
     else:
-        searches = plan_protocol(protocol, agents, numbers, out, settings)
+        searches = plan_protocol(followed, agents, numbers, out, settings)
     todo = unfinished(searches)
     if not unchecked:
         try_out(todo)
@@ -71,8 +75,10 @@ def bench(
         typer.echo(f"{len(searches)} searches, {len(searches) - len(todo)} of them finished before")
     with resumable():
         failures = execute(todo, jobs, cluster)
-    show(searches, failures, as_json=json)
+    sources = find_sources() if followed else Sources({})
+    show(searches, failures, as_json=json, looked_up=sources.accuracy)
     finish(failures)
     if not json:
-        own = ["--table", str(further["table"])] if "table" in further else []
-        typer.echo(f"write the report with: {shlex.join(['nb201', 'report', str(out), *own])}")
+        tables = [str(further["table"])] if "table" in further else [*sources.test.values()]
+        words = ["nb201", "report", str(out), *(word for one in tables for word in ("--table", one))]
+        typer.echo(f"write the report with: {shlex.join(words)}")

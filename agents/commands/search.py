@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ from nb201env.agents.searches.recorder import ENV_IDS
 from nb201env.agents.searches.recorder import replay as replay_trajectory
 from nb201env.agents.searches.runner import Failure, Search, run_all
 from nb201env.architecture import Architecture
+from nb201env.arrays import FloatArray
 from nb201env.commands.common import Jobs, Json, Seeds
 from nb201env.envs.answers import keeps_time
 from nb201env.envs.registration import MULTI, OWN, OWN_MULTI, TABLES
@@ -222,18 +223,36 @@ def finish(failures: Sequence[Failure]) -> None:
         raise typer.Exit(1)
 
 
-def show(searches: Sequence[Search], failures: Sequence[Failure], *, as_json: bool) -> None:
-    """Print what the searches found that did not fail: a table per environment, or JSON."""
+LookUp = Callable[[str, str], FloatArray | None]
+"""From a data set and a split to the accuracy of every architecture; `Sources.accuracy` is one."""
+
+
+def show(
+    searches: Sequence[Search],
+    failures: Sequence[Failure],
+    *,
+    as_json: bool,
+    looked_up: LookUp | None = None,
+) -> None:
+    """Print what the searches found that did not fail: a table per environment, or JSON.
+
+    Args:
+        searches: All of them.
+        failures: Those that failed.
+        as_json: Whether as JSON.
+        looked_up: Where test accuracies come from that the searched table lacks.
+    """
     failed = {failure.search.path for failure in failures}
     rows: list[dict[str, Any]] = []
     for env in dict.fromkeys(search.env_id for search in searches):
         mine = [search for search in searches if search.env_id == env and search.path not in failed]
         found = outcomes_by_agent(mine)
+        test = looked_up(mine[0].table.dataset, "test") if looked_up and mine else None
         if as_json:
-            rows += [{"env": env} | row for row in as_rows(found)]
+            rows += [{"env": env} | row for row in as_rows(found, test)]
         elif found:
             clock = "" if keeps_time(mine[0].table) else " (no clock: the table records no seconds)"
-            print_outcomes(found, f"{env}, budget {format_budget(mine[0].budget)}{clock}")
+            print_outcomes(found, f"{env}, budget {format_budget(mine[0].budget)}{clock}", test)
     if as_json:
         print_json(rows)
 
@@ -252,10 +271,17 @@ def run(searches: Sequence[Search], jobs: int) -> dict[str, list[Outcome]]:
     return outcomes_by_agent(searches)
 
 
-def as_rows(found: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
-    """One row per search; accuracy, regret and shares of the true front as fractions, time in GPU hours."""
+def as_rows(found: dict[str, list[Outcome]], test: FloatArray | None = None) -> list[dict[str, Any]]:
+    """One row per search; accuracies, regret and shares of the true front as fractions, time in GPU hours.
+
+    Args:
+        found: What the searches found, by agent.
+        test: Every architecture's test accuracy, where it is known: the rows then have that too.
+    """
     return [
-        {"agent": name, "seed": one.seed, "queries": one.queries, "gpu_hours": one.gpu_hours} | _result(one)
+        {"agent": name, "seed": one.seed, "queries": one.queries, "gpu_hours": one.gpu_hours}
+        | _result(one)
+        | ({} if test is None else {"test_accuracy": float(test[one.chosen])})
         for name, results in found.items()
         for one in results
     ]
@@ -279,13 +305,19 @@ def _front_result(one: Outcome) -> dict[str, float]:
     }
 
 
-def print_outcomes(found: dict[str, list[Outcome]], title: str) -> None:
+def print_outcomes(found: dict[str, list[Outcome]], title: str, test: FloatArray | None = None) -> None:
     """Print a table with one row per agent: means over its searches, and the best cell of all.
 
     With several objectives there is no best cell; `nb201 report` has the fronts.
+
+    Args:
+        found: What the searches found, by agent.
+        title: Of the table.
+        test: Every architecture's test accuracy, where it is known and there is one objective.
     """
     several = any(one.answer is not None for results in found.values() for one in results)
     headings = "agent", "queries", "simulated\nGPU hours", *(_FRONT_HEADINGS if several else _HEADINGS)
+    headings += () if test is None else ("test\naccuracy (%)",)
     rows, winners = [], []
     for name, results in found.items():
         if several:
@@ -293,6 +325,7 @@ def print_outcomes(found: dict[str, list[Outcome]], title: str) -> None:
             columns = [*zip(*(share.values() for share in shares), strict=True)]
         else:
             columns = [*zip(*((one.accuracy, one.regret) for one in results), strict=True)]
+            columns += [] if test is None else [tuple(test[[one.chosen for one in results]].tolist())]
             best = min(results, key=lambda result: result.regret)
             winners.append((f"  {display_name(name)}", f"{100 * best.accuracy:.2f} %", best.architecture))
         rows.append(

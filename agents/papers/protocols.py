@@ -1,8 +1,9 @@
-"""The papers' protocols: how long an agent searches on what, and where its find is looked up.
+"""Protocols: how long an agent searches on what, and where its find is looked up.
 
-``nb201`` (NAS-Bench-201) searches on CIFAR-10 alone and looks the find up on all three data
+Two are papers'. ``nb201`` (NAS-Bench-201) searches on CIFAR-10 alone and looks the find up on all three data
 sets; ``nats`` (NATS-Bench) searches on each data set. Both search with the accuracies of 12-epoch
-trainings and report those of 200-epoch trainings. Use::
+trainings and report those of 200-epoch trainings. The third, ``k30``, is ours: 30 queries on each data set,
+answered from the 200-epoch trainings that the find is judged by. Use::
 
     sources = reference_sources("nb201_cifar10.csv", folder)     # or official_sources()
     outcomes = run_protocol("nb201", "random_search", range(500), sources)
@@ -25,6 +26,7 @@ from nb201env.agents.searches.runner import Search, run_all
 from nb201env.arrays import FloatArray
 from nb201env.envs.registration import OFFICIAL
 from nb201env.missing import PAGE
+from nb201env.reading import Budget
 from nb201env.sources.rows import import_rows
 from nb201env.tables import embedded, home, open_table, own
 from nb201env.trajectory import read
@@ -32,14 +34,17 @@ from nb201env.trajectory import read
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a paper searches.
+    """How to search.
 
     Attributes:
-        name: "nb201" or "nats".
-        paper: Which paper.
+        name: "nb201", "nats" or "k30".
+        paper: Which paper, or what it is.
         seconds: The budget by data set searched on, in simulated seconds.
-        overshoot: Whether the query that exceeds the budget counts ("allow") or not ("drop").
+        overshoot: Whether the query that exceeds such a budget counts ("allow") or not ("drop").
         transfers: Whether a find is looked up on all data sets, or on the one it was found on.
+        queries: The budget by data set searched on, in queries; of a protocol without seconds. It searches
+            in the registered environments as they are, on the embedded tables of 200-epoch trainings.
+        seeds: Those of a benchmark that names none.
         hyperparameters: By agent, those with which it is compared with the paper's row, where they are not
             its defaults.
     """
@@ -49,7 +54,16 @@ class Protocol:
     seconds: Mapping[str, float]
     overshoot: str
     transfers: bool
+    queries: Mapping[str, int] = field(default_factory=dict)
+    seeds: str = "0-9"
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def budgets(self) -> dict[str, Budget]:
+        """The budget by data set searched on, as environments take it."""
+        return {dataset: {"budget_seconds": seconds} for dataset, seconds in self.seconds.items()} | {
+            dataset: {"budget_queries": queries} for dataset, queries in self.queries.items()
+        }
 
     def settings(self, agent: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """An agent's hyper-parameters: those of the protocol and those given, of which the latter count."""
@@ -78,7 +92,15 @@ PROTOCOLS: dict[str, Protocol] = {
         transfers=False,
     ),
 }
-"""The presets by name."""
+"""The papers' presets by name."""
+
+K30 = Protocol(
+    "k30", "30 queries", {}, "allow", transfers=False, queries=dict.fromkeys(DATASETS, 30), seeds="0-29"
+)
+"""As few questions as newer studies let a language model ask."""
+
+PRESETS: dict[str, Protocol] = {**PROTOCOLS, K30.name: K30}
+"""All presets by name."""
 
 
 @dataclass(frozen=True)
@@ -178,19 +200,23 @@ def searches(
         ValueError: If there is no such protocol, or it does not search on that data set, or there
             is no table for it.
     """
-    rules = _protocol(protocol)
-    if dataset not in rules.seconds:
-        raise ValueError(f"{rules.name} searches on {', '.join(rules.seconds)}, not on {dataset!r}")
+    rules = find_protocol(protocol)
+    if dataset not in rules.budgets:
+        raise ValueError(f"{rules.name} searches on {', '.join(rules.budgets)}, not on {dataset!r}")
+    env_kwargs = {} if dataset in rules.queries else _short_trainings(rules, sources, dataset)
+    budget, env_id = rules.budgets[dataset], f"NB201-{dataset}-v0"
+    settings = rules.settings(agent, agent_kwargs)
+    return [Search(agent, env_id, seed, budget, folder, settings, env_kwargs) for seed in seeds]
+
+
+def _short_trainings(rules: Protocol, sources: Sources, dataset: str) -> dict[str, Any]:
+    """The environment's arguments for a search on a table of 12-epoch trainings."""
     if dataset not in sources.search:
         raise ValueError(f"no table of 12-epoch trainings on {dataset}; there is one of "
                          f"{', '.join(sources.search) or 'no data set'}")  # fmt: skip
     table = sources.search[dataset]
     run = "sample" if open_table(table).seeds else "mean"
-    env_kwargs = {"table": table, "overshoot": rules.overshoot, "run": run}
-    budget = {"budget_seconds": rules.seconds[dataset]}
-    env_id = f"NB201-{dataset}-v0"
-    settings = rules.settings(agent, agent_kwargs)
-    return [Search(agent, env_id, seed, budget, folder, settings, env_kwargs) for seed in seeds]
+    return {"table": table, "overshoot": rules.overshoot, "run": run}
 
 
 def run_protocol(
@@ -204,10 +230,10 @@ def run_protocol(
     jobs: int = 1,
     folder: str | os.PathLike[str] | None = None,
 ) -> list[Outcome]:
-    """Search as a paper did.
+    """Search as a protocol says.
 
     Args:
-        protocol: "nb201", "nats" or one of your own.
+        protocol: "nb201", "nats", "k30" or one of your own.
         agent: A name in `nb201env.agents.registry.AGENTS`.
         seeds: One search each.
         sources: The tables.
@@ -242,12 +268,17 @@ def spread(outcomes: Sequence[Outcome], dataset: str, split: str, sources: Sourc
     return None if accuracy is None else Spread.of(accuracy)
 
 
-def _protocol(protocol: str | Protocol) -> Protocol:
+def find_protocol(protocol: str | Protocol) -> Protocol:
+    """A preset by name, or the protocol itself.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
     if isinstance(protocol, Protocol):
         return protocol
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; the protocols are {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[protocol]
+    if protocol not in PRESETS:
+        raise ValueError(f"unknown protocol {protocol!r}; the protocols are {', '.join(PRESETS)}")
+    return PRESETS[protocol]
 
 
 def plan_protocol(
@@ -257,14 +288,14 @@ def plan_protocol(
     out: Path,
     agent_kwargs: Mapping[str, dict[str, Any]] | None = None,
 ) -> list[Search]:
-    """The searches of a paper's protocol, on every data set of it whose 12-epoch table is at hand.
+    """The searches of a protocol, on every data set of it whose table is at hand.
 
     Raises:
         ValueError: As `plan`; also if there is no such protocol.
         FileNotFoundError: If no such table is at hand.
     """
-    rules, sources = _protocol(protocol), find_sources()
-    at_hand = [dataset for dataset in rules.seconds if dataset in sources.search]
+    rules, sources = find_protocol(protocol), find_sources()
+    at_hand = [dataset for dataset in rules.budgets if dataset in {**rules.queries, **sources.search}]
     if not at_hand:
         raise FileNotFoundError(
             f"protocol {rules.name} searches tables of 12-epoch trainings, such as "
