@@ -24,6 +24,7 @@ assert {
     "nb201env/agents/report/charts.js",
     "nb201env/pages/base.js",
     "nb201env/devices/cifar10-cpu.safetensors",
+    "nb201env/proxies/cifar10.safetensors",
 } <= held
-assert sum(name.endswith(".safetensors") for name in held) == 7, "five tables, a device, a surrogate"
+assert sum(name.endswith(".safetensors") for name in held) == 8, "five tables, a device, proxies, a surrogate"
 print(f"the wheel: {len(written)} modules and nothing else")
