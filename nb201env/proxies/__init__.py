@@ -70,7 +70,7 @@ class Proxies:
         """
         if name not in self.values:
             raise LookupError(f"no proxy {name!r}; there are {', '.join(self.values)}")
-        found = self.values[name]
+        found: FloatArray = self.values[name]
         if initialisation is None:
             return np.asarray(found.mean(axis=0))
         if not 0 <= initialisation < len(found):
