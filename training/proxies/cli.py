@@ -88,8 +88,8 @@ def compare(
 
     Example: nb201 proxies compare --split valid --epochs 200 --table cifar100-200
     """
-    proxies = read(file) if file else open_proxies()
     opened = [open_table(name) for name in table or OFFICIAL.values()]
+    proxies = read(file) if file else open_proxies()
     found = {
         one.name: agreements(scores(proxies, one), one.accuracy(split=split, epochs=epochs, run="mean"))
         for one in opened

@@ -71,9 +71,9 @@ def az_nas(network: Network, images: Tensor, generator: torch.Generator) -> Bloc
         generator: Of the random signs that estimate Jacobians.
     """
     features = block_features(network, images)
-    entropies = [_entropy(one.detach()) for one in features]
+    entropies = [entropy(one.detach()) for one in features]
     growth = [after - before for before, after in pairwise(entropies)]
-    trained = [_trainability(before, after, generator) for before, after in pairwise(features)]
+    trained = [trainability(before, after, generator) for before, after in pairwise(features)]
     return Blocks(sum(entropies), min(growth), sum(trained) / len(trained))
 
 
@@ -88,7 +88,12 @@ def block_features(network: Network, images: Tensor) -> list[Tensor]:
     return features
 
 
-def _entropy(features: Tensor) -> float:
+def entropy(features: Tensor) -> float:
+    """The entropy of the normalised eigenvalues of the channels' covariance over images and pixels.
+
+    Args:
+        features: Float32 [B, C, H, W].
+    """
     rows = features.permute(0, 2, 3, 1).flatten(0, 2)
     rows = rows - rows.mean(0)
     spectrum = torch.linalg.eigvalsh((rows.T @ rows / len(rows)).double()).clamp_min(0)
@@ -98,7 +103,17 @@ def _entropy(features: Tensor) -> float:
     return float(-(part * (part + 1e-8).log()).sum())
 
 
-def _trainability(before: Tensor, after: Tensor, generator: torch.Generator) -> float:
+def trainability(before: Tensor, after: Tensor, generator: torch.Generator) -> float:
+    """2 - s - 1/s, where s is the spectral norm of a block's Jacobian between channels; see `az_nas`.
+
+    The Jacobian is the mean over images and pixels of the products of random signs behind the block and of the
+    gradients in front of it that they become.
+
+    Args:
+        before: What the block gets; float32 [B, C, H, W].
+        after: What it makes of that; of the same shape, or of half the side.
+        generator: Of the signs.
+    """
     signs = torch.randint(2, after.shape, generator=generator).to(after) * 2 - 1
     (back,) = torch.autograd.grad(
         after, before, signs, retain_graph=True, allow_unused=True, materialize_grads=True
