@@ -106,8 +106,8 @@ def entropy(features: Tensor) -> float:
 def trainability(before: Tensor, after: Tensor, generator: torch.Generator) -> float:
     """2 - s - 1/s, where s is the spectral norm of a block's Jacobian between channels; see `az_nas`.
 
-    The Jacobian is the mean over images and pixels of the products of random signs behind the block and of the
-    gradients in front of it that they become.
+    The Jacobian is the mean over images and pixels of the products of random signs behind the block and of
+    the gradients in front of it that they become.
 
     Args:
         before: What the block gets; float32 [B, C, H, W].

@@ -157,7 +157,7 @@ VALID = ["compare", "--split", "valid", "--epochs", "200"]
         ([*DIGITS, "--out", "bad"], "bad.journal is no journal of this computation; name another --out, or"),
         ([*DIGITS, "--out", "p", "--share", "3/2"], "--share looks like 2/5, the second of five shares; got"),
         (["compute", "--task", "cifar11", "--initialisations", "1", "--out", "p"], "unknown task 'cifar11'"),
-        (["compute", "--task", "cifar10", "--initialisations", "1", "--out", "p"], "cifar10 needs its images"),
+        (["compute", "--task", "cifar10", "--initialisations", "1", "--out", "p"], "needs its images: give"),
         ([*VALID, "--file", "none"], "none"),
         ([*VALID, "--file", "there"], "there: not a table (empty, cut short or another kind of file)"),
         ([*VALID, "--table", "cifar11"], "cifar11"),
