@@ -60,7 +60,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     """Score some classes on 64 images, and time the formulas on as many as the embedded scores had."""
     data = load_task("cifar10", a.data)
-    kept = read_data(a.out) if a.out.exists() else {"images": LARGE, "scores": {}}
+    kept: dict[str, Any] = read_data(a.out) if a.out.exists() else {"images": LARGE, "scores": {}}
     large, small = first_images(data), batch_of(data)
     with one_thread(), exact_float32():
         if "seconds" not in kept:

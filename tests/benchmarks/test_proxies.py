@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,20 +16,21 @@ pytest.importorskip("torch")
 
 from benchmarks.studies import __main__ as studies
 from benchmarks.studies import proxies as study
+from benchmarks.studies.pages import read_data
 from nb201env import open_table
 from nb201env.classes import representatives
 from nb201env.comparison import costs, kendall
 from nb201env.proxies import Proxies
 from nb201env.training.images.tasks import load_task
-from nb201env.training.proxies.compute import order
+from nb201env.training.proxies.compute import batch_of, order
 from nb201env.training.proxies.measure import SOURCES
 
 CLASSES = len(representatives())
-PUBLISHED = study.read_data(study.PUBLISHED)
+PUBLISHED = read_data(study.PUBLISHED)
 
 
 @pytest.fixture
-def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Proxies:
+def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Proxies]:
     """Scores and data in place of those that are embedded."""
     rng = np.random.default_rng(0)
     values = {name: rng.normal(size=(2, CLASSES)) for name in sorted(SOURCES)}
@@ -45,7 +47,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Proxies:
     monkeypatch.setattr(study, "open_proxies", lambda: found)
     for cached in (study.found, study.kept):
         cached.cache_clear()
-    yield found  # type: ignore[misc]
+    yield found
     for cached in (study.found, study.kept):
         cached.cache_clear()
 
@@ -144,7 +146,7 @@ def test_a_run_that_was_stopped_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_the_parts_are_all_formulas_each_once() -> None:
     """Of which the page prints the seconds."""
-    batch = study.batch_of(load_task("digits"))
+    batch = batch_of(load_task("digits"))
     parts = study._parts(0, batch)
     words = re.findall(r"[a-z]+[0-9]?_?[a-z]*", " ".join(parts).replace("beside these", ""))
     assert sorted(words) == sorted(SOURCES)

@@ -90,10 +90,12 @@ def test_a_score_that_is_no_number_is_not_written(bad: float, tmp_path: Path) ->
 
 
 def test_scores_without_classes_or_a_source_are_not_written(tmp_path: Path) -> None:
-    for shape in ((3, 15_625), (2, CLASSES), (3,), (0, CLASSES)):
+    three = {name: np.zeros((3, 15_625)) for name in SOURCES}
+    none = {name: np.zeros((0, CLASSES)) for name in SOURCES}
+    fewer, flat = VALUES | {"b": np.zeros((2, CLASSES))}, VALUES | {"a": np.zeros(CLASSES)}
+    for values in (three, none, fewer, flat):
         with pytest.raises(ValueError, match="every class needs a finite score at every initialisation"):
-            write(tmp_path / "p", {"a": np.zeros(shape), "b": np.zeros(shape)} if shape[0] != 2 else
-                  VALUES | {"b": np.zeros(shape)}, SOURCES, {}, "MIT")  # fmt: skip
+            write(tmp_path / "p", values, SOURCES, {}, "MIT")
     for sources in ({}, {"a": "x"}, SOURCES | {"c": "x"}):
         with pytest.raises(ValueError, match="every proxy needs its scores and a source"):
             write(tmp_path / "p", VALUES, sources, {}, "MIT")
