@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from nb201env.architecture import Architecture
-from nb201env.arrays import FloatArray
 from nb201env.space import CONV1X1, NONE, SKIP
 from nb201env.training.network import Network
 from nb201env.training.proxies.activations import LEAST, Response, epe_nas, jacov, nwot, zen
@@ -71,11 +70,11 @@ def test_the_jacobian_by_finite_differences(architecture: Architecture) -> None:
 @pytest.mark.parametrize("architecture", LIVE, ids=str)
 def test_jacov_and_epe_nas_by_numpys_correlations(architecture: Architecture) -> None:
     made = response(network(architecture))
-    values: FloatArray = np.linalg.eigvalsh(np.corrcoef(made.jacobian))
-    values = values + 1e-5
+    values: Any = np.linalg.eigvalsh(np.corrcoef(made.jacobian)) + 1e-5
     assert jacov(made) == pytest.approx(-(np.log(values) + 1 / values).sum(), rel=1e-6)
-    wanted = [abs(np.log(abs(np.corrcoef(made.jacobian[label::3])) + 1e-5).sum()) for label in range(3)]
-    assert epe_nas(made) == pytest.approx(sum(wanted))
+    of_labels: list[Any] = [np.corrcoef(made.jacobian[label::3]) for label in range(3)]
+    wanted = sum(abs(np.log(abs(one) + 1e-5).sum()) for one in of_labels)
+    assert epe_nas(made) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("architecture", DEAD, ids=str)
