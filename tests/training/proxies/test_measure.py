@@ -50,8 +50,9 @@ def test_networks_that_cannot_learn_are_the_last() -> None:
 
 def test_members_of_a_class_differ_by_their_draw_alone() -> None:
     """Sums in another order are the same sum."""
-    one, other = Architecture((SKIP, NONE, NONE, POOL, SKIP, NONE)), Architecture(
-        (POOL, SKIP, NONE, NONE, SKIP, SKIP)
+    one, other = (
+        Architecture((SKIP, NONE, NONE, POOL, SKIP, NONE)),
+        Architecture((POOL, SKIP, NONE, NONE, SKIP, SKIP)),
     )
     assert scores(one) == pytest.approx(scores(other), rel=1e-3)
 
