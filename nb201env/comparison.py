@@ -64,7 +64,7 @@ def spearman(a: FloatArray, b: FloatArray) -> float:
     """
     if np.isnan(a).any() or np.isnan(b).any():
         return float("nan")
-    ranks = [_mean_ranks(values) - (len(values) - 1) / 2 for values in (a, b)]
+    ranks = [mean_ranks(values) - (len(values) - 1) / 2 for values in (a, b)]
     norm = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
     return float((ranks[0] * ranks[1]).sum() / norm) if norm else float("nan")
 
@@ -73,10 +73,30 @@ def _dense_ranks(values: FloatArray) -> IntArray:
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
-def _mean_ranks(values: FloatArray) -> FloatArray:
+def mean_ranks(values: FloatArray) -> FloatArray:
+    """The rank of each value, float64 [n]: 0 for the least, n - 1 for the greatest; ties share their mean."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts + 1) / 2)[inverse])
+
+
+class Correlations(NamedTuple):
+    """How well one score puts architectures in the order of another.
+
+    Attributes:
+        kendall, spearman: Rank correlations over all of them.
+        kendall_top: Kendall's tau among the best tenth by the second score.
+    """
+
+    kendall: float
+    spearman: float
+    kendall_top: float
+
+
+def correlations(a: FloatArray, b: FloatArray) -> Correlations:
+    """The correlations of two score vectors [n]; NaN where `kendall` and `spearman` are."""
+    top = b >= np.quantile(b, 0.9)
+    return Correlations(kendall(a, b), spearman(a, b), kendall(a[top], b[top]))
 
 
 class Comparison(NamedTuple):
@@ -112,13 +132,10 @@ def compare(a: FloatArray, b: FloatArray) -> Comparison:
     if len(both) < 2:
         raise ValueError(f"the tables have {len(both)} architectures in common; two are needed to compare")
     x, y = a[both], b[both]
-    top = y >= np.quantile(y, 0.9)
     best_a, best_b = int(x.argmax()), int(y.argmax())
     return Comparison(
         architectures=len(both),
-        kendall=kendall(x, y),
-        spearman=spearman(x, y),
-        kendall_top=kendall(x[top], y[top]),
+        **correlations(x, y)._asdict(),
         best_a=Architecture.from_index(int(both[best_a])),
         best_b=Architecture.from_index(int(both[best_b])),
         regret_a=float(x[best_a] - x[best_b]),

@@ -6,7 +6,9 @@ From the ground up:
 * `images` holds the tasks and reads their images, `data` cuts them into batches;
 * `loop` is the plain training; `compiled` is a fast one for small images on a CPU, `gpu` trains many
   architectures at once on one GPU, and `trainers` lists them all;
-* `builds` trains a space in shards, merges them into a table and audits it; `latency` times one network.
+* `builds` trains a space in shards, merges them into a table and audits it; `latency` times one network,
+  `latencies` those of all classes; `proxies` scores networks that were never trained. What takes long keeps a
+  `journal`.
 """
 
 import importlib

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -33,8 +32,9 @@ from nb201env.arrays import FloatArray
 from nb201env.classes import canonical_classes, representatives
 from nb201env.extras import require
 from nb201env.files import alone, appearing
+from nb201env.training.journal import append
 from nb201env.training.latency import enough_memory, timed
-from nb201env.training.latency_journal import Measured, Setting, journal_path, resumed
+from nb201env.training.latency_journal import KIND, Measured, Setting, journal_path
 from nb201env.training.network import Network
 from nb201env.training.precision import exact_float32
 from nb201env.training.threads import one_thread
@@ -118,7 +118,7 @@ def measure_all(
         raise FileNotFoundError(f"{out}: there is no such folder; make it, or name another --out")
     path = journal_path(out)
     with alone(out.with_name(f".{out.name}.lock"), f"measuring into {out}"):
-        done = resumed(path, setting)
+        done = KIND.resumed(path, setting)
         left = list(_stretches(setting, classes, {(one.round, one.cls) for one in done}))
         if out.exists() and (left or out.read_text(encoding="utf-8") != _csv(setting, summarised(done))):
             raise FileExistsError(f"{out} is there already, and not of this measurement; name another --out")
@@ -127,12 +127,10 @@ def measure_all(
         def tell(note: str = "") -> None:
             progress(len(done), total, note)
 
-        with path.open("a", encoding="utf-8") as journal:
-            for found in _measured(setting, left, busy, tell, machine or ThisMachine):
-                journal.writelines(json.dumps(one) + "\n" for one in found)
-                journal.flush()
-                done += found
-                tell()
+        for found in _measured(setting, left, busy, tell, machine or ThisMachine):
+            append(path, found)
+            done += found
+            tell()
         result = summarised(done)
         if classes is None and not out.exists():
             with appearing(out) as partial:

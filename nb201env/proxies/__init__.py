@@ -1,8 +1,8 @@
-"""Zero-cost proxies of all architectures, computed once and embedded: scores of networks that were never trained.
+"""Zero-cost proxies of all architectures, computed once and embedded: scores of untrained networks.
 
-The file here is a `nb201env.container`: for each proxy a float32 array [initialisations, canonical classes], and a
-manifest that says what was computed where, when and how, with the source of every formula. ``nb201 proxies
-compute`` writes such files (`nb201env.training.proxies`). Use::
+The file here is a `nb201env.container`: for each proxy a float32 array [initialisations, canonical classes],
+and a manifest that says what was computed when and how, with the source of every formula. ``nb201 proxies
+compute`` writes such files, and ``nb201 proxies compare`` says how well they rank. Use::
 
     proxies = nb201env.open_proxies()
     proxies.scores("synflow")                   # float64 [15625], by lexicographic index
@@ -24,6 +24,7 @@ import numpy as np
 from nb201env import container
 from nb201env.arrays import FloatArray
 from nb201env.classes import canonical_classes, representatives
+from nb201env.comparison import mean_ranks
 from nb201env.fields import Fields
 
 FORMAT, VERSION = "nb201-proxies", 1
@@ -70,16 +71,16 @@ class Proxies:
         """
         if name not in self.values:
             raise LookupError(f"no proxy {name!r}; there are {', '.join(self.values)}")
-        found = self.values[name]
+        found: FloatArray = self.values[name]
         if initialisation is None:
             return np.asarray(found.mean(axis=0))
         if not 0 <= initialisation < len(found):
             raise LookupError(f"no initialisation {initialisation}; there are 0 to {len(found) - 1}")
-        return found[initialisation]
+        return np.asarray(found[initialisation])
 
     def scores(self, name: str, *, initialisation: int | None = None) -> FloatArray:
         """Scores by lexicographic index; float64 [15625]. As `of_classes` otherwise."""
-        return self.of_classes(name, initialisation=initialisation)[canonical_classes()]
+        return np.asarray(self.of_classes(name, initialisation=initialisation)[canonical_classes()])
 
     def ranks(self, *names: str) -> FloatArray:
         """Ranks of the canonical classes by each proxy, from 0 (worst) to 1, ties sharing their mean.
@@ -93,7 +94,8 @@ class Proxies:
         Raises:
             LookupError: If there is no such proxy.
         """
-        return np.stack([_ranks(self.of_classes(name)) for name in names or self.names])
+        most = len(representatives()) - 1
+        return np.stack([mean_ranks(self.of_classes(name)) / most for name in names or self.names])
 
 
 @cache
@@ -119,11 +121,10 @@ def write(
         licence: Likewise.
 
     Raises:
-        ValueError: If a score is missing or infinite.
+        ValueError: If a score or a source is missing, or a score is infinite.
     """
-    for name, found in values.items():
-        if found.ndim != 2 or found.shape[1] != len(representatives()) or not np.isfinite(found).all():
-            raise ValueError(f"{name}: every class needs a finite score at every initialisation")
+    if wrong := _wrong(values, sources):
+        raise ValueError(wrong)
     manifest = {
         "format": FORMAT, "version": VERSION, "computed": dict(computed), "sources": dict(sources),
         "licence": licence,
@@ -142,17 +143,25 @@ def read(path: str | os.PathLike[str]) -> Proxies:
     about = Fields(opened.manifest, str(path), container.DamagedTable)
     if (about.text("format"), about.whole("version")) != (FORMAT, VERSION):
         raise container.DamagedTable(f"{path}: holds no proxies that this release reads")
-    sources = opened.manifest["sources"]
-    values = {name: opened.array(name).astype(np.float64) for name in sorted(sources)}
+    sources, computed = about.object("sources"), about.object("computed")
+    texts = {name: sources.text(name) for name in sources.value}
+    values = {name: opened.array(name).astype(np.float64) for name in sorted(opened.manifest["arrays"])}
+    if wrong := _wrong(values, texts):
+        raise container.DamagedTable(f"{path}: {wrong}")
     for found in values.values():
         found.flags.writeable = False
     return Proxies(
-        MappingProxyType(values), MappingProxyType(sources), MappingProxyType(opened.manifest["computed"]),
+        MappingProxyType(values), MappingProxyType(texts), MappingProxyType(computed.value),
         about.text("licence"),
     )  # fmt: skip
 
 
-def _ranks(scores: FloatArray) -> FloatArray:
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    last = counts.cumsum()
-    return np.asarray(((last - (counts + 1) / 2) / (len(scores) - 1))[place])
+def _wrong(values: Mapping[str, FloatArray], sources: Mapping[str, str]) -> str:
+    """What proxies lack; empty if nothing."""
+    if not values or values.keys() != sources.keys():
+        return "every proxy needs its scores and a source"
+    count = len(next(iter(values.values())))
+    for name, found in values.items():
+        if not count or found.shape != (count, len(representatives())) or not np.isfinite(found).all():
+            return f"{name}: every class needs a finite score at every initialisation"
+    return ""

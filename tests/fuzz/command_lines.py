@@ -56,6 +56,7 @@ PATTERNS = [
     "surrogate predict FILE ARCH ARCH --json",
     "surrogate fit --csv FILE --key WORD --value WORD --unit UNIT --name WORD --folds 0 --out NEW",
     "surrogate table FILE --out NEW --name WORD --json",
+    "proxies compare --table TABLE --split SPLIT --epochs N --file FILE",
     "merge DIR --out NEW",
     "latency ARCH --batch N --device WORD --repeats 1",
     "build --task WORD --recipe WORD --seeds SEEDS --out DIR --data FILE --limit-seconds 0",

@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,16 @@ from nb201env import Architecture, DamagedTable, NotRecorded, Table, trajectory
 from nb201env.agents.searches.outcome import outcome
 from nb201env.agents.searches.recorder import replay
 from nb201env.agents.searches.runner import Search
+from nb201env.classes import representatives
 from nb201env.container import Container, write
+from nb201env.proxies import read as read_proxies
 from nb201env.sources.rows import import_rows
 from nb201env.surrogate.storage import NotASurrogate, load
 from nb201env.training.builds.plan import Folder
+from nb201env.training.journal import BadJournal
+from nb201env.training.network import Skeleton
+from nb201env.training.proxies.compute import KIND, Setting
+from nb201env.training.proxies.measure import SOURCES
 from tests.fuzz.command_lines import commands
 from tests.fuzz.errors import Undocumented
 from tests.fuzz.mutations import WRONG, pick, spoilt_bytes, spoilt_json
@@ -137,6 +144,37 @@ def _spoilt_array(rng: Rng, array: Any) -> Any:
     return np.frombuffer(zlib.compress(unpacked, 1), dtype=np.uint8)
 
 
+# -- proxies ---------------------------------------------------------------------------------
+
+
+def proxies(folder: Path) -> Target:
+    """Files of proxies with spoilt bytes, and with manifests and arrays that lie; journals likewise."""
+    path, journal = folder / "p.safetensors", folder / "p.journal"
+    classes = len(representatives())
+    scores = np.zeros((2, classes), np.float32)
+    manifest = {"format": "nb201-proxies", "version": 1, "sources": {"a": "x", "b": "y"},
+                "computed": {"task": "digits"}, "licence": "MIT"}  # fmt: skip
+    setting = Setting("digits", "0" * 64, 20, 2, "PyTorch", Skeleton())
+    head = {"format": KIND.format, "version": 1, **asdict(setting), "began": "2026-11-29"}
+    entries = [head, *([0, cls, dict.fromkeys(SOURCES, 0.5)] for cls in range(3))]
+
+    def one(rng: Rng) -> None:
+        shape = pick(rng, [scores.shape, scores.shape, (2, 7), (0, classes), (classes,)])
+        arrays = {"a": scores, "b": np.full(shape, pick(rng, [0.0, np.nan, np.inf]), np.float32)}
+        with contextlib.suppress(ValueError):
+            write(path, spoilt_json(rng, manifest) if rng.random() < 0.7 else manifest, arrays)
+        if rng.random() < 0.3:
+            path.write_bytes(spoilt_bytes(rng, path.read_bytes()))
+        with refused_by(DamagedTable, OSError):
+            read_proxies(path).ranks()
+        lines = [json.dumps(spoilt_json(rng, one) if rng.random() < 0.3 else one) for one in entries]
+        journal.write_bytes(spoilt_bytes(rng, "\n".join([*lines, ""]).encode()))
+        with refused_by(BadJournal):
+            KIND.read(journal)
+
+    return one
+
+
 # -- rows, plans -----------------------------------------------------------------------------
 
 
@@ -188,5 +226,5 @@ def pickles(folder: Path) -> Target:
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "tables": tables, "trajectories": trajectories, "surrogates": surrogates, "rows": rows, "plans": plans,
-    "pickles": pickles, "commands": commands,
+    "pickles": pickles, "proxies": proxies, "commands": commands,
 }  # fmt: skip

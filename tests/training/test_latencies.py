@@ -27,6 +27,7 @@ from nb201env.comparison import cost_names, costs, unit_of
 from nb201env.tables import open_table
 from nb201env.training import latencies
 from nb201env.training.images.tasks import find_task
+from nb201env.training.journal import BadJournal
 from nb201env.training.latencies import (
     PATIENCE,
     STRETCH,
@@ -36,7 +37,7 @@ from nb201env.training.latencies import (
     measure_all,
     summarised,
 )
-from nb201env.training.latency_journal import BadJournal, Measured, Setting, journal_path, read_journal
+from nb201env.training.latency_journal import Measured, Setting, journal_path, read_journal
 
 CLASSES = len(representatives())
 TRUE = np.random.default_rng(0).uniform(0.001, 0.01, CLASSES)

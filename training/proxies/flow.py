@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -13,11 +14,11 @@ from nb201env.training.proxies.gradients import layers, weight
 
 
 def synflow(network: Network) -> float:
-    """log(1 + the sum over weights of weight · gradient of R), where R is the network's sum on an image of ones.
+    """log(1 + the sum over weights of weight · gradient of R), R the network's sum on an image of ones.
 
-    Tanaka, Kunin, Yamins & Ganguli, "SynFlow" (NeurIPS 2020), equation 4: all weights are made positive, and
-    batch norms are left out, as Abdelfattah et al. (ICLR 2021) do, in float64 (the sums are larger than
-    float32 can tell apart).
+    Tanaka, Kunin, Yamins & Ganguli, "SynFlow" (NeurIPS 2020): all weights are made positive, and batch norms
+    are left out, as Abdelfattah et al. (ICLR 2021) do, in float64 (the sums are larger than float32 can tell
+    apart). The logarithm keeps the order.
 
     Args:
         network: Which one; what makes it another one is not undone.
@@ -58,21 +59,21 @@ class Blocks(NamedTuple):
 
 
 def az_nas(network: Network, images: Tensor, generator: torch.Generator) -> Blocks:
-    """The scores of Lee & Ham, "AZ-NAS" (CVPR 2024), equations 2 to 7.
+    """The scores of Lee & Ham, "AZ-NAS" (CVPR 2024), as their code has them.
 
-    Blocks are the stem, the cells and the residual blocks. A block that gives nothing has no entropy, and
-    one that passes nothing on a trainability of that of a norm of 1e-6.
+    Blocks are the stem, the cells and the residual blocks. A block that gives nothing has no entropy. In the
+    trainability, 1/s is 1/(s + 1e-6). A block that passes a gradient on unchanged has nothing in it to train,
+    and counts as if s were 0; the authors' code says minus infinity there.
 
     Args:
-        network: Which one; with weights from `fan_in_weights`, as the authors have it.
+        network: Which one; weights from a normal distribution of variance 2 / fan-in, as theirs.
         images: Gaussian noise; float32 [B, channels, side, side].
         generator: Of the random signs that estimate Jacobians.
     """
     features = block_features(network, images)
-    entropies = [_entropy(one.detach()) for one in features]
-    growth = [after - before for before, after in zip(entropies, entropies[1:], strict=False)]
-    pairs = zip(features, features[1:], strict=False)
-    trained = [_trainability(before, after, generator) for before, after in pairs]
+    entropies = [entropy(one.detach()) for one in features]
+    growth = [after - before for before, after in pairwise(entropies)]
+    trained = [trainability(before, after, generator) for before, after in pairwise(features)]
     return Blocks(sum(entropies), min(growth), sum(trained) / len(trained))
 
 
@@ -82,11 +83,17 @@ def block_features(network: Network, images: Tensor) -> list[Tensor]:
     for stage, cells in enumerate(network.stages):
         blocks = [network.reductions[stage - 1]] if stage else []
         for block in [*blocks, *cells]:  # type: ignore[misc]
-            features.append(block(features[-1]))
+            # A cell of dead edges alone gives zeros that depend on nothing; what follows depends on them.
+            features.append(block(features[-1]).requires_grad_())
     return features
 
 
-def _entropy(features: Tensor) -> float:
+def entropy(features: Tensor) -> float:
+    """The entropy of the normalised eigenvalues of the channels' covariance over images and pixels.
+
+    Args:
+        features: Float32 [B, C, H, W].
+    """
     rows = features.permute(0, 2, 3, 1).flatten(0, 2)
     rows = rows - rows.mean(0)
     spectrum = torch.linalg.eigvalsh((rows.T @ rows / len(rows)).double()).clamp_min(0)
@@ -96,14 +103,23 @@ def _entropy(features: Tensor) -> float:
     return float(-(part * (part + 1e-8).log()).sum())
 
 
-def _trainability(before: Tensor, after: Tensor, generator: torch.Generator) -> float:
+def trainability(before: Tensor, after: Tensor, generator: torch.Generator) -> float:
+    """2 - s - 1/s, where s is the spectral norm of a block's Jacobian between channels; see `az_nas`.
+
+    The Jacobian is the mean over images and pixels of the products of random signs behind the block and of
+    the gradients in front of it that they become.
+
+    Args:
+        before: What the block gets; float32 [B, C, H, W].
+        after: What it makes of that; of the same shape, or of half the side.
+        generator: Of the signs.
+    """
     signs = torch.randint(2, after.shape, generator=generator).to(after) * 2 - 1
-    if after.requires_grad:
-        (back,) = torch.autograd.grad(
-            after, before, signs, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-    else:  # a block of dead edges alone
-        back = torch.zeros_like(before)
+    (back,) = torch.autograd.grad(
+        after, before, signs, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    if torch.equal(back, signs):
+        back = torch.zeros_like(back)
     if back.shape[2] != signs.shape[2]:
         back = pixel_unshuffle(back, back.shape[2] // signs.shape[2])
     left, right = (one.permute(0, 2, 3, 1).flatten(0, 2) for one in (back, signs))

@@ -16,9 +16,6 @@ from torch.nn.functional import cross_entropy
 
 from nb201env.training.network import Network
 
-Gradients = dict[nn.Module, Tensor]
-"""The loss's gradient in the weight of every layer that has one and takes part; as the weight."""
-
 
 def layers(network: nn.Module) -> Iterator[nn.Module]:
     """The convolutions and the classifier: what pruning, and so these proxies, count as layers."""
@@ -75,7 +72,7 @@ class Watched:
 def grad_norm(watched: Watched) -> float:
     """The sum over layers of the Euclidean norm of the gradient in their weights.
 
-    Abdelfattah, Mehrotra, Dudziak & Lane, "Zero-cost proxies for lightweight NAS" (ICLR 2021), section 3.
+    Abdelfattah, Mehrotra, Dudziak & Lane, "Zero-cost proxies for lightweight NAS" (ICLR 2021).
     """
     return _sum(gradient.norm() for gradient in watched.gradients)
 
@@ -83,7 +80,7 @@ def grad_norm(watched: Watched) -> float:
 def snip(watched: Watched) -> float:
     """The sum over weights of |gradient · weight|: how much the loss depends on there being each.
 
-    Lee, Ajanthan & Torr, "SNIP" (ICLR 2019), equation 4, summed as Abdelfattah et al. (ICLR 2021) do.
+    Lee, Ajanthan & Torr, "SNIP" (ICLR 2019), summed as Abdelfattah et al. (ICLR 2021) do.
     """
     return _sum(
         (g * weight(layer)).abs().sum() for layer, g in zip(watched.used, watched.gradients, strict=True)
@@ -102,8 +99,8 @@ def plain(watched: Watched) -> float:
 def fisher(watched: Watched) -> float:
     """The sum over channels of half the mean over images of (sum over pixels of output · its gradient)².
 
-    Turner, Crowley, O'Boyle, Storkey & Gray, "BlockSwap" (ICLR 2020), equation 2, summed over the outputs of
-    all layers as Abdelfattah et al. (ICLR 2021) do.
+    Turner, Crowley, O'Boyle, Storkey & Gray, "BlockSwap" (ICLR 2020), summed over the outputs of all
+    layers as Abdelfattah et al. (ICLR 2021) do.
     """
     pairs = zip(watched.outputs, watched.output_gradients, strict=True)
     return _sum((out * g).flatten(2).sum(2).square().mean(0).sum() / 2 if out.ndim == 4
@@ -113,8 +110,8 @@ def fisher(watched: Watched) -> float:
 def zico(batches: list[Watched]) -> float:
     """The sum over layers of log(sum over weights of mean |gradient| / its deviation), over batches.
 
-    Li, Yang, Bhardwaj & Marculescu, "ZiCo" (ICLR 2023), equation 13. Weights whose gradient does not vary
-    count for nothing, as in the authors' code.
+    Li, Yang, Bhardwaj & Marculescu, "ZiCo" (ICLR 2023). Weights whose gradient does not vary count for
+    nothing, as in the authors' code.
     """
     total, count = 0.0, len(batches)
     for gradients in zip(*(watched.gradients for watched in batches), strict=True):
@@ -129,7 +126,7 @@ def zico(batches: list[Watched]) -> float:
 def l2_norm(watched: Watched) -> float:
     """The sum over layers of the Euclidean norm of their weights.
 
-    Abdelfattah et al. (ICLR 2021), section 3. Layers that do not reach the output do not count.
+    Abdelfattah et al. (ICLR 2021). Layers that do not reach the output do not count.
     """
     return _sum(weight(layer).norm() for layer in watched.used)
 

@@ -1,0 +1,1 @@
+"""Zero-cost proxies: every formula, and the computation of them all."""
