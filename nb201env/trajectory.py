@@ -155,9 +155,7 @@ class Trajectory:
         known = dict(zip(asked.tolist(), first.tolist(), strict=True))
         for place, one in zip(made.tolist(), chosen.tolist(), strict=True):
             if known.get(one, len(index)) > place:
-                raise BadTrajectory(
-                    f"{self.path}: after query {place + 1} it chose what it never asked for"
-                )
+                raise BadTrajectory(f"{self.path}: after query {place + 1} it chose what it never asked for")
         best[made] = chosen
         return best
 

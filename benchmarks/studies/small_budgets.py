@@ -233,9 +233,7 @@ def shortfall(reached: dict[str, float]) -> float:
 
 def expected(after: int) -> dict[str, float]:
     """What random search answers on average, in closed form, by data set."""
-    return {
-        dataset: float(expected_best(landscape(dataset).table, after, epochs=200)) for dataset in ENVS
-    }
+    return {dataset: float(expected_best(landscape(dataset).table, after, epochs=200)) for dataset in ENVS}
 
 
 # -- page and figure -------------------------------------------------------------------------

@@ -123,9 +123,7 @@ def test_several_views_are_mixed_evenly() -> None:
     mean, deviation = posterior(views)
     np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-9, atol=1e-12)
     # The variance of a mixture: the mean variance, and the variance of the means.
-    np.testing.assert_allclose(
-        deviation**2, (one**2 + two**2) / 2 + ((first - second) / 2) ** 2, rtol=1e-6
-    )
+    np.testing.assert_allclose(deviation**2, (one**2 + two**2) / 2 + ((first - second) / 2) ** 2, rtol=1e-6)
 
 
 def test_constant_values_have_no_deviation() -> None:
@@ -150,7 +148,9 @@ def test_its_choice_is_what_it_predicts_to_be_the_best_that_it_asked_for(kwargs:
     assert len(chosen) == 14 - agent.startup
     if agent.predictor == "gp":
         classes = canonical_classes()[asked[:-1]]
-        mean, _ = agent._predictor(np.random.default_rng(0))(classes, agent._targets(accuracies()[asked[:-1]]))
+        mean, _ = agent._predictor(np.random.default_rng(0))(
+            classes, agent._targets(accuracies()[asked[:-1]])
+        )
         assert chosen[-1] == asked[int(mean[classes].argmax())]
     assert all(one in asked[: agent.startup + n] for n, one in enumerate(chosen))
 

@@ -45,7 +45,7 @@ def test_the_likeliest_settings_are_those_of_the_agents_process(some: tuple[np.n
     for candidate in range(60):
         process.observe(candidate)
     squares = ((features[:, None] - features[None]) ** 2).mean(axis=2) / 2
-    theirs = [point.fit(values)[0] for point in process._grid]
+    theirs = [point.fit(values)[0] for point in process._views[0]._grid]
     mine = [query_floor._fit(matern(squares, length), noise, values)[0] for length, noise in GRID]
     assert np.ptp(np.subtract(theirs, mine)) < 1e-3  # the agent keeps parts of it in single precision
     best = int(np.argmax(theirs))
