@@ -56,6 +56,7 @@ class Contender:
         cap: Queries after which a search that has not found the best counts as failed.
         seeds: How many searches per data set.
         kwargs: Hyper-parameters that differ from their defaults.
+        first: The seed of the first; the others follow.
     """
 
     label: str
@@ -63,12 +64,26 @@ class Contender:
     cap: int
     seeds: int
     kwargs: dict[str, Any] = field(default_factory=dict)
+    first: int = 0
 
+    @property
+    def numbers(self) -> range:
+        """The seeds."""
+        return range(self.first, self.first + self.seeds)
+
+
+FRESH = 1000
+"""The first seed of what was chosen with care: none of these seeds was looked at before."""
+BEFORE = {"proxies": "", "exploration": 1.0, "floor": 2.0}
+"""The predictor's settings in the first release of these numbers."""
 
 CONTENDERS = (
-    Contender("predictor (Gaussian process)", "predictor_evolution", 400, 100),
-    Contender("predictor (canonical ops alone)", "predictor_evolution", 400, 100, {"encoding": "canonical"}),
-    Contender("predictor (XGBoost surrogate)", "predictor_evolution", 400, 100, {"predictor": "xgboost"}),
+    Contender("predictor", "predictor_evolution", 400, 100, first=FRESH),
+    Contender("predictor without proxies", "predictor_evolution", 400, 100, {"proxies": ""}, FRESH),
+    Contender("predictor as it was", "predictor_evolution", 400, 100, BEFORE, FRESH),
+    Contender(
+        "predictor as it was, XGBoost", "predictor_evolution", 400, 100, BEFORE | {"predictor": "xgboost"}
+    ),
     Contender("TPE", "tpe", 1000, 100),
     Contender("BOHB", "bohb", 1000, 100),
     Contender("local search, first better", "local_search", 4000, 100, {"move": "first"}),
@@ -192,7 +207,7 @@ def run_missing(
     plan = [
         (contender, env_id, seed)
         for contender in contenders
-        for seed in (range(contender.seeds) if seeds is None else seeds)
+        for seed in (contender.numbers if seeds is None else seeds)
         for env_id in ENVS
         if done(there, contender, env_id, seed) is None
     ]
@@ -224,7 +239,7 @@ def summary(rows: Rows, contenders: list[Contender]) -> list[dict[str, Any]]:
     entries = []
     for contender in contenders:
         for env_id in ENVS:
-            mine = [done(rows, contender, env_id, seed) for seed in range(contender.seeds)]
+            mine = [done(rows, contender, env_id, seed) for seed in contender.numbers]
             complete = [row for row in mine if row is not None]
             if complete:
                 entries.append(
@@ -242,10 +257,11 @@ def _within(count: int | None, cap: int) -> int | None:
 
 
 def statistics(counts: list[int | None], cap: int) -> dict[str, float]:
-    """Mean, median and greatest count, and how many searches failed; a failure counts as the cap."""
+    """Mean with its standard error, median and greatest count, and how many failed; these count as the cap."""
     full = np.array([cap if count is None else count for count in counts])
     return {
         "mean": float(full.mean()),
+        "error": float(full.std(ddof=1) / len(full) ** 0.5) if len(full) > 1 else float("nan"),
         "median": float(np.median(full)),
         "max": int(full.max()),
         "failures": counts.count(None),
@@ -253,7 +269,7 @@ def statistics(counts: list[int | None], cap: int) -> dict[str, float]:
 
 
 def table_text(entries: list[dict[str, Any]], target: str) -> str:
-    """One target's table in Markdown: mean / median / max per data set."""
+    """One target's table in Markdown: mean ± standard error / median / max per data set."""
     headings = ["agent", *(open_table(OFFICIAL[env]).dataset for env in ENVS), "searches"]
     lines = []
     for label in dict.fromkeys(entry["label"] for entry in entries):
@@ -269,7 +285,9 @@ def table_text(entries: list[dict[str, Any]], target: str) -> str:
 
 def _cell(counts: list[int | None], cap: int) -> str:
     numbers = statistics(counts, cap)
-    text = f"{numbers['mean']:,.0f} / {numbers['median']:,.0f} / {numbers['max']:,}"
+    digits = 1 if numbers["mean"] < 100 else 0
+    mean = f"{numbers['mean']:,.{digits}f} ± {numbers['error']:,.{digits}f}"
+    text = f"{mean} / {numbers['median']:,.0f} / {numbers['max']:,}"
     if numbers["failures"]:
         text = f"≥ {text}; {numbers['failures']} not within {cap:,}"
     return text

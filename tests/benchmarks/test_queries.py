@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.studies import queries
 from nb201env import open_table
@@ -86,12 +87,13 @@ def test_a_lost_log_is_made_up_for_by_the_committed_data(tmp_path: Path) -> None
 def test_failures_count_as_the_cap() -> None:
     assert queries.statistics([10, None, 20], 400) == {
         "mean": 430 / 3,
+        "error": pytest.approx(np.std([10, 400, 20], ddof=1) / np.sqrt(3)),
         "median": 20.0,
         "max": 400,
         "failures": 1,
     }
-    assert queries._cell([10, None, 20], 400) == "≥ 143 / 20 / 400; 1 not within 400"
-    assert queries._cell([10, 30], 400) == "20 / 20 / 30"
+    assert queries._cell([10, None, 20], 400) == "≥ 143 ± 128 / 20 / 400; 1 not within 400"
+    assert queries._cell([10, 30], 400) == "20.0 ± 10.0 / 20 / 30"
 
 
 def test_random_search_agrees_with_what_the_page_says() -> None:
