@@ -60,9 +60,10 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
     measured on CIFAR-10, where it calibrates the 80 % interval."""
     FEWEST_FOR_VARIANCE = 20
     OPTIMISM = 45
-    """So many of the errors the model of their squares spends on its own shape, as a regression spends one on
-    each coefficient: elsewhere squares are larger by 1 + 45 / n. It cannot split `FEWEST_FOR_VARIANCE`
-    errors, and spends at most one on each beyond them. Measured on CIFAR-10, on draws 100 to 139."""
+    """So many of n squared errors their model spends on its own shape, as a regression spends one on each
+    coefficient; elsewhere squares are larger by 1 + 45 / n. It cannot split `FEWEST_FOR_VARIANCE` errors, and
+    spends at most one on each further one. The least multiple of 5 with which the 80 % interval covers 80 %
+    of CIFAR-10 with 78, 110, 156 and 300 architectures (the mean over draws 100 to 139)."""
     MAX_BIN = 64  # features are small counts, more bins find no other cuts
 
     def __init__(

@@ -51,7 +51,7 @@ _NAR = Source(
 )
 _GATES = Source(
     "M",
-    "Ning et al., TA-GATES, NeurIPS 2022, table 2, also for GATES (ECCV 2020)",
+    "Ning et al., TA-GATES, NeurIPS 2022, also for GATES (ECCV 2020)",
     "learns on 1 % of one half of the space and is tested on the other half",
 )
 

@@ -160,6 +160,11 @@ def test_the_80_percent_interval_covers_about_80_percent_where_few_are_known(siz
     assert 0.70 < _coverage(0.002, size) < 0.88
 
 
+def test_the_80_percent_interval_is_too_narrow_where_noise_drowns_the_differences() -> None:
+    """A known limit, said in docs/surrogate.md: 5 points of noise, over architectures 4 points apart."""
+    assert 0.55 < _coverage(0.05, 156) < 0.75
+
+
 def test_few_errors_widen_intervals_and_leave_predictions(
     truth: FloatArray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
