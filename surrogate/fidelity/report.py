@@ -133,7 +133,8 @@ def _head(summary: Mapping[str, Any], numbers: str) -> str:
     made = (
         f"Written by {writers} with {versions}; the numbers behind it lie in `{numbers}`. Do not edit.\n\n"
         "Every model is trained on N random architectures and scored on **all** others, against the mean "
-        "over seeds; figures are means over the random draws, ± their standard deviation over the draws. "
+        "over seeds; figures are means over the random draws, ± their standard deviation "
+        "over the draws (shaded in the figures). "
         "Encodings and settings were chosen on CIFAR-10 validation accuracy alone, on other draws than "
         "these; for the other data sets they were left as they are."
     )

@@ -181,7 +181,9 @@ def test_few_errors_widen_intervals_and_leave_predictions(
         narrow = fitted(train)
         ops = all_ops()[rest[:200]]
         np.testing.assert_array_equal(wide.predict(ops), narrow.predict(ops))
-        variances = [model.variance_.predict(model._features(ops)) for model in (wide, narrow)]
+        assert wide.variance_ is not None
+        assert narrow.variance_ is not None
+        variances = [model.predict(wide._features(ops)) for model in (wide.variance_, narrow.variance_)]
         np.testing.assert_allclose(variances[0], factor * variances[1], rtol=1e-5)
 
 
