@@ -206,7 +206,8 @@ def _search_section(searches: Mapping[str, Any], figures: Mapping[str, str]) -> 
         f"`{searches['surrogate']['id'][:12]}`) and on `{_as_code(searches['table']['name'])}`, "
         f"{fidelity['queries']} queries each. Regret is by each table's own means; the band is the 5 to "
         '95 % quantiles over the searches on the table. "Found" is the regret, on the table, of what was '
-        "found on the surrogate. The p value is of the final regrets being alike (Mann-Whitney).",
+        "found on the surrogate; ± is the standard deviation over searches. The p value is of the final "
+        "regrets being alike (Mann-Whitney).",
         _agent_table(fidelity),
         _verdict(fidelity),
     ]
@@ -225,7 +226,10 @@ def _as_code(name: str) -> str:
 def _agent_table(fidelity: Mapping[str, Any]) -> str:
     rows = [
         [name, str(one["searches_table"])]
-        + [f"{100 * one[key][-1]:.2f}" for key in ("table_mean", "surrogate_mean", "found_mean")]
+        + [
+            with_spread({"mean": one[f"{side}_mean"][-1], "std": one["final_std"][side]}, 100, 2)
+            for side in ("table", "surrogate", "found")
+        ]
         + [f"{100 * one['inside']:.0f} %", f"{one['p_value']:.2f}"]
         for name, one in fidelity["agents"].items()
     ]
