@@ -242,7 +242,7 @@ def evaluate(
     require("matplotlib", "plots")
     from nb201env.surrogate.fidelity import baselines
     from nb201env.surrogate.fidelity.evaluate import Plan, evaluate
-    from nb201env.surrogate.fidelity.report import number
+    from nb201env.surrogate.fidelity.forms import number
 
     chosen = tuple(read_names(model, "model", baselines.NAMES)) if model else baselines.NAMES
     plan = Plan(

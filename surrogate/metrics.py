@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 
@@ -102,6 +104,11 @@ def calibration(truth: FloatArray, predicted: FloatArray, deviation: FloatArray)
     covered = {f"coverage_{level * 100:.0f}": float((z <= stats.norm.ppf((1 + level) / 2)).mean())
                for level in LEVELS}  # fmt: skip
     return covered | {"rms_z": float(np.sqrt(np.mean(z**2))), "error_rank": rank}
+
+
+def mean_and_std(values: Sequence[float]) -> dict[str, float]:
+    """The "mean" of a score over random draws and its standard deviation "std" over them (divided by n)."""
+    return {"mean": float(np.mean(values)), "std": float(np.std(values))}
 
 
 def noise_distance(real: FloatArray, imagined: FloatArray) -> dict[str, float]:

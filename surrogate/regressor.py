@@ -59,6 +59,11 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
     """Share of a fold's squared error that the mean of all members keeps, besides their spread;
     measured on CIFAR-10, where it calibrates the 80 % interval."""
     FEWEST_FOR_VARIANCE = 20
+    OPTIMISM = 45
+    """So many of n squared errors their model spends on its own shape, as a regression spends one on each
+    coefficient; elsewhere squares are larger by 1 + 45 / n. It cannot split `FEWEST_FOR_VARIANCE` errors, and
+    spends at most one on each further one. The least multiple of 5 with which the 80 % interval covers 80 %
+    of CIFAR-10 with 78, 110, 156 and 300 architectures (the mean over draws 100 to 139)."""
     MAX_BIN = 64  # features are small counts, more bins find no other cuts
 
     def __init__(
@@ -152,7 +157,8 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         for member in np.unique(folds):
             own = folds == member
             errors[own] = predict(self.boosters_[member], features[own]) - t[own]
-        squares = errors**2 + seen.scatter / self.scale_**2
+        spent = min(len(t) - self.FEWEST_FOR_VARIANCE, self.OPTIMISM)
+        squares = (errors**2 + seen.scatter / self.scale_**2) * (1 + spent / len(t))
         return VarianceModel(seed=seed).fit(features, squares, seen.weight)
 
     # -- predicting ------------------------------------------------------------------------------

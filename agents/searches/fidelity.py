@@ -202,9 +202,10 @@ def trajectory_fidelity(
     Returns:
         "agents": per agent the regret curves ("table_mean", the band "table_low" and "table_high",
         "surrogate_mean", and "found_mean": the regret on the table of what was found on the
-        surrogate; fractions, one value per query), "inside" (which part of the queries the
-        surrogate's mean lies in the band), "outside" (the ranges of queries where it does not),
-        "apart" (the ranges where the two means are more than two standard errors of their difference
+        surrogate; fractions, one value per query), "final_std" (the standard deviation over searches of
+        the final regrets behind the three means: "table", "surrogate", "found"), "inside" (which part of
+        the queries the surrogate's mean lies in the band), "outside" (the ranges of queries where it does
+        not), "apart" (the ranges where the two means are more than two standard errors of their difference
         apart, which is stricter), and "p_value" of the final regrets being alike (Mann-Whitney);
         "ranking_table", "ranking_surrogate": agents by mean final regret, best first;
         "ranking_tau": Kendall tau between the two;
@@ -247,6 +248,8 @@ def _one_agent(
 ) -> dict[str, Any]:
     on_table = regret_curves(table, real, queries)
     on_surrogate = regret_curves(surrogate, imagined, queries)
+    found = regret_curves(table, imagined, queries)
+    curves = {"table": on_table, "surrogate": on_surrogate, "found": found}
     low, high = np.quantile(on_table, BAND, axis=0)
     mean = on_surrogate.mean(axis=0)
     outside = (mean < low) | (mean > high)
@@ -258,7 +261,8 @@ def _one_agent(
         "table_low": low.tolist(),
         "table_high": high.tolist(),
         "surrogate_mean": mean.tolist(),
-        "found_mean": regret_curves(table, imagined, queries).mean(axis=0).tolist(),
+        "found_mean": found.mean(axis=0).tolist(),
+        "final_std": {name: float(some[:, -1].std()) for name, some in curves.items()},
         "inside": float(1 - outside.mean()),
         "outside": _ranges(outside),
         "apart": _ranges(apart),

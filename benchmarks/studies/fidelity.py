@@ -1,6 +1,6 @@
 """How faithful the surrogate is: docs/fidelity.md and its figures.
 
-``run`` does what the commands `COMMAND` and `SEARCHES` do, in the folder ``--out`` (25 minutes; resumable),
+``run`` does what the commands `COMMAND` and `SEARCHES` do, in the folder ``--out`` (half an hour; resumable),
 and takes over the numbers.
 """
 

@@ -123,13 +123,18 @@ def write_report(summary: Mapping[str, Any], folder: Path) -> None:
 
 def _table(table: Table, plan: Plan, with_baselines: bool, say: Say) -> dict[str, Any]:
     models = plan.models if with_baselines else tuple(m for m in plan.models if m == baselines.SURROGATE)
+    jobs = [*protocol.jobs(table, models, plan.sizes, plan.draws)]
+    if baselines.SURROGATE in models:
+        jobs += protocol.one_run_jobs(table, plan.sizes, plan.draws, split=plan.split, epochs=plan.epochs)
     results = protocol.run_jobs(
         table,
-        protocol.jobs(table, models, plan.sizes, plan.draws),
+        jobs,
         plan.out / f"measured-{plan.split}-{plan.epochs}.jsonl",
         split=plan.split,
         epochs=plan.epochs,
-        progress=lambda job: say(f"{table.name}: {job.model}, N = {job.size}, draw {job.draw}"),
+        progress=lambda job: say(
+            f"{table.name}: {job.model}, N = {job.size}, draw {job.draw}, run {job.run}"
+        ),
     )
     ceilings = protocol.ceilings(table, split=plan.split, epochs=plan.epochs)
     return report.summarise_table(table, plan.split, plan.epochs, results, ceilings)
@@ -138,7 +143,7 @@ def _table(table: Table, plan: Plan, with_baselines: bool, say: Say) -> dict[str
 def _kept_transfer(tables: Sequence[Table], plan: Plan, say: Say) -> list[dict[str, Any]]:
     key = {
         "tables": [table.id for table in tables], "draws": plan.transfer_draws,
-        "sizes": list(TRANSFER_SIZES), "split": plan.split, "epochs": plan.epochs,
+        "sizes": list(TRANSFER_SIZES), "split": plan.split, "epochs": plan.epochs, "spread": True,
     }  # fmt: skip
     path = plan.out / "transfer.json"
     if path.exists():

@@ -69,8 +69,18 @@ def _finish(figure: Any, panels: list[Any], titles: list[str], columns: int) -> 
     return figure
 
 
+def _shade(axes: Any, by_size: Mapping[str, Any], name: str, factor: float, colour: Any) -> None:
+    """A score's mean over draws, plus and minus its standard deviation over them."""
+    found = [scores[name] for scores in by_size.values()]
+    mean, spread = (factor * np.array([one[key] for one in found]) for key in ("mean", "std"))
+    axes.fill_between([int(n) for n in by_size], mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
+
+
 def _learning(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
-    """Kendall tau against training size, the surrogate beside the baselines and the noise ceiling."""
+    """Kendall tau against training size, the surrogate beside the baselines and the noise ceiling.
+
+    The surrogate's is shaded by a standard deviation over draws.
+    """
     figure, panels = _panels(pyplot, len(tables), 4.9)
     lowest = 0.4
     for axes, table in zip(panels, tables, strict=True):
@@ -80,6 +90,8 @@ def _learning(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
             look = pictures.line(place) | {"marker": _MARKS[place % len(_MARKS)], "lw": 1.2, "ms": 3.5}
             axes.plot([int(n) for n in by_size], tau, label=model, zorder=4 if model == SURROGATE else 3,
                       **look | (_OWN if model == SURROGATE else {}))  # fmt: skip
+            if model == SURROGATE:
+                _shade(axes, by_size, "kendall_tau", 1, look["color"])
         if ceiling := table["ceilings"]["seed"].get("kendall_tau"):
             axes.axhline(ceiling, color=pictures.INK, ls=_DOTTED, lw=1.3, label="one seed for another")
         axes.set_xlabel("training architectures")
@@ -88,7 +100,7 @@ def _learning(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
 
 
 def _calibration(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
-    """Coverage of the predicted intervals against training size."""
+    """Coverage of the predicted intervals against training size, shaded by a deviation over draws."""
     figure, panels = _panels(pyplot, len(tables), 4.6)
     for axes, table in zip(panels, tables, strict=True):
         by_size = table["models"][SURROGATE]
@@ -97,6 +109,7 @@ def _calibration(pyplot: Any, tables: list[Mapping[str, Any]]) -> Any:
             colour = pictures.line(place)["color"]
             axes.plot([int(n) for n in by_size], covered, marker=_MARKS[place], ms=4, lw=1.6, color=colour,
                       label=f"{100 * level:.0f} % interval")  # fmt: skip
+            _shade(axes, by_size, f"coverage_{100 * level:.0f}", 100, colour)
             axes.axhline(100 * level, color=colour, ls=_DOTTED, lw=1.3)
         axes.plot([], [], color=pictures.INK, ls=_DOTTED, lw=1.3, label="what each promises")
         axes.set_xlabel("training architectures")

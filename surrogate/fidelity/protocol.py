@@ -28,6 +28,9 @@ from nb201env.table import Table
 
 SIZES = (20, 78, 156, 469, 781, 1563, 3125, 7812)
 DRAWS = 10
+PAPER_SIZES = (78, 156, 469, 781, 1563)
+"""Sizes at which the literature prints predictors of NAS-Bench-201: 0.5, 1, 3, 5 and 10 % of the space."""
+MEAN = "mean"
 
 
 @dataclass(frozen=True, order=True)
@@ -39,12 +42,14 @@ class Job:
         model: One of `nb201env.surrogate.fidelity.baselines.NAMES`.
         size: Training architectures.
         draw: The number of the random draw, and the seed of all else.
+        run: What is learnt and what is predicted: "mean", the mean over runs, or a seed, its run's value.
     """
 
     table: str
     model: str
     size: int
     draw: int
+    run: str = MEAN
 
 
 def random_draw(truth: FloatArray, size: int, number: int) -> tuple[IntArray, IntArray]:
@@ -74,18 +79,23 @@ def measure(table: Table, job: Job, *, split: str, epochs: int) -> dict[str, flo
 
     Returns:
         `metrics.scores`; for models with an uncertainty also `metrics.calibration`; and for the
-        surrogate also `metrics.noise_distance` to the first two seeds, with the prefix "noise_".
+        surrogate of means also `metrics.noise_distance` to the first two seeds, with the prefix "noise_".
     """
-    truth = table.accuracy(split=split, epochs=epochs, run="mean")
+    truth = labels(table, job.run, split=split, epochs=epochs)
     train, rest = random_draw(truth, job.size, job.draw)
     model = baselines.model(job.model, job.draw).fit(all_ops()[train], truth[train])
     if not isinstance(model, SurrogateRegressor):
         return scores(truth[rest], model.predict(all_ops()[rest]))
     predicted, deviation = model.predict(all_ops()[rest], return_std=True)
     result = scores(truth[rest], predicted) | calibration(truth[rest], predicted, deviation)
-    if job.model == baselines.SURROGATE:
+    if job.model == baselines.SURROGATE and job.run == MEAN:
         result |= _noise(table_runs(table, split, epochs), train, rest, predicted, job.draw)
     return result
+
+
+def labels(table: Table, run: str, *, split: str, epochs: int) -> FloatArray:
+    """What a `Job` learns and predicts, float64 [15625], NaN where the table has no such run."""
+    return table.accuracy(split=split, epochs=epochs, run="mean" if run == MEAN else int(run))
 
 
 def _noise(
@@ -142,6 +152,19 @@ def jobs(
         for size in sizes:
             if size <= baselines.MOST.get(model, size):
                 yield from (Job(table.id, model, size, number) for number in range(draws))
+
+
+def one_run_jobs(
+    table: Table, sizes: Iterable[int] = SIZES, draws: int = DRAWS, *, split: str, epochs: int
+) -> Iterator[Job]:
+    """The surrogate trained and tested on the table's first run alone, at `PAPER_SIZES`.
+
+    None where the table has one run of each architecture, or means alone.
+    """
+    if table_runs(table, split, epochs).shape[1] > 1:
+        for size in sorted({*sizes} & {*PAPER_SIZES}):
+            for number in range(draws):
+                yield Job(table.id, baselines.SURROGATE, size, number, str(table.seeds[0]))
 
 
 def run_jobs(

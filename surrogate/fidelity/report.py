@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from nb201env.output import in_markdown, markdown_table
+from nb201env.surrogate.fidelity import published
 from nb201env.surrogate.fidelity.baselines import SURROGATE
-from nb201env.surrogate.fidelity.protocol import Job
+from nb201env.surrogate.fidelity.forms import NONE, Show, number, plain, points, with_spread
+from nb201env.surrogate.fidelity.protocol import MEAN, Job
+from nb201env.surrogate.fidelity.trust import trust
+from nb201env.surrogate.metrics import mean_and_std
 from nb201env.table import Table
 
 Summary = dict[str, Any]
-
-LEVELS: dict[str, dict[str, dict[int, float]]] = {
-    "cifar10": {
-        "must": {78: 0.77, 156: 0.825, 469: 0.875, 781: 0.895, 1563: 0.905},
-        "goal": {78: 0.82, 156: 0.86, 469: 0.90, 781: 0.91, 1563: 0.92},
-    },
-    "cifar100": {"goal": {78: 0.81, 156: 0.85, 469: 0.885, 781: 0.90, 1563: 0.91}},
-    "ImageNet16-120": {"goal": {78: 0.79, 156: 0.84, 469: 0.88, 781: 0.90, 1563: 0.91}},
-}
-"""Kendall tau by training size, set before the surrogate was written: what it must and shall reach."""
 
 _DIGITS = 5
 
@@ -35,30 +27,39 @@ def summarise_table(
     results: Mapping[Job, Mapping[str, float]],
     ceilings: Mapping[str, Mapping[str, float]],
 ) -> Summary:
-    """One table's part of the report: the mean and standard deviation over draws of every score."""
+    """One table's part of the report: the mean and standard deviation over draws of every score.
+
+    Returns:
+        "models": by model and training size, those trained and tested on means over runs; and "one_run", if
+        it was measured: the "run" (a seed) that the surrogate was trained and tested on, and its "scores" by
+        training size; besides what the table is, and its ceilings.
+    """
     groups: dict[str, dict[int, list[Mapping[str, float]]]] = {}
+    one_run: dict[str, dict[int, list[Mapping[str, float]]]] = {}
     for job, job_scores in sorted(results.items(), key=lambda item: (item[0].model != SURROGATE, item[0])):
-        groups.setdefault(job.model, {}).setdefault(job.size, []).append(job_scores)
-    return {
+        by_size = groups.setdefault(job.model, {}) if job.run == MEAN else one_run.setdefault(job.run, {})
+        by_size.setdefault(job.size, []).append(job_scores)
+    part = {
         "name": table.name,
         "id": table.id,
         "dataset": table.dataset,
         "split": split,
         "epochs": epochs,
         "ceilings": rounded(ceilings),
-        "models": {
-            model: {str(size): _mean_and_std(rows) for size, rows in sorted(by_size.items())}
-            for model, by_size in groups.items()
-        },
+        "models": {model: _by_size(by_size) for model, by_size in groups.items()},
     }
+    for run, by_size in one_run.items():
+        part["one_run"] = {"run": run, "scores": _by_size(by_size)}
+    return part
+
+
+def _by_size(groups: Mapping[int, Sequence[Mapping[str, float]]]) -> Summary:
+    return {str(size): _mean_and_std(rows) for size, rows in sorted(groups.items())}
 
 
 def _mean_and_std(rows: Sequence[Mapping[str, float]]) -> Summary:
     names = [name for name in rows[0] if all(name in row for row in rows)]
-    values = {name: np.array([row[name] for row in rows]) for name in names}
-    return {"draws": len(rows)} | {
-        name: rounded({"mean": float(v.mean()), "std": float(v.std())}) for name, v in values.items()
-    }
+    return {"draws": len(rows)} | {name: rounded(mean_and_std([row[name] for row in rows])) for name in names}
 
 
 def rounded(value: Any) -> Any:
@@ -77,41 +78,24 @@ def rounded(value: Any) -> Any:
 
 # -- Markdown ------------------------------------------------------------------------------------
 
-Show = Callable[[Mapping[str, Any], str], str]
-
-
-def number(value: float | None) -> str:
-    """Three digits, or a dash where a score is not defined."""
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _plain(scores: Mapping[str, Any], name: str) -> str:
-    return number(scores[name]["mean"]) if name in scores else "–"
-
-
-def _points(scores: Mapping[str, Any], name: str) -> str:
-    mean = scores[name]["mean"] if name in scores else None
-    return "–" if mean is None else f"{100 * mean:.2f}"
-
-
 _ROWS: tuple[tuple[str, str, Show], ...] = (
-    ("Kendall tau", "kendall_tau", _plain),
-    ("Spearman", "spearman", _plain),
-    ("sparse Kendall tau (0.1 points)", "sparse_kendall_tau", _plain),
-    ("Kendall tau within the top 10 %", "top_kendall_tau", _plain),
-    ("R2", "r2", _plain),
-    ("mean absolute error (points)", "mae", _points),
-    ("precision at 10", "precision_at_10", _plain),
-    ("precision at 50", "precision_at_50", _plain),
-    ("precision at 100", "precision_at_100", _plain),
-    ("regret of the predicted best (points)", "regret_of_best", _points),
-    ("coverage of the 50 % interval", "coverage_50", _plain),
-    ("coverage of the 80 % interval", "coverage_80", _plain),
-    ("coverage of the 95 % interval", "coverage_95", _plain),
-    ("rank correlation of error and uncertainty", "error_rank", _plain),
-    ("noise: earth mover's distance to real seeds (points)", "noise_wasserstein", _points),
-    ("noise: median difference of two runs, real (points)", "noise_median_real", _points),
-    ("noise: median difference of two runs, imagined (points)", "noise_median_imagined", _points),
+    ("Kendall tau", "kendall_tau", plain),
+    ("Spearman", "spearman", plain),
+    ("sparse Kendall tau (0.1 points)", "sparse_kendall_tau", plain),
+    ("Kendall tau within the top 10 %", "top_kendall_tau", plain),
+    ("R2", "r2", plain),
+    ("mean absolute error (points)", "mae", points),
+    ("precision at 10", "precision_at_10", plain),
+    ("precision at 50", "precision_at_50", plain),
+    ("precision at 100", "precision_at_100", plain),
+    ("regret of the predicted best (points)", "regret_of_best", points),
+    ("coverage of the 50 % interval", "coverage_50", plain),
+    ("coverage of the 80 % interval", "coverage_80", plain),
+    ("coverage of the 95 % interval", "coverage_95", plain),
+    ("rank correlation of error and uncertainty", "error_rank", plain),
+    ("noise: earth mover's distance to real seeds (points)", "noise_wasserstein", points),
+    ("noise: median difference of two runs, real (points)", "noise_median_real", points),
+    ("noise: median difference of two runs, imagined (points)", "noise_median_imagined", points),
 )
 
 
@@ -146,16 +130,16 @@ def _head(summary: Mapping[str, Any], numbers: str) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
     parts = (summary, summary.get("searches", {}))
     writers = " and ".join(f"`{part['command']}`" for part in parts if "command" in part)
-    return (
-        "# Fidelity of the surrogate\n\n"
-        f"How far predictions may be trusted that stand in for a table. Written by {writers} with "
-        f"{versions}; the numbers behind it lie in "
-        f"`{numbers}`. Do not edit.\n\n"
+    made = (
+        f"Written by {writers} with {versions}; the numbers behind it lie in `{numbers}`. Do not edit.\n\n"
         "Every model is trained on N random architectures and scored on **all** others, against the mean "
-        "over seeds; figures are means over the random draws. Encodings and settings were chosen on "
-        "CIFAR-10 validation accuracy alone, on other draws than these, and left as they are for the other "
-        "data sets."
+        "over seeds; figures are means over the random draws, ± their standard deviation "
+        "over the draws (shaded in the figures). "
+        "Encodings and settings were chosen on CIFAR-10 validation accuracy alone, on other draws than "
+        "these; for the other data sets they were left as they are."
     )
+    opening = trust(summary["tables"]) or "How far predictions may be trusted that stand in for a table."
+    return f"# Fidelity of the surrogate\n\n{opening}\n\n{made}"
 
 
 def _table_section(table: Mapping[str, Any]) -> str:
@@ -164,7 +148,7 @@ def _table_section(table: Mapping[str, Any]) -> str:
     models = table["models"]
     if SURROGATE in models:
         own = models[SURROGATE]
-        parts += [_levels(table["dataset"], own), _score_table(own, table["ceilings"])]
+        parts += [published.section(table, own), _score_table(own, table["ceilings"])]
     if len(models) > 1:
         parts += [f"### Baselines on {name}", _model_table(models, "kendall_tau", "Kendall tau")]
         parts.append(_model_table(models, "top_kendall_tau", "Kendall tau within the top 10 %"))
@@ -179,19 +163,6 @@ def _ceiling_text(table: Mapping[str, Any]) -> str:
     )
 
 
-def _levels(dataset: str, own: Mapping[str, Any]) -> str:
-    levels = LEVELS.get(dataset, {})
-    goal = levels.get("goal", {})
-    measured = {size: own[str(size)]["kendall_tau"]["mean"] for size in goal if str(size) in own}
-    if not measured:
-        return ""
-    rows = [[level, *(f"{values[size]:.3f}" for size in measured)] for level, values in levels.items()]
-    rows.append(["measured", *(f"**{number(tau)}**" for tau in measured.values())])
-    missed = [str(size) for size, tau in measured.items() if tau is None or tau < goal[size]]
-    verdict = f"Missed goals: N = {', '.join(missed)}." if missed else "Every goal is reached."
-    return f"{markdown_table(['Kendall tau, N =', *map(str, measured)], rows)}\n\n{verdict}"
-
-
 def _score_table(own: Mapping[str, Any], ceilings: Mapping[str, Mapping[str, float]]) -> str:
     shown = [row for row in _ROWS if any(row[1] in scores for scores in own.values())]
     limits = [{name: {"mean": value} for name, value in ceilings[kind].items()} for kind in ("seed", "class")]
@@ -200,13 +171,13 @@ def _score_table(own: Mapping[str, Any], ceilings: Mapping[str, Mapping[str, flo
     ]
     draws = [str(scores["draws"]) for scores in own.values()]
     heads = ["surrogate, N =", *own, "one seed for another", "class mean"]
-    return markdown_table(heads, [*rows, ["random draws", *draws, "–", "–"]])
+    return markdown_table(heads, [*rows, ["random draws", *draws, NONE, NONE]])
 
 
 def _model_table(models: Mapping[str, Any], score: str, label: str) -> str:
     sizes = sorted({int(size) for by_size in models.values() for size in by_size})
     rows = [
-        [name, *(_plain(by_size.get(str(n), {}), score) for n in sizes)] for name, by_size in models.items()
+        [name, *(plain(by_size.get(str(n), {}), score) for n in sizes)] for name, by_size in models.items()
     ]
     return markdown_table([f"{label}, N =", *map(str, sizes)], rows)
 
@@ -214,8 +185,8 @@ def _model_table(models: Mapping[str, Any], score: str, label: str) -> str:
 def _transfer_section(rows: Sequence[Mapping[str, Any]]) -> str:
     body = [
         [in_markdown(row["from"]), in_markdown(row["to"]), str(row["size"])]
-        + [number(row["kendall_tau"][name]) for name in ("as_is", "own", "feature")]
-        + [number(row["top_kendall_tau"][name]) for name in ("as_is", "own", "feature")]
+        + [with_spread(row["kendall_tau"][name]) for name in ("as_is", "own", "feature")]
+        + [with_spread(row["top_kendall_tau"][name]) for name in ("as_is", "own", "feature")]
         for row in rows
     ]
     heads = ["known", "predicted", "N", "known as is", "N alone", "N + known", "top: as is", "N alone",
@@ -235,7 +206,8 @@ def _search_section(searches: Mapping[str, Any], figures: Mapping[str, str]) -> 
         f"`{searches['surrogate']['id'][:12]}`) and on `{_as_code(searches['table']['name'])}`, "
         f"{fidelity['queries']} queries each. Regret is by each table's own means; the band is the 5 to "
         '95 % quantiles over the searches on the table. "Found" is the regret, on the table, of what was '
-        "found on the surrogate. The p value is of the final regrets being alike (Mann-Whitney).",
+        "found on the surrogate; ± is the standard deviation over searches. The p value is of the final "
+        "regrets being alike (Mann-Whitney).",
         _agent_table(fidelity),
         _verdict(fidelity),
     ]
@@ -254,7 +226,10 @@ def _as_code(name: str) -> str:
 def _agent_table(fidelity: Mapping[str, Any]) -> str:
     rows = [
         [name, str(one["searches_table"])]
-        + [f"{100 * one[key][-1]:.2f}" for key in ("table_mean", "surrogate_mean", "found_mean")]
+        + [
+            with_spread({"mean": one[f"{side}_mean"][-1], "std": one["final_std"][side]}, 100, 2)
+            for side in ("table", "surrogate", "found")
+        ]
         + [f"{100 * one['inside']:.0f} %", f"{one['p_value']:.2f}"]
         for name, one in fidelity["agents"].items()
     ]

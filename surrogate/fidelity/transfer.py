@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from itertools import permutations
 from typing import Any
 
-import numpy as np
-
 from nb201env.comparison import kendall
 from nb201env.space import all_ops
 from nb201env.surrogate.fidelity.protocol import random_draw
-from nb201env.surrogate.metrics import top_kendall_tau
+from nb201env.surrogate.metrics import mean_and_std, top_kendall_tau
 from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
 from nb201env.tables import open_table
@@ -33,9 +31,9 @@ def transfer_row(
         epochs: Epochs completed, in both.
 
     Returns:
-        Kendall tau on the goal's held-out architectures, means over draws: "own" trained on the
-        goal alone; "feature" with the source's accuracy as a feature besides; "as_is" the source's
-        accuracies taken as predictions, without any training; and the same within the top 10 %.
+        Kendall tau on the goal's held-out architectures, mean and standard deviation over draws: "own"
+        trained on the goal alone; "feature" with the source's accuracy as a feature besides; "as_is"
+        the source's accuracies taken as predictions, without any training; and the same within the top 10 %.
     """
     names = ("own", "feature", "as_is")
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
@@ -51,14 +49,13 @@ def transfer_row(
         for name in names:
             pair = (truth[rest], predictions[name])
             found[name].append((kendall(*pair), top_kendall_tau(*pair)))
-    means = {name: np.mean(found[name], axis=0) for name in names}
     return {
         "from": source.name,
         "to": goal.name,
         "size": size,
         "draws": draws,
-        "kendall_tau": {name: float(means[name][0]) for name in names},
-        "top_kendall_tau": {name: float(means[name][1]) for name in names},
+        "kendall_tau": {name: mean_and_std([tau for tau, _ in found[name]]) for name in names},
+        "top_kendall_tau": {name: mean_and_std([tau for _, tau in found[name]]) for name in names},
     }
 
 

@@ -14,10 +14,9 @@ from sklearn.model_selection import cross_val_score
 from nb201env.arrays import FloatArray, IntArray
 from nb201env.classes import canonical_classes, representatives
 from nb201env.comparison import kendall
-from nb201env.space import SIZE, all_ops
+from nb201env.space import NUM_EDGES, NUM_OPS, SIZE, all_ops
 from nb201env.surrogate import boosting
 from nb201env.surrogate.fidelity.protocol import random_draw
-from nb201env.surrogate.fidelity.report import LEVELS
 from nb201env.surrogate.metrics import calibration, top_kendall_tau
 from nb201env.surrogate.model import Surrogate
 from nb201env.surrogate.regressor import SurrogateRegressor, folds_of
@@ -132,12 +131,72 @@ def test_bad_data_is_refused(truth: FloatArray) -> None:
         SurrogateRegressor().predict(all_ops()[:3])
 
 
+# -- how honest its uncertainty is -----------------------------------------------------------------
+
+
+def _noisy(noise: float, seed: int) -> FloatArray:
+    """Accuracies that grow with a class's convolutions, edge by edge, plus noise on each architecture."""
+    ops = all_ops()[representatives()[canonical_classes()]]
+    gains = np.random.default_rng(0).normal([0, 0, 0.015, 0.03, 0], 0.015, (NUM_EDGES, NUM_OPS))
+    smooth = 0.75 + gains[np.arange(NUM_EDGES), ops].sum(axis=1)
+    return np.asarray(smooth + np.random.default_rng(seed).normal(0, noise, SIZE))
+
+
+def _coverage(noise: float, size: int) -> float:
+    """Of the 80 % interval, the mean over four draws."""
+    covered = []
+    for number in range(4):
+        values = _noisy(noise, number)
+        train, rest = random_draw(values, size, number)
+        model = SurrogateRegressor(random_state=number).fit(all_ops()[train], values[train])
+        predicted, deviation = model.predict(all_ops()[rest[::30]], return_std=True)
+        covered.append(calibration(values[rest[::30]], predicted, deviation)["coverage_80"])
+    return float(np.mean(covered))
+
+
+@pytest.mark.parametrize("size", [78, 156])
+def test_the_80_percent_interval_covers_about_80_percent_where_few_are_known(size: int) -> None:
+    """Noise of 0.2 points, as runs of CIFAR-10 have it; the report says how near it comes on real tables."""
+    assert 0.70 < _coverage(0.002, size) < 0.88
+
+
+def test_the_80_percent_interval_is_too_narrow_where_noise_drowns_the_differences() -> None:
+    """A known limit, said in docs/surrogate.md: 5 points of noise, over architectures 4 points apart."""
+    assert 0.55 < _coverage(0.05, 156) < 0.75
+
+
+def test_few_errors_widen_intervals_and_leave_predictions(
+    truth: FloatArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By 1 + spent / n in the variance that the errors tell of, where spent is at most 45 and n - 20."""
+
+    def fitted(train: IntArray) -> SurrogateRegressor:
+        return SurrogateRegressor(**SMALL, random_state=0).fit(all_ops()[train], truth[train])
+
+    for size, factor in ((20, 1.0), (30, 1 + 10 / 30), (90, 1.5)):
+        train, rest = random_draw(truth, size, 0)
+        monkeypatch.setattr(SurrogateRegressor, "OPTIMISM", 45)
+        wide = fitted(train)
+        monkeypatch.setattr(SurrogateRegressor, "OPTIMISM", 0)
+        narrow = fitted(train)
+        ops = all_ops()[rest[:200]]
+        np.testing.assert_array_equal(wide.predict(ops), narrow.predict(ops))
+        assert wide.variance_ is not None
+        assert narrow.variance_ is not None
+        variances = [model.predict(wide._features(ops)) for model in (wide.variance_, narrow.variance_)]
+        np.testing.assert_allclose(variances[0], factor * variances[1], rtol=1e-5)
+
+
 # -- how well it ranks -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [78, 156, 469, 781, 1563])
-def test_kendall_tau_stays_above_the_must_values(truth: FloatArray, size: int) -> None:
-    """Draws of the fidelity report; a single draw may miss the goal, its mean must not miss "must"."""
+FLOORS = {78: 0.79, 156: 0.825, 469: 0.875, 781: 0.895, 1563: 0.905}
+"""Some hundredths below the report's means, by training size: two draws are no mean of ten."""
+
+
+@pytest.mark.parametrize("size", list(FLOORS))
+def test_kendall_tau_stays_above_its_floors(truth: FloatArray, size: int) -> None:
+    """Draws of the fidelity report."""
     taus = []
     for number in (0, 1):
         train, rest = random_draw(truth, size, number)
@@ -150,7 +209,7 @@ def test_kendall_tau_stays_above_the_must_values(truth: FloatArray, size: int) -
             assert 0.72 < honest["coverage_80"] < 0.90
             assert 0.89 < honest["coverage_95"] < 0.99
             assert honest["error_rank"] > 0.25
-    assert np.mean(taus) > LEVELS["cifar10"]["must"][size]
+    assert np.mean(taus) > FLOORS[size]
 
 
 def test_the_graph_encoding_beats_onehot(truth: FloatArray) -> None:

@@ -171,7 +171,9 @@ def test_data_sets_without_an_id_of_their_own_use_the_one_for_all() -> None:
 def test_the_same_searches_are_inside_the_band(table: Table) -> None:
     searches = {name: random_searches(table, name, 10, 20) for name in ("good", "any")}
     same = trajectory_fidelity(table, table, searches, searches, 20)
-    for one in same["agents"].values():
+    for name, one in same["agents"].items():
+        spread = regret_curves(table, searches[name], 20)[:, -1].std()
+        assert one["final_std"] == dict.fromkeys(("table", "surrogate", "found"), spread)
         assert one["inside"] == 1
         assert one["outside"] == one["apart"] == []
         assert one["p_value"] > 0.9

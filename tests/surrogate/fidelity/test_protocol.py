@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from nb201env.arrays import FloatArray
 from nb201env.comparison import kendall
 from nb201env.space import SIZE, all_ops
-from nb201env.surrogate.fidelity import baselines, protocol
+from nb201env.surrogate.fidelity import baselines, protocol, report
 from nb201env.surrogate.fidelity.protocol import Job, random_draw
 from nb201env.surrogate.fidelity.transfer import transfer_row
+from nb201env.surrogate.regressor import SurrogateRegressor
 from nb201env.table import Table
 from nb201env.tables import open_table
 
@@ -104,10 +105,39 @@ def test_the_gaussian_process_stops_where_it_costs_too_much(table: Table) -> Non
     assert len(list(protocol.jobs(table, ["surrogate"]))) == len(protocol.SIZES) * protocol.DRAWS
 
 
+def test_one_run_is_learnt_and_predicted_alone(table: Table) -> None:
+    """Training and test labels are that run's values, by hand; means over runs give other scores."""
+    job = next(protocol.one_run_jobs(table, [78], 1, split="valid", epochs=200))
+    assert job == Job(table.id, "surrogate", 78, 0, "777")
+    run = table.accuracy(split="valid", epochs=200, run=777)
+    train, rest = random_draw(run, 78, 0)
+    model = SurrogateRegressor(random_state=0).fit(all_ops()[train], run[train])
+    found = protocol.measure(table, job, split="valid", epochs=200)
+    assert found["kendall_tau"] == kendall(run[rest], model.predict(all_ops()[rest]))
+    of_means = protocol.measure(table, Job(table.id, "surrogate", 78, 0), split="valid", epochs=200)
+    assert found["kendall_tau"] != of_means["kendall_tau"]
+
+
+def test_one_run_takes_several_and_the_sizes_of_the_literature(table: Table) -> None:
+    sizes = [job.size for job in protocol.one_run_jobs(table, split="valid", epochs=200)]
+    assert sizes == [size for size in protocol.PAPER_SIZES for _ in range(protocol.DRAWS)]
+    surrogate = open_table("cifar10-valid-200-surrogate")
+    assert list(protocol.one_run_jobs(surrogate, [100], split="valid", epochs=200)) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_the_spread_is_the_standard_deviation_over_draws(values: list[float]) -> None:
+    results = {Job("t", "ridge", 30, number): {"r2": value} for number, value in enumerate(values)}
+    found = report.summarise_table(open_table("cifar10-valid-200"), "valid", 200, results, {})
+    shown = found["models"]["ridge"]["30"]["r2"]
+    assert shown == {"mean": round(float(np.mean(values)), 5), "std": round(float(np.std(values)), 5)}
+
+
 def test_transfer_compares_three_ways(table: Table) -> None:
     row = transfer_row(open_table("cifar100-200"), table, 30, 1, split="valid", epochs=200)
     assert row["from"] == "cifar100-200"
     assert row["to"] == "cifar10-valid-200"
-    tau = row["kendall_tau"]
+    tau = {name: found["mean"] for name, found in row["kendall_tau"].items()}
+    assert all(found["std"] == 0 for found in row["top_kendall_tau"].values())  # of one draw
     assert tau["feature"] > tau["own"]
     assert 0.8 < tau["as_is"] < 0.95
