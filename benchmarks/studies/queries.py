@@ -257,7 +257,7 @@ def _within(count: int | None, cap: int) -> int | None:
 
 
 def statistics(counts: list[int | None], cap: int) -> dict[str, float]:
-    """Mean with its standard error, median and greatest count, and how many failed; these count as the cap."""
+    """Mean with standard error, median and greatest count, and how many failed; these count as the cap."""
     full = np.array([cap if count is None else count for count in counts])
     return {
         "mean": float(full.mean()),
