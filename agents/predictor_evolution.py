@@ -65,8 +65,8 @@ class PredictorEvolution:
     encoding: str = "graph+canonical+livecost"
     proxies: str = "all"
     startup: int = 5
-    exploration: float = 1.0
-    floor: float = 2.0
+    exploration: float = 2.0
+    floor: float = 1.0
     memory: int = 500
     members: int = 5
     trees: int = 60
