@@ -81,9 +81,7 @@ CONTENDERS = (
     Contender("predictor", "predictor_evolution", 400, 100, first=FRESH),
     Contender("predictor without proxies", "predictor_evolution", 400, 100, {"proxies": ""}, FRESH),
     Contender("predictor as it was", "predictor_evolution", 400, 100, BEFORE, FRESH),
-    Contender(
-        "predictor as it was, XGBoost", "predictor_evolution", 400, 100, BEFORE | {"predictor": "xgboost"}
-    ),
+    Contender("predictor, XGBoost", "predictor_evolution", 400, 100, {"predictor": "xgboost"}, FRESH),
     Contender("TPE", "tpe", 1000, 100),
     Contender("BOHB", "bohb", 1000, 100),
     Contender("local search, first better", "local_search", 4000, 100, {"move": "first"}),
