@@ -51,10 +51,10 @@ def timed_search(search: Search) -> TimedSearch:
     """
     agent, env = search.make()
     asked: list[dict[str, Any]] = []
-    timed = Timed(agent)
-    timed.search(Recorder(env, search.seed, asked.append), agent_seed(search.seed))
+    timed, recorder = Timed(agent), Recorder(env, search.seed, asked.append)
+    timed.search(recorder, agent_seed(search.seed))
     env.close()
-    trajectory = Trajectory(search.path, search.header(), asked, complete=True)
+    trajectory = Trajectory(search.path, search.header(), asked, complete=True, choice=recorder.choice)
     return TimedSearch(trajectory, np.array(timed.decisions))
 
 

@@ -50,7 +50,9 @@ def decisions(agent: Any, env: Env) -> list[float]:
     return timed.decisions
 
 
-@pytest.mark.parametrize("agent", ["random_search", "mcts", "vector_ppo", "maskable_ppo", "dqn"])
+@pytest.mark.parametrize(
+    "agent", ["random_search", "mcts", "vector_ppo", "maskable_ppo", "dqn", "predictor_evolution"]
+)
 def test_a_timed_search_is_the_recorded_one(agent: str, tmp_path: Path) -> None:
     pytest.importorskip("sb3_contrib")
     search = Search(agent, ENV, 3, {"budget_queries": 40}, tmp_path)
@@ -58,6 +60,7 @@ def test_a_timed_search_is_the_recorded_one(agent: str, tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
     written = read(search.run())
     assert timed.trajectory.queries == written.queries
+    assert timed.trajectory.choice == written.choice
     assert timed.trajectory.header.items() <= written.header.items()
     assert timed.trajectory.complete
     assert timed.decisions.shape == (40,)
