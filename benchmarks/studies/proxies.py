@@ -44,7 +44,7 @@ from nb201env.training.threads import one_thread
 PAGE, FILE, PUBLISHED = DOCS / "proxies.md", DATA / "proxies.json", DATA / "published_proxies.json"
 TABLES = tuple(OFFICIAL.values())
 DATASETS = {name: open_table(name).dataset for name in TABLES}
-LARGE, CLASSES, TIMED = 64, 300, 20
+LARGE, CLASSES, TIMED = 64, 150, 20
 SPLIT, EPOCHS = "valid", 200
 
 
