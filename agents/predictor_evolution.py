@@ -45,7 +45,7 @@ class PredictorEvolution:
     """Fit a predictor, ask for the architecture with the best acquisition value, repeat.
 
     The defaults were chosen on CIFAR-100 alone, with its best architectures and, to have harder
-    searches too, without its best 1 to 20.
+    searches too, without its best 1 to 19.
 
     Attributes:
         predictor: "gp", a Gaussian process; "xgboost", `nb201env.surrogate.SurrogateRegressor`.

